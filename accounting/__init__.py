@@ -1,0 +1,1 @@
+"""Usage records in, CPU hours out, by site, VO, user and month."""

@@ -1,0 +1,1 @@
+"""The demo federation: its CA, its people, its simulated clouds, and the story they play."""

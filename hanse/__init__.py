@@ -1,0 +1,1 @@
+"""The ground floor of Hanse: what every service stands on. It knows no service."""

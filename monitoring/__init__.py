@@ -1,0 +1,1 @@
+"""Probes of every endpoint, status, and one alert for one cause."""

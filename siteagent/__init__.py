@@ -1,0 +1,1 @@
+"""What a cloud site installs: receives identities, and proves that it applied them."""

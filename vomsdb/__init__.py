@@ -1,0 +1,1 @@
+"""Who belongs to which VO: applications, members, attribute certificates, replication to the sites."""
