@@ -1,0 +1,150 @@
+"""The agent as a service: polls the server, and takes manifests that are pushed to `POST /hanse/manifests`.
+
+A push needs no login: the documents are signed, and what is not signed by a pinned key is refused before
+anything is fetched. The listener stays on the loopback unless the site says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import random
+import signal
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Optional
+
+from siteagent import __version__
+from siteagent.agent import Agent, Report
+from siteagent.errors import AgentError, Refused
+
+log = logging.getLogger("hanse-siteagent")
+_MAX_BODY = 1024 * 1024
+_QUEUE = 64
+
+
+class PushListener(ThreadingHTTPServer):
+    """Puts pushed manifests that verify into `inbox`."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, agent: Agent) -> None:
+        super().__init__((host, port), _PushHandler)
+        self.agent = agent
+        self.inbox: queue.Queue[Optional[list[object]]] = queue.Queue(_QUEUE)
+
+
+class _PushHandler(BaseHTTPRequestHandler):
+    server: PushListener
+    server_version = f"hanse-siteagent/{__version__}"
+    sys_version = ""
+    timeout = 10
+
+    def do_GET(self) -> None:
+        if self.path == "/healthz":
+            self._answer(200, {"status": "ok"})
+        else:
+            self._problem(404, "This is a site agent; it takes POST /hanse/manifests.")
+
+    def do_POST(self) -> None:
+        if self.path != "/hanse/manifests":
+            self._problem(404, "This is a site agent; it takes POST /hanse/manifests.")
+            return
+        try:
+            manifests = self._manifests()
+            self.server.agent.check(manifests)
+        except Refused as error:
+            self._problem(403, str(error))
+        except ValueError as error:
+            self._problem(400, str(error))
+        else:
+            self._enqueue(manifests)
+
+    def _manifests(self) -> list[object]:
+        length = int(self.headers.get("Content-Length") or 0)
+        if not 0 < length <= _MAX_BODY:
+            raise ValueError(f"The body must have between 1 and {_MAX_BODY} bytes.")
+        document = json.loads(self.rfile.read(length))
+        manifests = document.get("manifests") if isinstance(document, dict) else None
+        if not isinstance(manifests, list):
+            raise ValueError("The body must be an object with a list `manifests`.")
+        return manifests
+
+    def _enqueue(self, manifests: list[object]) -> None:
+        try:
+            self.server.inbox.put_nowait(manifests)
+        except queue.Full:
+            self._problem(503, "Too many pushes are waiting; the next poll will bring the newest state.")
+        else:
+            self._answer(202, {"accepted": len(manifests)})
+
+    def _problem(self, status: int, detail: str) -> None:
+        self._answer(status, {"status": status, "detail": detail}, "application/problem+json")
+
+    def _answer(self, status: int, body: dict[str, Any], media_type: str = "application/json") -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        log.info("push: %s", format % args)
+
+
+def serve(agent: Agent, listener: PushListener, interval_s: float) -> None:
+    """Run until SIGTERM or SIGINT: a poll every `interval_s` seconds, back-off up to eight times that on
+    failure.
+    """
+    stop = threading.Event()
+
+    def finish(_signal: int, _frame: object) -> None:
+        stop.set()
+        # Wakes the loop below; a full queue wakes it anyway.
+        if not listener.inbox.full():
+            listener.inbox.put_nowait(None)
+
+    signal.signal(signal.SIGTERM, finish)
+    signal.signal(signal.SIGINT, finish)
+    threading.Thread(target=listener.serve_forever, name="push", daemon=True).start()
+    log.info("listening on %s port %d, polling every %g s", *listener.server_address[:2], interval_s)
+    poll_loop(agent, listener.inbox, stop, interval_s)
+    listener.shutdown()
+    listener.server_close()
+
+
+def poll_loop(
+    agent: Agent, inbox: queue.Queue[Optional[list[object]]], stop: threading.Event, interval_s: float
+) -> None:
+    """Follow pushes as they come and poll in between, until `stop`."""
+    failures = 0
+    due = time.monotonic()
+    while not stop.is_set():
+        try:
+            pushed = inbox.get(timeout=max(0.0, due - time.monotonic()))
+        except queue.Empty:
+            report = _logged(agent, None)
+            failures = failures + 1 if report is None or report.problems else 0
+            due = time.monotonic() + interval_s * min(8, 2**failures) * random.uniform(0.9, 1.1)  # noqa: S311
+        else:
+            if pushed is not None:
+                _logged(agent, pushed)
+
+
+def _logged(agent: Agent, pushed: Optional[list[object]]) -> Optional[Report]:
+    """One run, its outcome in the log; None when the agent's own folder is in trouble."""
+    try:
+        report = agent.pull() if pushed is None else agent.receive(pushed)
+    except (AgentError, OSError) as error:
+        log.error("%s", error)
+        return None
+    for vo in report.applied:
+        log.info("applied %s", vo)
+    for vo in report.acknowledged:
+        log.info("acknowledged %s", vo)
+    for sentence in report.sentences:
+        log.warning("%s", sentence)
+    return report
