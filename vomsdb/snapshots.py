@@ -66,9 +66,7 @@ class Member:
 def snapshot(federation: str, vo: str, seq: int, members: Sequence[Member]) -> bytes:
     """The canonical bytes of the VO's state; members in the order of their ids, so that equal states are equal."""
     ordered = [asdict(member) for member in sorted(members, key=lambda member: member.id)]
-    return canonical(
-        {"type": "snapshot", "federation": federation, "vo": vo, "seq": seq, "members": ordered}
-    )
+    return canonical({"type": "snapshot", "federation": federation, "vo": vo, "seq": seq, "members": ordered})
 
 
 @dataclass(frozen=True)

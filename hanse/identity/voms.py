@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from hanse.identity import der
 from hanse.identity.der import DerError, Node, sequence, write
-from hanse.identity.names import canonical
+from hanse.identity.names import canonical, subject_der
 from hanse.identity.vomsdir import Chain, LscError, matches, read_lsc
 
 FQANS = "1.3.6.1.4.1.8005.100.100.4"
@@ -79,22 +79,6 @@ def split_fqan(fqan: str) -> tuple[str, str | None]:
     return group, role if role not in ("", "NULL") else None
 
 
-def subject_der(certificate: x509.Certificate) -> bytes:
-    """The subject as it stands in the certificate, so that it is copied byte for byte."""
-    return _name_in(certificate, 4)
-
-
-def issuer_der(certificate: x509.Certificate) -> bytes:
-    """The issuer as it stands in the certificate."""
-    return _name_in(certificate, 2)
-
-
-def _name_in(certificate: x509.Certificate, position: int) -> bytes:
-    fields = der.read(certificate.tbs_certificate_bytes).children()
-    versioned = 1 if fields[0].tag == 0xA0 else 0
-    return fields[position + versioned].raw
-
-
 # --- making one -----------------------------------------------------------------------------------------------------
 
 
@@ -104,9 +88,7 @@ class SigningAuthority:
     Raises VomsError when the certificate or key cannot serve: both verifiers need RSA and a subjectKeyIdentifier.
     """
 
-    def __init__(
-        self, chain: Sequence[x509.Certificate], key: object, host: str, port: int
-    ) -> None:
+    def __init__(self, chain: Sequence[x509.Certificate], key: object, host: str, port: int) -> None:
         if not isinstance(key, rsa.RSAPrivateKey):
             raise VomsError("The attribute authority needs an RSA key: the Java verifier knows no other.")
         if not chain or chain[0].public_key() != key.public_key():
@@ -279,7 +261,9 @@ def _parse(data: bytes) -> AttributeCertificate:
         chain=_read_chain(extensions.get(AUTHORITY_CHAIN)),
         key_identifier=_read_key_identifier(extensions.get(AUTHORITY_KEY)),
         no_revocation=NO_REVOCATION in extensions and not extensions[NO_REVOCATION][0],
-        unknown_critical=tuple(oid for oid, (critical, _) in extensions.items() if critical and oid != TARGETS),
+        unknown_critical=tuple(
+            oid for oid, (critical, _) in extensions.items() if critical and oid != TARGETS
+        ),
     )
 
 
@@ -356,11 +340,15 @@ def _dotted(node: Node) -> str:
 def extract(certificate: x509.Certificate) -> tuple[AttributeCertificate, ...]:
     """The attribute certificates that one proxy certificate carries; none when it has no such extension."""
     for extension in certificate.extensions:
-        if extension.oid.dotted_string == IN_PROXY and isinstance(extension.value, x509.UnrecognizedExtension):
+        if extension.oid.dotted_string == IN_PROXY and isinstance(
+            extension.value, x509.UnrecognizedExtension
+        ):
             try:
                 nodes = der.read(extension.value.value).only(der.SEQUENCE, "the list").children()
             except DerError as fault:
-                raise VomsError(f"The proxy's list of attribute certificates cannot be read: {fault}.") from fault
+                raise VomsError(
+                    f"The proxy's list of attribute certificates cannot be read: {fault}."
+                ) from fault
             return tuple(parse(node.raw) for node in nodes)
     return ()
 
@@ -400,7 +388,9 @@ def _check_holder(certificate: AttributeCertificate, holder: x509.Certificate) -
     if certificate.holder_serial != holder.serial_number or (
         canonical(certificate.holder_subject) != canonical(subject_der(holder))
     ):
-        raise VomsError("The attribute certificate was issued to another certificate than the one that shows it.")
+        raise VomsError(
+            "The attribute certificate was issued to another certificate than the one that shows it."
+        )
 
 
 def _check_extensions(certificate: AttributeCertificate, hostname: str | None) -> None:

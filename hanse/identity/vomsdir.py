@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cryptography import x509
 
-from hanse.identity.names import canonical, from_slash, slash
+from hanse.identity.names import canonical, from_slash, issuer_der, slash, subject_der
 
 #: Pairs (subject, issuer) in slash form, from the attribute authority's certificate up.
 Chain = tuple[tuple[str, str], ...]
@@ -28,27 +28,28 @@ def read_lsc(text: str) -> tuple[Chain, ...]:
         elif line and not line.startswith("#"):
             chains[-1].append(line)
     if any(not lines or len(lines) % 2 for lines in chains):
-        raise LscError("An .lsc file holds a subject and an issuer for each certificate, an even number of lines.")
+        raise LscError(
+            "An .lsc file holds a subject and an issuer for each certificate, an even number of lines."
+        )
     return tuple(tuple(zip(lines[::2], lines[1::2], strict=True)) for lines in chains)
 
 
 def write_lsc(chain: Sequence[x509.Certificate]) -> str:
     """The .lsc text of an authority whose chain, without the root, is given from its own certificate up."""
-    return "".join(
-        f"{slash(c.subject.public_bytes())}\n{slash(c.issuer.public_bytes())}\n" for c in chain
-    )
+    names = (f(c) for c in chain for f in (subject_der, issuer_der))
+    return "".join(slash(name, ascii=True) + "\n" for name in names)
 
 
 def matches(names: Chain, chain: Sequence[x509.Certificate]) -> bool:
     """Whether the chain has exactly these names, compared as names and not as text."""
     return len(names) == len(chain) and all(
-        _same(subject, c.subject.public_bytes()) and _same(issuer, c.issuer.public_bytes())
+        _same(subject, subject_der(c)) and _same(issuer, issuer_der(c))
         for (subject, issuer), c in zip(names, chain, strict=True)
     )
 
 
 def _same(text: str, name: bytes) -> bool:
-    if slash(name) == text:
+    if text in (slash(name), slash(name, ascii=True)):
         return True
     try:
         return canonical(from_slash(text)) == canonical(name)
@@ -56,7 +57,9 @@ def _same(text: str, name: bytes) -> bool:
         return False
 
 
-def vomses_line(vo: str, host: str, port: int, certificate: x509.Certificate, alias: str | None = None) -> str:
+def vomses_line(
+    vo: str, host: str, port: int, certificate: x509.Certificate, alias: str | None = None
+) -> str:
     """The line (with its line end) that tells `voms-proxy-init` where the authority of the VO is."""
-    fields = (alias or vo, host, str(port), slash(certificate.subject.public_bytes()), vo)
+    fields = (alias or vo, host, str(port), slash(subject_der(certificate), ascii=True), vo)
     return " ".join(f'"{field}"' for field in fields) + "\n"
