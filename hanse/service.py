@@ -1,0 +1,69 @@
+"""What a service is to the ground floor: a name, its settings, its application, its jobs and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from cryptography import x509
+from flask import Flask
+from sqlalchemy import MetaData
+from sqlalchemy.dialects.postgresql import insert
+
+from hanse.database import Database, Followed
+from hanse.jobs import Job
+from hanse.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
+LOCAL = "local"
+
+
+def add_local_operator(db: Database, certificate: x509.Certificate, name: str) -> str:
+    """Grant federation_operator to `certificate` in this service's own copy; returns the principal's key.
+
+    Rows of source "local" are never touched by a feed, so the first operator stays also while the registry is away.
+    """
+    from hanse.identity.principals import X509Identity
+
+    identity = X509Identity.from_certificate(certificate)
+    entities = {
+        ("identity", identity.key): {
+            "key": identity.key,
+            "person": None,
+            "site": None,
+            "name": name,
+            "email": None,
+            "subject_slash": identity.subject_slash,
+            "subject_der": None,
+            "issuer_der": None,
+        },
+        ("grant", f"{identity.key} federation_operator federation"): {
+            "principal": identity.key,
+            "role": "federation_operator",
+            "scope": "federation",
+            "name": name,
+            "not_before": None,
+            "not_after": None,
+        },
+    }
+    with db.transaction() as session:
+        for (kind, entity_id), body in entities.items():
+            row = insert(Followed).values(source=LOCAL, kind=kind, id=entity_id, body=body, revision=0)
+            session.execute(
+                row.on_conflict_do_update(index_elements=["source", "kind", "id"], set_={"body": row.excluded.body})
+            )
+    return identity.key
+
+
+@dataclass(frozen=True)
+class Service(Generic[S]):
+    """One service. `add_operator(db, certificate, name)` makes the first operator and returns its key."""
+
+    name: str
+    package: str
+    settings: type[S]
+    create_app: Callable[[S], Flask]
+    jobs: Callable[[S, Database], list[Job]]
+    metadatas: tuple[MetaData, ...]
+    add_operator: Callable[[Database, x509.Certificate, str], str] = add_local_operator
