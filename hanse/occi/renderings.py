@@ -3,7 +3,7 @@
     document = read(headers, body)                    # by its Content-Type
     message = write(document, "text/plain")           # .headers, .body
 
-Reading is as generous as real servers need (pyssf, ooi, rOCCI-server, snf-occi differ) and no more: what is not
+Reading is as generous as real servers need (pyssf, ooi, rOCCI-server, snf-occi differ), no more: what is not
 OCCI raises RenderingError with a sentence. Headers are (name, value) pairs in order, repeated names allowed.
 """
 
