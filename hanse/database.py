@@ -11,7 +11,16 @@ from typing import Any, Self
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, CheckConstraint, Engine, Identity, Index, UniqueConstraint, create_engine, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Engine,
+    Identity,
+    Index,
+    UniqueConstraint,
+    create_engine,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -104,7 +113,9 @@ class Database:
         with AdvisoryLock(self, name) as lock:
             yield lock.acquire()
 
-    def copy(self, session: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    def copy(
+        self, session: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> int:
         """COPY `rows` into `table` inside the session's transaction; dicts become jsonb. Returns how many."""
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
             sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))

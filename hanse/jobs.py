@@ -91,7 +91,9 @@ def run_jobs(db: Database, jobs: Sequence[Job], stop: Event, *, check_s: float =
         stop.wait(check_s)
 
 
-def _run_while_held(db: Database, jobs: Sequence[Job], stop: Event, lock: AdvisoryLock, check_s: float) -> None:
+def _run_while_held(
+    db: Database, jobs: Sequence[Job], stop: Event, lock: AdvisoryLock, check_s: float
+) -> None:
     taken_over_at = _close_interrupted(db, jobs)
     scheduler = BackgroundScheduler(
         timezone=UTC,
@@ -126,7 +128,9 @@ class _Start:
         try:
             run_once(self.db, self.job, self.job.latest_due(datetime.now(UTC)), self.stop, self.taken_over_at)
         except SQLAlchemyError as error:
-            log.error("job could not write its run log", job=self.job.name, error=str(error.__cause__ or error))
+            log.error(
+                "job could not write its run log", job=self.job.name, error=str(error.__cause__ or error)
+            )
 
 
 def run_once(

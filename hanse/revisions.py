@@ -110,10 +110,10 @@ class Change:
         self._written = False
 
     def put(self, kind: str, entity_id: str, body: Mapping[str, Any]) -> None:
-        """`kind` `entity_id` is `body` from now on. JSON values only. Refused when a text has a NUL character."""
-        encoded = json.dumps(body, ensure_ascii=True, allow_nan=False)
-        if "\\u0000" in encoded:
-            raise Refused(f"The {kind} {entity_id} has a NUL character in a text, which cannot be stored.")
+        """`kind` `entity_id` is `body` from now on. JSON values only. Refused: text that PostgreSQL cannot hold."""
+        encoded = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        if "\\u0000" in encoded.replace("\\\\", "") or not _is_unicode(encoded):
+            raise Refused(f"The {kind} {entity_id} has a NUL or half a character in a text; take it out.")
         self._wanted[(kind, entity_id)] = json.loads(encoded)
 
     def delete(self, kind: str, entity_id: str) -> None:
@@ -167,15 +167,30 @@ def _differing(
     keys = list(wanted)
     for start in range(0, len(keys), 1000):
         statement = select(History.kind, History.entity_id, History.body).where(
-            tuple_(History.kind, History.entity_id).in_(keys[start : start + 1000]), History.to_revision.is_(None)
+            tuple_(History.kind, History.entity_id).in_(keys[start : start + 1000]),
+            History.to_revision.is_(None),
         )
         present.update({(kind, entity_id): body for kind, entity_id, body in session.execute(statement)})
     return {key: body for key, body in wanted.items() if not _same(present.get(key), body)}
 
 
-def _same(left: Body | None, right: Body | None) -> bool:
-    """Equal as JSON; in Python alone `True == 1`, and that would lose a change."""
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+def _same(left: object, right: object) -> bool:
+    """Equal as JSON: `True` is not 1, while 1e22 and the whole number that jsonb gives back for it are one."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return left == right
+
+
+def _is_unicode(encoded: str) -> bool:
+    try:
+        encoded.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return True
 
 
 def _write_header(session: Session, number: int, actor: Actor, reason: str) -> None:
@@ -196,7 +211,13 @@ def _write_history(session: Session, number: int, changes: Mapping[tuple[str, st
         now = History.to_revision.is_(None)
         session.execute(update(History).where(entities.in_(page), now).values(to_revision=number))
     rows = [
-        History(kind=kind, entity_id=entity_id, from_revision=number, op="delete" if body is None else "put", body=body)
+        History(
+            kind=kind,
+            entity_id=entity_id,
+            from_revision=number,
+            op="delete" if body is None else "put",
+            body=body,
+        )
         for (kind, entity_id), body in changes.items()
     ]
     session.add_all(rows)
@@ -288,7 +309,11 @@ class FeedChange:
 
     def as_json(self) -> dict[str, Any]:
         """The same with the time as ISO 8601 UTC."""
-        return {**asdict(self), "at": self.at.astimezone(UTC).isoformat().replace("+00:00", "Z"), "body": self.body}
+        return {
+            **asdict(self),
+            "at": self.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "body": self.body,
+        }
 
 
 @dataclass(frozen=True)
@@ -312,7 +337,9 @@ def feed_epoch(session: Session) -> str:
     epoch = session.scalar(select(FeedIdentity.epoch))
     if epoch is None:
         session.execute(
-            text("insert into feed_identity (only, epoch) values (true, gen_random_uuid()) on conflict do nothing")
+            text(
+                "insert into feed_identity (only, epoch) values (true, gen_random_uuid()) on conflict do nothing"
+            )
         )
         epoch = session.scalar(select(FeedIdentity.epoch))
     assert epoch is not None

@@ -51,7 +51,9 @@ def add_local_operator(db: Database, certificate: x509.Certificate, name: str) -
         for (kind, entity_id), body in entities.items():
             row = insert(Followed).values(source=LOCAL, kind=kind, id=entity_id, body=body, revision=0)
             session.execute(
-                row.on_conflict_do_update(index_elements=["source", "kind", "id"], set_={"body": row.excluded.body})
+                row.on_conflict_do_update(
+                    index_elements=["source", "kind", "id"], set_={"body": row.excluded.body}
+                )
             )
     return identity.key
 

@@ -14,7 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 
 class SettingsError(Exception):
@@ -44,8 +52,12 @@ class ServiceSettings(BaseModel):
         Path("/etc/grid-security/certificates"),
         description="Folder of CA certificates (*.pem) and revocation lists (*.r0, *.crl.pem).",
     )
-    tls_cert: Path = Field(Path("/etc/grid-security/hostcert.pem"), description="Host certificate, PEM with chain.")
-    tls_key: Path = Field(Path("/etc/grid-security/hostkey.pem"), description="Key of the host certificate, PEM.")
+    tls_cert: Path = Field(
+        Path("/etc/grid-security/hostcert.pem"), description="Host certificate, PEM with chain."
+    )
+    tls_key: Path = Field(
+        Path("/etc/grid-security/hostkey.pem"), description="Key of the host certificate, PEM."
+    )
     registry_url: str = Field("", description="Address of the registry; empty = absent.")
     accounting_url: str = Field("", description="Address of accounting; empty = absent.")
     monitoring_url: str = Field("", description="Address of monitoring; empty = absent.")
@@ -53,8 +65,12 @@ class ServiceSettings(BaseModel):
     registry_tls_url: str = Field("", description="Address of the registry's TLS side; empty = absent.")
     accounting_tls_url: str = Field("", description="Address of accounting's TLS side; empty = absent.")
     monitoring_tls_url: str = Field("", description="Address of monitoring's TLS side; empty = absent.")
-    vomsdb_tls_url: str = Field("", description="Address of the membership service's TLS side; empty = absent.")
-    service_token: SecretStr = Field(SecretStr(""), description="This service's own token towards the others.")
+    vomsdb_tls_url: str = Field(
+        "", description="Address of the membership service's TLS side; empty = absent."
+    )
+    service_token: SecretStr = Field(
+        SecretStr(""), description="This service's own token towards the others."
+    )
     service_tokens: dict[str, SecretStr] = Field(
         default_factory=dict, description="Tokens of other services that are let in, by service name."
     )
@@ -65,7 +81,9 @@ class ServiceSettings(BaseModel):
     workers: int = Field(2, ge=1, le=64, description="Processes of each listener.")
     threads: int = Field(8, ge=1, le=256, description="Threads of each process.")
     max_body_bytes: int = Field(10_485_760, ge=1024, description="Largest request body, in bytes.")
-    follow_interval_s: float = Field(30, gt=0, description="Seconds between two looks at another service's feed.")
+    follow_interval_s: float = Field(
+        30, gt=0, description="Seconds between two looks at another service's feed."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -84,7 +102,9 @@ class ServiceSettings(BaseModel):
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if len(value.get_secret_value()) < 16:
-            raise ValueError("needs 16 characters or more; `python3 -c 'import secrets; print(secrets.token_hex())'`")
+            raise ValueError(
+                "needs 16 characters or more; `python3 -c 'import secrets; print(secrets.token_hex())'`"
+            )
         return value
 
     @field_validator("database_url")
@@ -129,9 +149,7 @@ def _table(tables: Mapping[str, Any], name: str, config: Path) -> dict[str, Any]
     return table
 
 
-def _known_in_common(
-    table: Mapping[str, Any], model: type[ServiceSettings], config: Path
-) -> dict[str, Any]:
+def _known_in_common(table: Mapping[str, Any], model: type[ServiceSettings], config: Path) -> dict[str, Any]:
     """[common] speaks to every service: a key that this one lacks may be another's, but each must be somebody's."""
     base = ServiceSettings.model_fields
     for key in table:
