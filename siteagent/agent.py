@@ -121,24 +121,20 @@ class Agent:
             return held, [] if held is None else self._compare(held)
 
     def _work(self, envelopes: Sequence[object], report: Report) -> None:
-        self._finish_interrupted()
+        interrupted = self._state.interrupted()
+        if interrupted is not None and not self._finish(interrupted, report):
+            return
         held = self._state.held() or HeldState(self._clock(), {})
         self._report_other_hands(held, report)
         wanted = dict(held.vos)
         for envelope in envelopes:
             self._follow(envelope, wanted, report)
-        applied = self._apply(HeldState(self._clock(), wanted), report)
-        if applied is not None:
+        state = HeldState(self._clock(), wanted)
+        if self._apply(state, report):
             report.applied.extend(vo for vo in wanted if _changed(held.vos.get(vo), wanted[vo]))
-            self._acknowledge(applied, self._compare(applied), report)
+            self._acknowledge(state, self._compare(state), report)
         if report.errors or report.problems:
             self._server.forget_etag()
-
-    def _finish_interrupted(self) -> None:
-        interrupted = self._state.interrupted()
-        if interrupted is not None:
-            self._render(interrupted)
-            self._state.finish()
 
     def _report_other_hands(self, held: HeldState, report: Report) -> None:
         """Tell the server about files that another hand changed, before they are put right."""
@@ -226,21 +222,33 @@ class Agent:
         pools = {self._accounts.pool(vo): vo for vo in state.vos}
         return compare(self._targets, self._entries(state), pools)
 
-    def _apply(self, state: HeldState, report: Report) -> Optional[HeldState]:
-        """Make the files hold `state`; None, with the reason reported, when a file could not be written."""
-        if not state.vos:
-            return state
-        for entry_fault in self._unwritable(state):
-            report.problems.append(entry_fault)
-        self._state.begin(state)
+    def _apply(self, state: HeldState, report: Report) -> bool:
+        """Make the files hold `state`; False, with the reason reported, when that could not be completed."""
+        if state.vos:
+            report.problems.extend(self._unwritable(state))
+            self._state.begin(state)
+            return self._finish(state, report)
+        return True
+
+    def _finish(self, state: HeldState, report: Report) -> bool:
+        """Render what was begun. The intent stays after an error, so that the next run completes it."""
         try:
             self._render(state)
         except OSError as error:
-            report.problems.append(f"Cannot write {error.filename}: {error.strerror}. The old state stays.")
-            return None
+            sentence = f"Cannot write {error.filename}: {error.strerror}. The old state stays."
+            report.problems.append(sentence)
+            self._tell_failure(sentence, report)
+            return False
         self._state.finish()
         self._state.drop_snapshots_except(frozenset(held.sha256 for held in state.vos.values()))
-        return state
+        return True
+
+    def _tell_failure(self, sentence: str, report: Report) -> None:
+        held = self._state.held()
+        if held is not None:
+            for vo in held.vos:
+                report.fault(vo, sentence)
+            self._acknowledge(held, self._compare(held), report)
 
     def _unwritable(self, state: HeldState) -> list[str]:
         entries = self._entries(state)

@@ -80,7 +80,9 @@ class VomsdbClient:
             ) as response:
                 content = _read(response, ends)
                 return _answer(response, content, f"{method} {path}")
-        except requests.RequestException as error:
+        except (
+            OSError
+        ) as error:  # what requests raises is one, and so is a certificate file that is not there
             raise Unreachable(f"{self._url} cannot be reached: {_reason(error)}") from error
 
 
@@ -119,7 +121,7 @@ def _object(content: object) -> Mapping[str, Any]:
     return content
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: OSError) -> str:
     reason: BaseException = error
     while reason.__cause__ is not None or (reason.args and isinstance(reason.args[0], BaseException)):
         reason = reason.__cause__ or reason.args[0]

@@ -1,0 +1,99 @@
+"""Pushes: signed manifests are followed at once, everything else is refused before anything is fetched."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from siteagent.serving import PushListener, poll_loop
+
+from .conftest import NOW, Signer, member
+
+
+@pytest.fixture
+def push(site) -> Iterator[str]:
+    agent = site.agent()
+    with PushListener("127.0.0.1", 0, agent) as listener:
+        stop = threading.Event()
+        loop = threading.Thread(target=poll_loop, args=(agent, listener.inbox, stop, 3600))
+        server = threading.Thread(target=listener.serve_forever, args=(0.02,))
+        loop.start()
+        server.start()
+        yield f"http://127.0.0.1:{listener.server_port}/hanse/manifests"
+        stop.set()
+        listener.inbox.put(None)
+        listener.shutdown()
+        loop.join()
+        server.join()
+
+
+def _eventually(check: Any, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)
+
+
+def test_a_pushed_manifest_is_applied_and_acknowledged(site, federation, push: str) -> None:
+    _eventually(lambda: federation.calls.count("GET /replication/sites/CESNET/manifests") == 1)
+    sha256 = federation.publish([member("Anna Lindqvist")], seq=1)
+    answer = requests.post(push, json={"manifests": list(federation.manifests.values())}, timeout=5)
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1})
+    _eventually(lambda: [ack["sha256"] for ack in federation.acks] == [sha256])
+    assert len(site.gridmap) == 1
+
+
+def test_a_push_signed_by_a_stranger_is_refused_before_anything_is_fetched(federation, push: str) -> None:
+    _eventually(lambda: len(federation.calls) == 2)
+    before = list(federation.calls)
+    federation.signer = Signer()
+    federation.publish([member("Mallory")], seq=1)
+    answer = requests.post(push, json={"manifests": list(federation.manifests.values())}, timeout=5)
+    assert answer.status_code == 403
+    assert "was not pinned" in answer.json()["detail"]
+    assert federation.calls == before
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"manifests": 3}'])
+def test_a_body_that_is_no_push_is_refused(push: str, body: bytes) -> None:
+    assert requests.post(push, data=body, timeout=5).status_code == 400
+
+
+def test_a_huge_body_is_refused_unread(push: str) -> None:
+    answer = requests.post(push, data=b"", headers={"Content-Length": str(2**40)}, timeout=5)
+    assert answer.status_code == 400
+
+
+def test_the_served_agent_ends_on_sigterm(site, federation) -> None:
+    federation.now = datetime.now(UTC)
+    federation.publish([member("Anna Lindqvist")], seq=1)
+    command = [sys.executable, "-m", "siteagent.cli", "serve", "--state", str(site.state), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."}) as served:
+        _eventually(lambda: federation.acks, seconds=15)
+        served.send_signal(signal.SIGTERM)
+        assert served.wait(timeout=10) == 0
+        served.communicate()
+
+
+def test_status_tells_what_is_held_as_json(site, federation, capsys) -> None:
+    from siteagent.cli import main
+
+    sha256 = federation.publish([member("Anna Lindqvist")], seq=4)
+    site.agent().pull()
+    assert main(["status", "--json", "--state", str(site.state)]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["vos"]["training.egi.eu"]["sha256"] == sha256
+    assert status["vos"]["training.egi.eu"]["seq"] == 4
+    assert status["changed_files"] == []
+    assert NOW.year == 2026
