@@ -1,0 +1,1 @@
+"""Who is calling: distinguished names, certificates and proxies, trust, tokens, principals and what they may do."""

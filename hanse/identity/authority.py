@@ -1,0 +1,240 @@
+"""From a credential to a principal with its grants, read from the database at every call: a revoked right is gone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from hanse.database import Database
+from hanse.errors import Unauthorised
+from hanse.identity.principals import FEDERATION, Grant, Principal, PrincipalKind, X509Identity
+from hanse.identity.proxies import end_entity
+from hanse.identity.tokens import same_token, token_key
+from hanse.identity.trust import TrustError, TrustStore
+
+_FOLLOWED = "select body from followed where kind = :kind and body ->> :field = any(:values)"
+# what this service itself keeps in its revision log: the state that no later revision ended
+_HISTORY = (
+    "select body from history where to_revision is null and op = 'put' "
+    "and kind = :kind and body ->> :field = any(:values)"
+)
+_KINDS: Mapping[str, PrincipalKind] = {"x509": "x509", "token": "token", "person": "person", "oidc": "oidc"}
+
+
+@dataclass
+class _Found:
+    """What the database says about a key: every key of the same person, and who that is."""
+
+    keys: set[str]
+    known: bool = False
+    person: str | None = None
+    site: str | None = None
+    name: str = ""
+    email: str | None = None
+    grants: set[Grant] = field(default_factory=set)
+    x509: X509Identity | None = None
+
+
+class Authority:
+    """Turns certificates, tokens and keys into principals.
+
+    `service_tokens` maps the name of a service to the token it shows. With `trust` every certificate chain is checked
+    once more here, against the revocation lists of this moment, whatever the TLS layer remembered of it.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        service_tokens: Mapping[str, SecretStr | str] | None = None,
+        trust: TrustStore | None = None,
+    ) -> None:
+        self._db = db
+        self._trust = trust
+        self._service_tokens = {
+            name: token.get_secret_value() if isinstance(token, SecretStr) else token
+            for name, token in (service_tokens or {}).items()
+        }
+
+    def for_certificate_chain(self, chain: Sequence[x509.Certificate]) -> Principal:
+        """The owner of a client certificate chain, leaf first: the first certificate that is not a proxy.
+
+        The chain must come from a finished TLS handshake (`tls.peer_chain`). Raises Unauthorised when it is empty,
+        made of proxies only, or not trusted (any more).
+        """
+        if not chain:
+            raise Unauthorised("No client certificate was shown: connect with a certificate of a trusted CA.")
+        try:
+            if self._trust is not None:
+                self._trust.verify(list(chain))
+            owner = end_entity(chain)
+        except (TrustError, ValueError) as error:
+            raise Unauthorised(str(error)) from error
+        identity = X509Identity.from_certificate(owner)
+        principal = self._principal(identity.key, "x509", identity)
+        ends = min(cert.not_valid_after_utc for cert in chain[: list(chain).index(owner) + 1])
+        return replace(principal, certificate_not_after=ends)
+
+    def for_token(self, token: str) -> Principal:
+        """The owner of an API token. Raises Unauthorised when nobody knows it."""
+        if not token:
+            raise Unauthorised("The token is empty: send the one you were given when it was made.")
+        service = self._service_of(token)
+        if service is not None:
+            return _service_principal(service)
+        return self._known(
+            token_key(token), "token", "This token is not known here: it was withdrawn or mistyped."
+        )
+
+    def for_key(self, key: str) -> Principal:
+        """The principal behind a key that was authenticated before (a session). Raises Unauthorised when it is gone."""
+        kind, _, rest = key.partition(":")
+        if kind == "service" and rest in self._service_tokens:
+            return _service_principal(rest)
+        if kind not in _KINDS or not rest:
+            raise Unauthorised("Sign in again: the session belongs to nobody who is known here.")
+        if kind == "x509":
+            return self._principal(key, "x509", None)
+        return self._known(key, _KINDS[kind], "Sign in again: the credential of this session was withdrawn.")
+
+    def _service_of(self, token: str) -> str | None:
+        """Compares with every token, whether or not one matched, so that time tells nothing."""
+        found = None
+        for name, expected in self._service_tokens.items():
+            if expected and same_token(token, expected):
+                found = name
+        return found
+
+    def _known(self, key: str, kind: PrincipalKind, otherwise: str) -> Principal:
+        found = self._look_up(key)
+        if not found.known:
+            raise Unauthorised(otherwise)
+        return _as_principal(key, kind, found, None)
+
+    def _principal(self, key: str, kind: PrincipalKind, identity: X509Identity | None) -> Principal:
+        return _as_principal(key, kind, self._look_up(key), identity)
+
+    def _look_up(self, key: str) -> _Found:
+        with self._db.transaction() as session:
+            reader = _Reader(session)
+            found = _Found({key})
+            _expand(reader, key, found)
+            _collect_grants(reader, found, datetime.now(UTC))
+        return found
+
+
+class _Reader:
+    """Reads entities from the followed feeds and, where this service has a revision log, from its current state."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        has_history = session.scalar(text("select to_regclass('history') is not null"))
+        self._queries = [_FOLLOWED, _HISTORY] if has_history else [_FOLLOWED]
+
+    def bodies(self, kind: str, field_name: str, values: Iterable[str]) -> list[dict[str, Any]]:
+        """Bodies of the kind whose field is one of the values."""
+        arguments = {"kind": kind, "field": field_name, "values": sorted(values)}
+        statement = text(" union all ".join(self._queries))
+        return [body for body in self._session.scalars(statement, arguments) if isinstance(body, dict)]
+
+
+def _expand(reader: _Reader, key: str, found: _Found) -> None:
+    """Fill in the person behind the key and the person's other keys."""
+    now = datetime.now(UTC)
+    own = [] if key.startswith("person:") else _valid(reader.bodies("identity", "key", [key]), now)
+    people = {str(body["person"]) for body in own if body.get("person")}
+    if key.startswith("person:"):
+        people = {key.removeprefix("person:")}
+    linked = _valid(reader.bodies("identity", "person", people), now) if people else []
+    if len(people) > 1:  # two registers claim the same credential: neither may lend it the other's rights
+        people, linked = set(), []
+    for body in linked:
+        found.keys.add(str(body["key"]))
+    for person in people:
+        found.person = person
+        found.keys.add(f"person:{person}")
+    found.known = bool(own or linked)
+    for body in [*linked, *own]:  # what is said of the key itself comes last and so wins
+        found.name = str(body.get("name") or found.name)
+        found.site = body.get("site") or (None if people else found.site)
+        found.email = body.get("email") or found.email
+    for body in own:
+        found.x509 = _identity_of(body) or found.x509
+
+
+def _collect_grants(reader: _Reader, found: _Found, now: datetime) -> None:
+    for body in _valid(reader.bodies("grant", "principal", found.keys), now):
+        role, scope = body.get("role"), body.get("scope")
+        if role and scope:
+            found.grants.add(Grant(str(role), str(scope), str(body.get("name") or "")))
+            found.known = True
+
+
+def _valid(bodies: Iterable[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Those that hold now: from not_before on, until before not_after; a date nobody can read never holds."""
+    return [b for b in bodies if _begun(b.get("not_before"), now) and not _ended(b.get("not_after"), now)]
+
+
+def _begun(value: object, now: datetime) -> bool:
+    moment = _moment(value)
+    return value is None or (moment is not None and moment <= now)
+
+
+def _ended(value: object, now: datetime) -> bool:
+    moment = _moment(value)
+    return value is not None and (moment is None or moment <= now)
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _identity_of(body: Mapping[str, Any]) -> X509Identity | None:
+    subject, issuer = body.get("subject_der"), body.get("issuer_der")
+    if not isinstance(subject, str) or not isinstance(issuer, str):
+        return None
+    try:
+        return X509Identity(base64.b64decode(subject, validate=True), base64.b64decode(issuer, validate=True))
+    except binascii.Error:
+        return None
+
+
+def _as_principal(key: str, kind: PrincipalKind, found: _Found, identity: X509Identity | None) -> Principal:
+    identity = identity or found.x509
+    fallback = (
+        identity.name if identity else next((g.name for g in sorted(found.grants, key=str) if g.name), key)
+    )
+    return Principal(
+        key=key,
+        kind=kind,
+        name=found.name or fallback,
+        keys=frozenset(found.keys),
+        grants=frozenset(found.grants),
+        person=found.person,
+        x509=identity,
+        site=found.site,
+        email=found.email,
+    )
+
+
+def _service_principal(name: str) -> Principal:
+    key = f"service:{name}"
+    return Principal(
+        key=key,
+        kind="service",
+        name=name,
+        keys=frozenset({key}),
+        grants=frozenset({Grant("service", FEDERATION, name)}),
+    )
