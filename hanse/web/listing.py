@@ -1,0 +1,97 @@
+"""Lists: cursor paging, CSV, and answers that say "not changed" (ETag, RFC 9110 section 13)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from flask import Response, request
+from pydantic import BaseModel, Field
+
+from hanse.errors import FieldFault, Refused
+from hanse.web.wire import QueryModel
+
+Row = TypeVar("Row")
+Item = TypeVar("Item")
+Key = Sequence[str | int]
+
+
+class CursorQuery(QueryModel):
+    """`limit` rows after `cursor`, which is the `next` of the page before."""
+
+    limit: int = Field(50, ge=1, le=500, description="Rows of a page, 1 to 500.")
+    cursor: str | None = Field(None, max_length=1000, description="`next` of the page before.")
+
+
+class Listing(BaseModel, Generic[Item]):
+    """One page of a list; `next` is null on the last."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+def after(cursor: str | None) -> list[str | int] | None:
+    """The sort key of the last row the reader has, from `cursor`; None at the start. Raises Refused if it is not ours."""
+    if not cursor:
+        return None
+    try:
+        key = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error, UnicodeError, RecursionError):
+        key = None
+    if not isinstance(key, list) or not all(type(part) in (str, int) for part in key):
+        raise Refused("The cursor is not one of ours.", FieldFault("cursor", "take it from `next` of the page before"))
+    return key
+
+
+def cursor_page(
+    rows: Sequence[Row], limit: int, key: Callable[[Row], Key], show: Callable[[Row], Any] = lambda row: row
+) -> dict[str, Any]:
+    """{"items", "next"} from `limit + 1` rows that the caller read, sorted by `key`, after `after(query.cursor)`."""
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return {"items": [show(row) for row in shown], "next": cursor_of(key(shown[-1])) if more else None}
+
+
+def cursor_of(key: Key) -> str:
+    """An opaque text for the sort key of a row."""
+    return base64.urlsafe_b64encode(json.dumps(list(key)).encode()).decode().rstrip("=")
+
+
+def csv_response(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], filename: str) -> Response:
+    """`rows` as CSV (RFC 4180, UTF-8) with a head line of `columns`, to be saved as `filename`."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\r\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(column)) for column in columns])
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", filename)
+    answer = Response(lines.getvalue(), content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{safe}"'
+    return conditional(answer)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bool):
+        return str(value).lower()
+    # a spreadsheet runs text that begins like a formula
+    if isinstance(value, str) and re.match(r"[=+@\t\r]|-(?![\d.])", value):
+        return "'" + value
+    return value
+
+
+def conditional(response: Response) -> Response:
+    """Give a read an ETag over its body, and answer 304 when the caller holds the same."""
+    if request.method not in ("GET", "HEAD") or response.status_code != 200 or response.is_streamed:
+        return response
+    response.add_etag()
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    return response.make_conditional(request)  # type: ignore[no-any-return]

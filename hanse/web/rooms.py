@@ -1,0 +1,217 @@
+"""Rooms: where a service puts its routes. Each route names its permission; the room does the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response
+from flask.typing import ResponseReturnValue
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from hanse.identity.permissions import PUBLIC, Permission
+from hanse.web.callers import admit
+from hanse.web.listing import conditional
+from hanse.web.openapi import problem_responses, security_of
+from hanse.web.wire import models_of, read_request
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+Answer = BaseModel | Mapping[str, Any] | list[Any] | Response | tuple[Any, ...] | None
+
+
+class Room:
+    """A group of routes with one way of speaking. `kind` is api, pages or protocol."""
+
+    kind = ""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self.blueprint = blueprint
+        self.name = blueprint.name
+
+    def _mark(self, view: Callable[..., Any], permission: Permission) -> None:
+        view.hanse_permission = permission  # type: ignore[attr-defined]
+        view.hanse_room = self.kind  # type: ignore[attr-defined]
+
+
+class Api(Room):
+    """JSON under /api/v1, described in /openapi.json.
+
+    A handler takes any of `path`, `query`, `body`, `form` as pydantic models and gives a model, a dictionary, a list,
+    (answer, status), (answer, status, headers), a Response, or None for 204. Answers to GET carry an ETag.
+    """
+
+    kind = "api"
+
+    def __init__(self, name: str, import_name: str, tag: str, *, prefix: str = "/api/v1") -> None:
+        self.api_blueprint = APIBlueprint(name, import_name, url_prefix=prefix, abp_tags=[Tag(name=tag)])
+        super().__init__(self.api_blueprint)
+
+    def get(self, rule: str, **described: Any) -> Callable[[Handler], Handler]:
+        """Read. Keywords: `permission` and `summary` (both needed), `responses={200: Model}`, `description`."""
+        return self._route("get", rule, **described)
+
+    def post(self, rule: str, **described: Any) -> Callable[[Handler], Handler]:
+        """Create or act; keywords as for `get`."""
+        return self._route("post", rule, **described)
+
+    def put(self, rule: str, **described: Any) -> Callable[[Handler], Handler]:
+        """Replace; keywords as for `get`."""
+        return self._route("put", rule, **described)
+
+    def patch(self, rule: str, **described: Any) -> Callable[[Handler], Handler]:
+        """Change a part; keywords as for `get`."""
+        return self._route("patch", rule, **described)
+
+    def delete(self, rule: str, **described: Any) -> Callable[[Handler], Handler]:
+        """Remove; keywords as for `get`."""
+        return self._route("delete", rule, **described)
+
+    def _route(
+        self,
+        method: str,
+        rule: str,
+        *,
+        permission: Permission,
+        summary: str,
+        description: str | None = None,
+        responses: Mapping[int | HTTPStatus, Any] | None = None,
+    ) -> Callable[[Handler], Handler]:
+        documented = {str(int(code)): model for code, model in (responses or {200: None}).items()}
+        register = getattr(self.api_blueprint, method)(
+            rule,
+            summary=summary,
+            description=description,
+            security=security_of(permission),
+            responses={**problem_responses(method), **documented},
+        )
+
+        def decorate(handler: Handler) -> Handler:
+            _demand_path_model(rule, handler)
+            register(self._bound(handler, permission))
+            return handler
+
+        return decorate
+
+    def _bound(self, handler: Callable[..., Any], permission: Permission) -> Callable[..., Any]:
+        models = models_of(handler)
+
+        @wraps(handler)
+        def bound(**arguments: Any) -> Response:
+            admit(permission, self.kind, arguments)
+            return json_answer(handler(**read_request(models, arguments)))
+
+        bound.__delay_validate_request__ = True  # type: ignore[attr-defined]  # we read the request ourselves, strictly
+        self._mark(bound, permission)
+        return bound
+
+
+class Pages(Room):
+    """HTML for people. `nav` is this room's part of the second row of the shell, as (label, path)."""
+
+    kind = "pages"
+
+    def __init__(self, name: str, import_name: str, *, nav: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(Blueprint(name, import_name))
+        self.nav: list[tuple[str, str]] = list(nav)
+
+    def get(self, rule: str, *, permission: Permission) -> Callable[[Handler], Handler]:
+        """A page. The handler takes the path's arguments by name and gives `page(...)` or a redirect."""
+        return self._route(rule, "GET", permission)
+
+    def post(self, rule: str, *, permission: Permission) -> Callable[[Handler], Handler]:
+        """A form. Forged requests are refused before the handler runs; answer with a redirect (303) or the form."""
+        return self._route(rule, "POST", permission)
+
+    def _route(self, rule: str, method: str, permission: Permission) -> Callable[[Handler], Handler]:
+        def decorate(handler: Handler) -> Handler:
+            @wraps(handler)
+            def bound(**arguments: Any) -> ResponseReturnValue:
+                admit(permission, self.kind, arguments)
+                answer: ResponseReturnValue = handler(**arguments)
+                return answer
+
+            self._mark(bound, permission)
+            endpoint = f"{handler.__name__}_{method.lower()}"
+            self.blueprint.add_url_rule(rule, endpoint, bound, methods=[method])
+            return handler
+
+        return decorate
+
+
+class Protocol(Room):
+    """An interface that keeps another system's rules, errors included: register them with `errorhandler`.
+
+    Cookies count for nothing here. `token_parameter` names a query parameter that may carry the token where the protocol
+    has one (AMS: `key`).
+    """
+
+    kind = "protocol"
+
+    def __init__(self, name: str, import_name: str, *, token_parameter: str | None = None) -> None:
+        super().__init__(Blueprint(name, import_name))
+        self._token_parameter = token_parameter
+
+    def route(self, rule: str, methods: Sequence[str], *, permission: Permission) -> Callable[[Handler], Handler]:
+        """Answer `methods` at `rule`; the handler takes the path's arguments by name and gives what Flask takes."""
+
+        def decorate(handler: Handler) -> Handler:
+            @wraps(handler)
+            def bound(**arguments: Any) -> ResponseReturnValue:
+                admit(permission, self.kind, arguments)
+                answer: ResponseReturnValue = handler(**arguments)
+                return answer
+
+            self._mark(bound, permission)
+            bound.hanse_token_parameter = self._token_parameter  # type: ignore[attr-defined]
+            endpoint = "_".join([handler.__name__, *map(str.lower, methods)])
+            self.blueprint.add_url_rule(rule, endpoint, bound, methods=list(methods))
+            return handler
+
+        return decorate
+
+    def errorhandler(self, kind: type[Exception] | int) -> Callable[[Handler], Handler]:
+        """How this protocol says `kind`; it sees the errors of its own routes only."""
+
+        def decorate(handler: Handler) -> Handler:
+            self.blueprint.register_error_handler(kind, handler)
+            return handler
+
+        return decorate
+
+
+def json_answer(answer: Answer) -> Response:
+    """What a handler gave, as a Response: JSON with UTC times, and an ETag where it is a read."""
+    if isinstance(answer, Response):
+        return answer
+    status, headers, content = 200, {}, answer
+    if isinstance(answer, tuple):
+        content, status, headers = (*answer, {})[:3] if len(answer) == 2 else answer
+    if isinstance(content, Response):
+        content.status_code = int(status)
+        content.headers.update(headers)
+        return content
+    if content is None:
+        return Response(status=204 if status == 200 else int(status), headers=headers)
+    body = content.model_dump_json(by_alias=True).encode() if isinstance(content, BaseModel) else to_json(content)
+    made = Response(body, int(status), headers=headers, content_type="application/json")
+    return conditional(made)
+
+
+def _demand_path_model(rule: str, handler: Callable[..., Any]) -> None:
+    wanted = set(re.findall(r"<(?:[^<>:]+:)?([^<>]+)>", rule))
+    model = models_of(handler).get("path")
+    known = set(model.model_fields) if model else set()
+    if wanted != known:
+        raise TypeError(f"{rule}: {handler.__name__} must take `path`, a model with the fields {sorted(wanted)}.")
+
+
+def public(view: Callable[..., Any], kind: str = "pages") -> Callable[..., Any]:
+    """Mark a built-in view as open to everybody, so that the rule "every route names a permission" holds for it too."""
+    view.hanse_permission = PUBLIC  # type: ignore[attr-defined]
+    view.hanse_room = kind  # type: ignore[attr-defined]
+    return view
