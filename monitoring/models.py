@@ -1,0 +1,250 @@
+"""Tables of monitoring. Times are UTC; durations are seconds; states are the words of
+`monitoring.algebra.State`."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import Text
+
+from hanse.database import GroundBase
+
+UtcTime = TIMESTAMP(timezone=True)
+_STATES = "('ok', 'warning', 'unknown', 'missing', 'critical', 'downtime')"
+
+
+class Base(DeclarativeBase):
+    """Monitoring's own tables."""
+
+
+class Site(Base):
+    """A site with monitored endpoints: its state now. One row is the lock under which a site is judged."""
+
+    __tablename__ = "site"
+    __table_args__ = (CheckConstraint(f"state in {_STATES}", name="site_state"),)
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(server_default="missing")
+    since: Mapped[datetime] = mapped_column(UtcTime, server_default=text("clock_timestamp()"))
+
+
+class Endpoint(Base):
+    """An endpoint of the registry as it is monitored: `judged` from its checks, `state` with downtimes laid
+    over."""
+
+    __tablename__ = "endpoint"
+    __table_args__ = (
+        CheckConstraint(f"state in {_STATES} and judged in {_STATES}", name="endpoint_state"),
+        Index("endpoint_site", "site"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    site: Mapped[str] = mapped_column(ForeignKey("site.name"))
+    service_id: Mapped[str]
+    service_type: Mapped[str]
+    hostname: Mapped[str]
+    url: Mapped[str]
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    judged: Mapped[str] = mapped_column(server_default="missing")
+    state: Mapped[str] = mapped_column(server_default="missing")
+    since: Mapped[datetime] = mapped_column(UtcTime, server_default=text("clock_timestamp()"))
+    cause: Mapped[str] = mapped_column(server_default="")
+    cause_check: Mapped[str] = mapped_column(server_default="")
+
+
+class Check(Base):
+    """A probe of an endpoint: when it is due, who has it, what it last measured, how it is judged.
+
+    `held` = not run, because a check that it needs fails. `missed` counts due times that nobody could
+    serve."""
+
+    __tablename__ = "probe_check"
+    __table_args__ = (
+        UniqueConstraint("endpoint_id", "probe", name="check_once"),
+        CheckConstraint(f"judged in {_STATES}", name="check_judged"),
+        CheckConstraint("period_s > 0 and retry_s > 0 and deadline_s > 0", name="check_times"),
+        Index("check_due", "next_at", postgresql_where=text("active")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoint.id"))
+    probe: Mapped[str]
+    options: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=text("'{}'"))
+    needs: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    host: Mapped[str]
+    period_s: Mapped[float]
+    retry_s: Mapped[float]
+    deadline_s: Mapped[float]
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    next_at: Mapped[datetime] = mapped_column(UtcTime)
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None] = mapped_column(UtcTime)
+    asked_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    asked_by: Mapped[str | None]
+    missed: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    held_since: Mapped[datetime | None] = mapped_column(UtcTime)
+    measured: Mapped[str | None]
+    measured_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    reason: Mapped[str] = mapped_column(server_default="")
+    summary: Mapped[str] = mapped_column(server_default="")
+    answered_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    good_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    good_summary: Mapped[str] = mapped_column(server_default="")
+    judged: Mapped[str] = mapped_column(server_default="missing")
+    judged_since: Mapped[datetime | None] = mapped_column(UtcTime)
+    candidate: Mapped[str | None]
+    candidate_since: Mapped[datetime | None] = mapped_column(UtcTime)
+    candidate_count: Mapped[int] = mapped_column(server_default="0")
+
+
+class StoredResult(Base):
+    """One measurement. `due_at` is the time it was scheduled for; None = somebody asked for it now."""
+
+    __tablename__ = "result"
+    __table_args__ = (
+        UniqueConstraint("check_id", "lease", name="result_once"),
+        Index("result_by_check", "check_id", text("started_at desc")),
+        Index("result_by_age", "started_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    check_id: Mapped[int] = mapped_column(ForeignKey("probe_check.id", ondelete="CASCADE"))
+    lease: Mapped[str]
+    due_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    started_at: Mapped[datetime] = mapped_column(UtcTime)
+    took_s: Mapped[float]
+    status: Mapped[str]
+    reason: Mapped[str]
+    summary: Mapped[str]
+    figures: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    phases: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    asked_by: Mapped[str | None]
+    worker: Mapped[str]
+
+
+class Answer(Base):
+    """The last raw exchange of a check, secrets already taken out."""
+
+    __tablename__ = "answer"
+
+    check_id: Mapped[int] = mapped_column(ForeignKey("probe_check.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcTime)
+    request: Mapped[str]
+    reply_head: Mapped[str]
+    reply_body: Mapped[str]
+    body_bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class StatusChange(Base):
+    """The timeline, append-only: from `at` on the subject was in `state`. Availability is computed from
+    this alone."""
+
+    __tablename__ = "status_change"
+    __table_args__ = (
+        CheckConstraint(f"state in {_STATES}", name="status_change_state"),
+        CheckConstraint("level in ('check', 'endpoint', 'site')", name="status_change_level"),
+        Index("status_change_by_subject", "level", "subject", "at", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    level: Mapped[str]
+    subject: Mapped[str]
+    at: Mapped[datetime] = mapped_column(UtcTime)
+    state: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default="")
+    written_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("clock_timestamp()"))
+
+
+class Incident(Base):
+    """One outage (or degradation) with one cause, of one or more endpoints of a site.
+
+    `site` is empty for the monitor's own: then it cannot reach anything. `told` = somebody was notified."""
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        CheckConstraint("severity in ('degraded', 'down', 'doubt')", name="incident_severity"),
+        CheckConstraint("ended_at is null or ended_at >= began_at", name="incident_times"),
+        Index("incident_open", "site", postgresql_where=text("ended_at is null")),
+    )
+
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    site: Mapped[str]
+    host: Mapped[str]
+    severity: Mapped[str]
+    probe: Mapped[str]
+    reason: Mapped[str]
+    cause: Mapped[str]
+    began_at: Mapped[datetime] = mapped_column(UtcTime)
+    confirmed_at: Mapped[datetime] = mapped_column(UtcTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    muted_by: Mapped[str | None]
+    told: Mapped[bool] = mapped_column(server_default=text("false"))
+    acknowledged_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    acknowledged_by: Mapped[str | None]
+
+
+class IncidentEndpoint(Base):
+    """An endpoint that an incident hits, and until when."""
+
+    __tablename__ = "incident_endpoint"
+
+    number: Mapped[int] = mapped_column(ForeignKey("incident.number", ondelete="CASCADE"), primary_key=True)
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoint.id"), primary_key=True)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class IncidentNote(Base):
+    """A line of an incident's story: what happened, or what a person said (`by`)."""
+
+    __tablename__ = "incident_note"
+    __table_args__ = (Index("incident_note_of", "number", "at", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    number: Mapped[int] = mapped_column(ForeignKey("incident.number", ondelete="CASCADE"))
+    at: Mapped[datetime] = mapped_column(UtcTime)
+    kind: Mapped[str]
+    text: Mapped[str]
+    by: Mapped[str | None]
+
+
+class Notification(Base):
+    """A message to send, once. `key` names what it says and to whom: the same is never queued twice."""
+
+    __tablename__ = "notification"
+    __table_args__ = (
+        CheckConstraint("outcome in ('sent', 'given up')", name="notification_outcome"),
+        Index("notification_due", "next_at", postgresql_where=text("outcome is null")),
+        Index("notification_of", "number"),
+    )
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(ForeignKey("incident.number", ondelete="CASCADE"))
+    event: Mapped[str]
+    notifier: Mapped[str]
+    recipient: Mapped[str]
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("clock_timestamp()"))
+    next_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("clock_timestamp()"))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcTime)
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    outcome: Mapped[str | None]
+    done_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    detail: Mapped[str] = mapped_column(server_default="")
+
+
+class Worker(Base):
+    """A probe worker that lives, or lived: what it does and what it could not do."""
+
+    __tablename__ = "worker"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(UtcTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcTime)
+    running: Mapped[int] = mapped_column(server_default="0")
+    done: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    dropped: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+METADATAS = (Base.metadata, GroundBase.metadata)
