@@ -1,0 +1,403 @@
+"""Requests to join a VO: sent, confirmed by mail, decided once by a manager who is somebody else.
+
+    submitted -> pending (e-mail confirmed) -> approved | rejected (reason)
+    submitted, pending -> withdrawn | expired
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from hanse.errors import Conflict, FieldFault, Forbidden, NotFound, Refused
+from hanse.identity.principals import Principal
+from hanse.revisions import Actor
+from vomsdb import mails, members, vos
+from vomsdb.ledger import CLOCK, Ledger, actor, revision
+from vomsdb.models import Application, Certificate, Member, MemberCertificate, Person, Vo
+
+OPEN = ("submitted", "pending")
+#: Closed requests that never led to a membership are forgotten after this time, with the personal data in them.
+PURGED_AFTER = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an applicant fills in."""
+
+    name: str
+    email: str
+    institution: str
+    motivation: str
+    aup_version: int
+    aup_accepted: bool
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How requests are handled: where people confirm, and for how long."""
+
+    confirm_url: str
+    """Address that a token is appended to."""
+    confirm_within: timedelta
+    decide_within: timedelta
+
+
+def submit(session: Session, vo_name: str, form: Form, by: Principal, terms: Terms) -> Application:
+    """A new request; a mail with the confirmation link is queued. Raises Refused, Conflict, NotFound."""
+    vo = vos.found(session, vo_name)
+    if by.x509 is None:
+        raise Refused("Apply with your certificate: sites will know you by it. Sign in at the TLS address.")
+    _check_form(vo, form)
+    _check_not_member(session, vo.name, by)
+    token = secrets.token_urlsafe(32)
+    now = datetime.now(UTC)
+    application = Application(
+        vo=vo.name,
+        key=by.x509.key,
+        subject_der=by.x509.subject_der,
+        issuer_der=by.x509.issuer_der,
+        subject=by.x509.subject_slash,
+        issuer=by.x509.issuer_slash,
+        name=form.name,
+        email=form.email,
+        institution=form.institution,
+        motivation=form.motivation,
+        aup_version=form.aup_version,
+        created_at=now,
+        expires_at=now + terms.confirm_within,
+        token_hash=token_hash(token),
+    )
+    _insert(session, application)
+    _ask_to_confirm(session, application, terms.confirm_url + token)
+    with revision(session, actor(by), f"request to join {vo.name}, AUP version {form.aup_version} accepted") as log:
+        _put(log, application)
+    return application
+
+
+def _check_form(vo: Vo, form: Form) -> None:
+    faults = []
+    if not form.aup_accepted:
+        faults.append(FieldFault("aup_accepted", f"must be given: {vo.name} takes nobody without it"))
+    if form.aup_version != vo.aup_version:
+        faults.append(FieldFault("aup_version", f"must be {vo.aup_version}, the version in force; read it first"))
+    if form.email.count("@") != 1 or any(c.isspace() for c in form.email) or form.email.startswith("-"):
+        faults.append(FieldFault("email", "must be one address, as anna@example.org"))
+    if not form.name.strip():
+        faults.append(FieldFault("name", "must not be empty"))
+    if vo.state in ("suspended", "closed"):
+        raise Refused(f"{vo.name} is {vo.state} and takes no members.")
+    if faults:
+        raise Refused("The request cannot be sent yet.", *faults)
+
+
+def _check_not_member(session: Session, vo: str, by: Principal) -> None:
+    for own in members.of_keys(session, by.keys | {by.key}):
+        if own.member.vo == vo:
+            raise Conflict(f"You are a member of {vo} already ({own.member.state}).")
+
+
+def _insert(session: Session, application: Application) -> None:
+    try:
+        with session.begin_nested():
+            session.add(application)
+            session.flush()
+    except IntegrityError as fault:
+        raise Conflict(f"You have an open request to join {application.vo} already; see /me.") from fault
+
+
+def token_hash(token: str) -> str:
+    """Only this stands in the database, so that nobody can confirm from a copy of it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _ask_to_confirm(session: Session, application: Application, link: str) -> None:
+    mails.queue(
+        session,
+        application.email,
+        f"Confirm your request to join {application.vo}",
+        f"Dear {application.name},\n\n"
+        f"somebody with the certificate {application.subject} asked to join {application.vo} and gave this "
+        f"address.\nIf it was you, open this page and confirm:\n\n{link}\n\n"
+        f"The link works once, until {application.expires_at:%a %d %b %Y, %H:%M} UTC.\n"
+        "If it was not you, do nothing: the request then expires.\n",
+        f"application:{application.id}",
+    )
+
+
+def by_token(session: Session, token: str) -> Application:
+    """The request a confirmation token belongs to; reading changes nothing. Raises NotFound, Conflict."""
+    application = session.scalar(select(Application).where(Application.token_hash == token_hash(token)))
+    if application is None:
+        raise NotFound("This confirmation link is not known here. Copy it whole from the mail.")
+    if application.state != "submitted":
+        raise Conflict(f"This link was used already: the request is {application.state}.")
+    if application.expires_at <= datetime.now(UTC):
+        raise Conflict("This link has expired; send a new request.")
+    return application
+
+
+def confirm(session: Session, token: str, terms: Terms) -> Application:
+    """The address is real: the request waits for a manager now. Raises NotFound, Conflict."""
+    application = locked(session, by_token(session, token).id)
+    if application.state != "submitted":
+        raise Conflict(f"This link was used already: the request is {application.state}.")
+    now = datetime.now(UTC)
+    application.state, application.confirmed_at = "pending", now
+    application.expires_at = now + terms.decide_within
+    for manager in vos.managers_of(session, application.vo):
+        if manager.email:
+            _tell_manager(session, application, manager.name, manager.email)
+    with revision(session, Actor(application.key, application.name), "e-mail address confirmed") as ledger:
+        _put(ledger, application)
+    return application
+
+
+def _tell_manager(session: Session, application: Application, name: str, email: str) -> None:
+    mails.queue(
+        session,
+        email,
+        f"{application.name} asks to join {application.vo}",
+        f"Dear {name},\n\n{application.name} ({application.institution or 'no institution given'}) asks to join "
+        f"{application.vo}.\nCertificate: {application.subject}\nIssued by:   {application.issuer}\n\n"
+        f"{application.motivation}\n\nDecide in the queue of {application.vo}.\n",
+        f"application:{application.id}",
+    )
+
+
+def locked(session: Session, application_id: int) -> Application:
+    """The request as it is now, held until the transaction ends; raises NotFound."""
+    application = session.scalar(
+        select(Application)
+        .where(Application.id == application_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if application is None:
+        raise NotFound(f"There is no request {application_id}.")
+    return application
+
+
+# --- deciding -----------------------------------------------------------------------------------------------------
+
+
+def approve(session: Session, vo: str, application_id: int, reason: str, by: Principal) -> Application:
+    """The applicant becomes a member. Raises Forbidden (own request), Conflict (decided already), NotFound."""
+    application = _undecided(session, vo, application_id, by)
+    member = _admit(session, application)
+    _decided(application, "approved", reason or None, by)
+    application.member_id = member.id
+    _tell_applicant(
+        session,
+        application,
+        f"You are a member of {vo} now, until {member.until:%d %b %Y}.\n"
+        "Within a day the sites of the federation know you. Your page /me shows how to get a proxy.\n",
+    )
+    with revision(session, actor(by), f"request {application.id} approved") as ledger:
+        members.put(session, ledger, member)
+        _put(ledger, application)
+        ledger.sites_differ(vo)
+    return application
+
+
+def reject(session: Session, vo: str, application_id: int, reason: str, by: Principal) -> Application:
+    """The request ends, with a reason that the applicant reads. Raises Refused, Forbidden, Conflict, NotFound."""
+    if not reason.strip():
+        raise Refused("A reason is needed.", FieldFault("reason", "must say why, the applicant will read it"))
+    application = _undecided(session, vo, application_id, by)
+    _decided(application, "rejected", reason, by)
+    _tell_applicant(session, application, f"The request was rejected: {reason}\n")
+    with revision(session, actor(by), f"request {application.id} rejected: {reason}") as ledger:
+        _put(ledger, application)
+    return application
+
+
+def _undecided(session: Session, vo: str, application_id: int, by: Principal) -> Application:
+    application = locked(session, application_id)
+    if application.vo != vo:
+        raise NotFound(f"{vo} has no request {application_id}.")
+    if application.key in by.keys | {by.key}:
+        raise Forbidden("Nobody decides about their own request; ask another manager of the VO.")
+    if application.state in ("approved", "rejected"):
+        raise Conflict(f"{application.decided_by_name} was quicker: the request is {application.state}.")
+    if application.state != "pending":
+        raise Conflict(f"The request is {application.state}; only pending ones can be decided.")
+    if application.expires_at <= datetime.now(UTC):
+        raise Conflict("The request has expired; the applicant must send a new one.")
+    return application
+
+
+def _decided(application: Application, state: str, reason: str | None, by: Principal) -> None:
+    application.state, application.reason = state, reason
+    application.decided_at, application.decided_by = datetime.now(UTC), by.key
+    application.decided_by_name = by.name
+
+
+def _admit(session: Session, application: Application) -> Member:
+    vo = vos.found(session, application.vo)
+    now = datetime.now(UTC)
+    certificate = _certificate(session, application)
+    present = select(Member).where(Member.vo == vo.name, Member.person_id == certificate.person_id)
+    if session.scalar(present.where(Member.state != "removed")) is not None:
+        raise Conflict("The certificate belongs to a member of this VO already.")
+    member = Member(
+        vo=vo.name,
+        person_id=certificate.person_id,
+        until=now + timedelta(days=vo.membership_days),
+        aup_version=application.aup_version,
+        aup_signed_at=application.created_at,
+        aup_due=None if application.aup_version == vo.aup_version else now + timedelta(days=15),
+    )
+    session.add(member)
+    session.flush()
+    session.add(MemberCertificate(member_id=member.id, certificate_id=certificate.id))
+    session.flush()
+    return member
+
+
+def _certificate(session: Session, application: Application) -> Certificate:
+    """The applicant's certificate, with a person: the one who had it before, or a new one."""
+    known = session.scalar(select(Certificate).where(Certificate.key == application.key))
+    if known is not None:
+        person = session.get_one(Person, known.person_id)
+        person.name, person.email = application.name, application.email
+        person.institution = application.institution
+        return known
+    person = Person(name=application.name, email=application.email, institution=application.institution)
+    session.add(person)
+    session.flush()
+    certificate = Certificate(
+        person_id=person.id,
+        key=application.key,
+        subject_der=application.subject_der,
+        issuer_der=application.issuer_der,
+        subject=application.subject,
+        issuer=application.issuer,
+    )
+    session.add(certificate)
+    session.flush()
+    return certificate
+
+
+def _tell_applicant(session: Session, application: Application, words: str) -> None:
+    mails.queue(
+        session,
+        application.email,
+        f"Your request to join {application.vo}: {application.state}",
+        f"Dear {application.name},\n\n{words}",
+        f"application:{application.id}",
+    )
+
+
+def _put(ledger: Ledger, application: Application) -> None:
+    """Requests stand in the log without what only concerns the person and the manager."""
+    body = {
+        "vo": application.vo,
+        "key": application.key,
+        "state": application.state,
+        "aup_version": application.aup_version,
+        "reason": application.reason,
+    }
+    ledger.put("application", str(application.id), body)
+
+
+def withdraw(session: Session, vo: str, application_id: int, by: Principal) -> Application:
+    """The applicant takes the request back. Raises Forbidden, Conflict, NotFound."""
+    application = locked(session, application_id)
+    if application.vo != vo or application.key not in by.keys | {by.key}:
+        raise NotFound(f"You have no request {application_id} to join {vo}.")
+    if application.state not in OPEN:
+        raise Conflict(f"The request is {application.state} and cannot be withdrawn.")
+    application.state, application.decided_at = "withdrawn", datetime.now(UTC)
+    with revision(session, actor(by), f"request {application.id} withdrawn") as ledger:
+        _put(ledger, application)
+    return application
+
+
+# --- looking ------------------------------------------------------------------------------------------------------
+
+
+def in_vo(session: Session, vo: str, state: str | None, after: int = 0, limit: int = 50) -> list[Application]:
+    """Requests to join the VO, oldest first."""
+    query = select(Application).where(Application.vo == vo, Application.id > after)
+    if state is not None:
+        query = query.where(Application.state == state)
+    return list(session.scalars(query.order_by(Application.id).limit(limit)))
+
+
+def of_keys(session: Session, keys: frozenset[str]) -> list[Application]:
+    """Somebody's own requests, newest first."""
+    return list(
+        session.scalars(select(Application).where(Application.key.in_(keys)).order_by(Application.id.desc()))
+    )
+
+
+def pending_count(session: Session, vo: str | None = None) -> int:
+    """How many requests wait for a decision."""
+    query = select(func.count()).select_from(Application).where(Application.state == "pending")
+    return session.scalar(query if vo is None else query.where(Application.vo == vo)) or 0
+
+
+def doubts(session: Session, applications: Sequence[Application]) -> dict[int, list[str]]:
+    """What a manager should know before approving, for each request; nothing speaks against most."""
+    subjects = [application.subject for application in applications]
+    same_name: dict[str, set[str]] = {}
+    for subject, key in session.execute(
+        select(Certificate.subject, Certificate.key).where(Certificate.subject.in_(subjects))
+    ):
+        same_name.setdefault(subject, set()).add(key)
+    for application in applications:
+        same_name.setdefault(application.subject, set()).add(application.key)
+    earlier = select(Application.key, Application.vo).where(
+        Application.state == "rejected", Application.key.in_([a.key for a in applications])
+    )
+    rejected = {(key, vo) for key, vo in session.execute(earlier)}
+    found: dict[int, list[str]] = {}
+    for application in applications:
+        notes = found.setdefault(application.id, [])
+        if same_name[application.subject] - {application.key}:
+            notes.append("same name, another CA")
+        if (application.key, application.vo) in rejected:
+            notes.append("was rejected before")
+    return found
+
+
+# --- what time alone changes --------------------------------------------------------------------------------------
+
+
+def expire(session: Session, limit: int = 100) -> int:
+    """Requests that nobody confirmed or decided in time expire, and their applicants are told; how many."""
+    due = (
+        select(Application)
+        .where(Application.state.in_(OPEN), Application.expires_at <= func.now())
+        .order_by(Application.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = list(session.scalars(due))
+    for application in rows:
+        why = "nobody decided in time" if application.state == "pending" else "the address was not confirmed"
+        application.state = "expired"
+        application.decided_at = datetime.now(UTC)
+        _tell_applicant(session, application, f"The request expired: {why}. You may send a new one.\n")
+    if rows:
+        with revision(session, CLOCK, "requests expired") as ledger:
+            for application in rows:
+                _put(ledger, application)
+    return len(rows)
+
+
+def purge(session: Session) -> int:
+    """Forgets closed requests without a membership after a while; returns how many."""
+    old = datetime.now(UTC) - PURGED_AFTER
+    gone = delete(Application).where(
+        Application.state.in_(("expired", "withdrawn", "rejected")), Application.decided_at < old
+    )
+    return session.execute(gone).rowcount  # type: ignore[attr-defined, no-any-return]

@@ -1,0 +1,27 @@
+"""Who may do what in the membership service."""
+
+from __future__ import annotations
+
+from hanse.identity.permissions import Permission
+
+_OPERATOR = frozenset({"federation_operator"})
+_MANAGERS = frozenset({"vo_manager", "federation_operator"})
+_SITE = frozenset({"site_administrator", "site_security_officer", "federation_operator"})
+
+CREATE_VO = Permission("create VOs", _OPERATOR, "federation")
+APPOINT = Permission("appoint managers of the VO", _MANAGERS, "vo:{vo}")
+#: Deciding about people is for the VO alone: an operator runs the federation, not its communities.
+DECIDE = Permission("decide requests to join", frozenset({"vo_manager"}), "vo:{vo}")
+SEE_QUEUE = Permission("see requests to join", _MANAGERS, "vo:{vo}")
+SEE_MEMBERS = Permission("see the members", _MANAGERS, "vo:{vo}")
+SEE_MEMBER = Permission("see this member", _MANAGERS | {"vo_member"})
+#: Suspending is open to the federation's operator too, since a security incident does not wait for a manager.
+SUSPEND = Permission("suspend and restore members", _MANAGERS)
+ARRANGE = Permission("arrange groups and roles", frozenset({"vo_manager"}), "vo:{vo}")
+ARRANGE_MEMBER = Permission("give and take groups and roles", frozenset({"vo_manager"}))
+PUBLISH_AUP = Permission("publish an AUP", frozenset({"vo_manager"}), "vo:{vo}")
+JOIN_CODES = Permission("make join codes for the site", _SITE, "site:{site}")
+REPLICATE = Permission("start a replication run", _OPERATOR, "federation")
+OVERSEE = Permission("see the state of the service", _OPERATOR | {"service"}, "federation")
+SITE_AGENT = Permission("replicate to the site", frozenset({"site_machine"}), "site:{site}")
+ANY_SITE_AGENT = Permission("fetch snapshots", frozenset({"site_machine"}))
