@@ -1,4 +1,5 @@
-"""How Hanse looks: the shell, macros, style sheet, icons and small scripts that every service's pages are made of.
+"""How Hanse looks: the shell, macros, style sheet, icons and small scripts that every service's pages are
+made of.
 
 Templates here are reached as `hanse/NAME.html`; assets are served at /assets/.
 """
@@ -46,7 +47,9 @@ def functions() -> Mapping[str, Any]:
 
 @cache
 def asset(name: str) -> str:
-    """Address of an asset that changes with its content, so that browsers may keep it; "" when it is not installed."""
+    """Address of an asset that changes with its content, so that browsers may keep it;
+    "" when it is not installed.
+    """
     file = ASSETS / name
     if not file.is_file():
         return ""

@@ -1,4 +1,6 @@
-"""Geometry of the small charts that the server draws: numbers in, coordinates out; templates turn them into SVG."""
+"""Geometry of the small charts that the server draws: numbers in, coordinates out;
+templates turn them into SVG.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Legend:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stacked bar chart, ready to draw: `width` x `height` units with the plot from `left` to `right`, `top` to `foot`."""
+    """A stacked bar chart, ready to draw:
+    `width` x `height` units with the plot from `left` to `right`, `top` to `foot`.
+    """
 
     width: float
     height: float
@@ -76,10 +80,11 @@ def stacked(
     width: float = 640,
     height: float = 200,
 ) -> Stack:
-    """Columns `labels`, one block per series upon another, from zero. None is a gap. The seventh series on become "others".
+    """Columns `labels`, one block per series upon another, from zero. None is a gap. The seventh series on
+    become "others".
 
-    `line` is a second measure of the same unit drawn dashed (last month, a capacity); `partial_last` draws the last
-    column lighter because its period has not ended.
+    `line` is a second measure of the same unit drawn dashed (last month, a capacity); `partial_last` draws
+    the last column lighter because its period has not ended.
     """
     shown = fold_series(series)
     sums = [sum(values[i] or 0.0 for _, values in shown) for i in range(len(labels))]
@@ -117,7 +122,9 @@ class _Plot:
 
 
 def fold_series(series: Mapping[str, Sequence[float | None]]) -> list[tuple[str, list[float | None]]]:
-    """At most six series in the given order; what is past the fifth is added up as "others" when there are more."""
+    """At most six series in the given order;
+    what is past the fifth is added up as "others" when there are more.
+    """
     items = [(name, list(values)) for name, values in series.items()]
     if len(items) <= MOST_SERIES:
         return items
@@ -142,7 +149,11 @@ def _blocks(
             if not value:
                 continue
             y, foot = plot.y(base + value), plot.y(base)
-            tip = f"{label}: {name} {number(value)} {unit}" if len(series) > 1 else f"{label}: {number(value)} {unit}"
+            tip = (
+                f"{label}: {name} {number(value)} {unit}"
+                if len(series) > 1
+                else f"{label}: {number(value)} {unit}"
+            )
             last = partial and column == len(labels) - 1
             x, width = round(plot.x(column) + gap / 2, 2), round(plot.slot - gap, 2)
             blocks.append(Block(x, y, width, round(foot - y, 2), index + 1, column, tip, last))
@@ -151,7 +162,9 @@ def _blocks(
 
 
 def scale(peak: float) -> tuple[float, float]:
-    """Top of the axis and its step (1, 2 or 5 times a power of ten), with 2 to 5 steps and `peak` below the top."""
+    """Top of the axis and its step (1, 2 or 5 times a power of ten), with 2 to 5 steps and `peak` below the
+    top.
+    """
     if peak <= 0 or not math.isfinite(peak):
         return 1.0, 1.0
     power = 10 ** math.floor(math.log10(peak / 3))
@@ -194,7 +207,11 @@ def _path(line: Sequence[float | None], plot: _Plot) -> str:
 
 
 def _summary(
-    labels: Sequence[str], series: list[tuple[str, list[float | None]]], sums: list[float], unit: str, partial: bool
+    labels: Sequence[str],
+    series: list[tuple[str, list[float | None]]],
+    sums: list[float],
+    unit: str,
+    partial: bool,
 ) -> str:
     if not labels:
         return f"No {unit}."
@@ -231,11 +248,13 @@ _DAY_WORDS: Mapping[str, str] = {
 }
 
 
-def ninety_days(days: Sequence[Mapping[str, Any]], *, last: date | None = None, length: int = 90) -> list[DayBar]:
+def ninety_days(
+    days: Sequence[Mapping[str, Any]], *, last: date | None = None, length: int = 90
+) -> list[DayBar]:
     """Bars for the `length` days to `last` (today), oldest left, 5 units apart and 24 high.
 
-    A day is {"day": date or ISO text, "state": ok|degraded|down|downtime|none, "note": words for the tip, "url"}.
-    Days that are not given have no result.
+    A day is {"day": date or ISO text, "state": ok|degraded|down|downtime|none, "note": words for the tip,
+    "url"}. Days that are not given have no result.
     """
     last = last or datetime.now(UTC).date()
     given = {_day(entry["day"]): entry for entry in days}
@@ -245,7 +264,9 @@ def ninety_days(days: Sequence[Mapping[str, Any]], *, last: date | None = None, 
         entry = given.get(day, {})
         state = str(entry.get("state", "none"))
         note = str(entry.get("note") or "")
-        tip = f"{day:%a} {day.day} {day:%b %Y}: {_DAY_WORDS.get(state, state)}" + (f", {note}" if note else "")
+        tip = f"{day:%a} {day.day} {day:%b %Y}: {_DAY_WORDS.get(state, state)}" + (
+            f", {note}" if note else ""
+        )
         height = _HEIGHTS.get(state, 2)
         bars.append(DayBar(index * 5, 24 - height, height, state, day, tip, str(entry.get("url") or "")))
     return bars

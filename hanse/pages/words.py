@@ -20,7 +20,10 @@ def seconds_of(span: Span) -> float | None:
 
 
 def age(span: Span) -> str:
-    """A span by its two largest units: "51 min", "19 h 02 min", "2 d 19 h", "9 d". A whole number of days stays alone."""
+    """A span by its two largest units: "51 min", "19 h 02 min", "2 d 19 h", "9 d".
+
+    A whole number of days stays alone.
+    """
     seconds = seconds_of(span)
     if seconds is None:
         return NONE
@@ -52,7 +55,7 @@ def percent(share: SupportsFloat | None, decimals: int = 2) -> str:
 
 
 def count(many: int, one: str, more: str | None = None) -> str:
-    """"1 site", "3 sites", "2 entries" with `more` for what takes no plain s."""
+    """ "1 site", "3 sites", "2 entries" with `more` for what takes no plain s."""
     return f"{many:,} {one if many == 1 else more or one + 's'}"
 
 
@@ -65,7 +68,7 @@ def _time(value: datetime | str | None) -> datetime | None:
 
 
 def day(value: datetime | date | str | None) -> str:
-    """"26 Nov 2026", the year left away in the current year."""
+    """ "26 Nov 2026", the year left away in the current year."""
     if isinstance(value, date) and not isinstance(value, datetime):
         then = value
     else:
@@ -78,13 +81,13 @@ def day(value: datetime | date | str | None) -> str:
 
 
 def clock(value: datetime | str | None) -> str:
-    """"14:32" UTC."""
+    """ "14:32" UTC."""
     then = _time(value)
     return NONE if then is None else f"{then:%H:%M}"
 
 
 def moment(value: datetime | str | None) -> str:
-    """"Thu 26 Nov, 08:00", with the year when it is not this one."""
+    """ "Thu 26 Nov, 08:00", with the year when it is not this one."""
     then = _time(value)
     return NONE if then is None else f"{then:%a} {day(then)}, {then:%H:%M}"
 

@@ -1,7 +1,8 @@
 """Everything HTTP: one make_app() for all services, rooms for routes, who is calling, problems, pages.
 
-A service declares its routes in rooms. `Api` is JSON under /api/v1, `Pages` is HTML for people, `Protocol` is an interface
-that keeps another system's rules. Each route names the permission that it needs; `make_app` refuses a route without one.
+A service declares its routes in rooms. `Api` is JSON under /api/v1, `Pages` is HTML for people, `Protocol` is
+an interface that keeps another system's rules. Each route names the permission that it needs; `make_app`
+refuses a route without one.
 """
 
 from hanse.web.app import make_app

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask, Response, g, redirect, request, send_from_directory
-from flask_openapi import Info, OpenAPI
+from flask_openapi.models import Info
+from flask_openapi.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from hanse import pages as visual
@@ -46,9 +47,9 @@ def make_app(
 ) -> Flask:
     """The application of one service.
 
-    `ready` are further checks of /readyz (raise a HanseError or OSError with a sentence); `gauges` the figures of
-    /metrics; `badges` numbers beside sections of the top bar, by their label. Raises TypeError for a route that names no
-    permission. Connects to nothing.
+    `ready` are further checks of /readyz (raise a HanseError or OSError with a sentence); `gauges` the
+    figures of /metrics; `badges` numbers beside sections of the top bar, by their label. Raises TypeError for
+    a route that names no permission. Connects to nothing.
     """
     app = _bare_app(service_name, settings, import_name)
     rooms = tuple(rooms)
@@ -118,7 +119,9 @@ def _install_built_in(app: OpenAPI, gauges: Callable[[], Iterable[Gauge]] | None
 
 
 def asset(filename: str) -> Response:
-    """A file of hanse/pages/assets; kept for a year when the address names the content (`?v=`), else asked for again."""
+    """A file of hanse/pages/assets;
+    kept for a year when the address names the content (`?v=`), else asked for again.
+    """
     return send_from_directory(visual.ASSETS, filename, max_age=31_536_000 if "v" in request.args else 0)
 
 

@@ -1,6 +1,8 @@
-"""Who is calling: a token in a header, our session cookie, or the certificate of the TLS connection, in this order.
+"""Who is calling: a token in a header, our session cookie, or the certificate of the TLS connection, in this
+order.
 
-Headers that name an identity (SSL-CLIENT-S-DN, X-Forwarded-User and their kin) are never read: anybody can send them.
+Headers that name an identity (SSL-CLIENT-S-DN, X-Forwarded-User and their kin) are never read: anybody can
+send them.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from hanse.web.ground import ground
 
 
 def current_principal() -> Principal:
-    """The caller of this request, ANONYMOUS without a credential. Raises Unauthorised for a credential that is no good.
+    """The caller of this request, ANONYMOUS without a credential. Raises Unauthorised for a credential that
+    is no good.
 
     Protocol rooms ignore the cookie: there a browser's session must not act.
     """
@@ -54,13 +57,15 @@ def admit(permission: Permission, room: str, arguments: Mapping[str, Any]) -> No
 
 
 def room_of_request() -> str:
-    """"api", "pages" or "protocol" of the route that answers; "" when none matched."""
+    """ "api", "pages" or "protocol" of the route that answers; "" when none matched."""
     view = current_app.view_functions.get(request.endpoint or "")
     return str(getattr(view, "hanse_room", ""))
 
 
 def presented_token() -> str | None:
-    """The token of `Authorization: Bearer` or `x-api-key`, or of the query parameter that a protocol room names."""
+    """The token of `Authorization:
+    Bearer` or `x-api-key`, or of the query parameter that a protocol room names.
+    """
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
@@ -92,7 +97,9 @@ def _resolve() -> tuple[Principal, str]:
     if token is not None:
         principal = ground().authority.for_token(token)
         if not principal.signed_in:
-            raise Unauthorised("This token is not known here or has been withdrawn; make a new one and send that.")
+            raise Unauthorised(
+                "This token is not known here or has been withdrawn; make a new one and send that."
+            )
         return principal, "header"
     if room_of_request() != "protocol" and (person := _session_principal()) is not None:
         return person, "session"

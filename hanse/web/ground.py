@@ -1,4 +1,7 @@
-"""What one running service stands on: its settings, its database, who may do what. Reached with `ground()`."""
+"""What one running service stands on: its settings, its database, who may do what.
+
+Reached with `ground()`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ EXTENSION = "hanse"
 class Ground:
     """Held in `app.extensions["hanse"]`.
 
-    `nav` is the second row of the shell as (label, path); `badges` gives numbers for the sections of the top bar.
+    `nav` is the second row of the shell as (label, path); `badges` gives numbers for the sections of the top
+    bar.
     """
 
     service: str
@@ -43,7 +47,9 @@ def ground() -> Ground:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of `url` in one spelling, "" when it has none: `https://host:443/a` -> `https://host`."""
+    """Scheme, host and port of `url` in one spelling, "" when it has none:
+    `https://host:443/a` -> `https://host`.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return ""
@@ -53,7 +59,9 @@ def origin(url: str) -> str:
 
 
 def hanse_origins(settings: ServiceSettings) -> frozenset[str]:
-    """Origins of all services of this federation, both sides: the only places a sign-in may send somebody back to."""
+    """Origins of all services of this federation, both sides:
+    the only places a sign-in may send somebody back to.
+    """
     urls = [settings.url, settings.tls_url]
     for service in ("registry", "accounting", "monitoring", "vomsdb"):
         urls += [getattr(settings, f"{service}_url"), getattr(settings, f"{service}_tls_url")]

@@ -1,4 +1,6 @@
-"""/healthz: the process lives. /readyz: it can do its work. /metrics: figures for Prometheus, from the database."""
+"""/healthz: the process lives. /readyz: it can do its work. /metrics:
+figures for Prometheus, from the database.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ log = structlog.get_logger("hanse.web")
 
 @dataclass(frozen=True)
 class Gauge:
-    """One figure. Every worker must tell the same, so take it from the database. Names begin with `hanse_`."""
+    """One figure. Every worker must tell the same, so take it from the database.
+
+    Names begin with `hanse_`.
+    """
 
     name: str
     help: str
@@ -116,7 +121,9 @@ def _registry(gauges: Iterable[Gauge]) -> CollectorRegistry:
     made: dict[str, PrometheusGauge] = {}
     for gauge in gauges:
         if gauge.name not in made:
-            made[gauge.name] = PrometheusGauge(gauge.name, gauge.help, sorted(gauge.labels), registry=registry)
+            made[gauge.name] = PrometheusGauge(
+                gauge.name, gauge.help, sorted(gauge.labels), registry=registry
+            )
         target = made[gauge.name]
         (target.labels(**gauge.labels) if gauge.labels else target).set(gauge.value)
     return registry

@@ -38,7 +38,10 @@ class Listing(BaseModel, Generic[Item]):
 
 
 def after(cursor: str | None) -> list[str | int] | None:
-    """The sort key of the last row the reader has, from `cursor`; None at the start. Raises Refused if it is not ours."""
+    """The sort key of the last row the reader has, from `cursor`; None at the start.
+
+    Raises Refused if it is not ours.
+    """
     if not cursor:
         return None
     try:
@@ -46,14 +49,18 @@ def after(cursor: str | None) -> list[str | int] | None:
     except (ValueError, binascii.Error, UnicodeError, RecursionError):
         key = None
     if not isinstance(key, list) or not all(type(part) in (str, int) for part in key):
-        raise Refused("The cursor is not one of ours.", FieldFault("cursor", "take it from `next` of the page before"))
+        raise Refused(
+            "The cursor is not one of ours.", FieldFault("cursor", "take it from `next` of the page before")
+        )
     return key
 
 
 def cursor_page(
     rows: Sequence[Row], limit: int, key: Callable[[Row], Key], show: Callable[[Row], Any] = lambda row: row
 ) -> dict[str, Any]:
-    """{"items", "next"} from `limit + 1` rows that the caller read, sorted by `key`, after `after(query.cursor)`."""
+    """{"items", "next"} from `limit + 1` rows that the caller read, sorted by `key`, after
+    `after(query.cursor)`.
+    """
     shown = rows[:limit]
     more = len(rows) > limit
     return {"items": [show(row) for row in shown], "next": cursor_of(key(shown[-1])) if more else None}
@@ -94,4 +101,5 @@ def conditional(response: Response) -> Response:
         return response
     response.add_etag()
     response.headers.setdefault("Cache-Control", "private, no-cache")
-    return response.make_conditional(request)  # type: ignore[no-any-return]
+    response.make_conditional(request)
+    return response

@@ -1,4 +1,6 @@
-"""What /openapi.json says beyond the models: how to sign in, and the problems that any operation may answer with."""
+"""What /openapi.json says beyond the models:
+how to sign in, and the problems that any operation may answer with.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,22 @@ from hanse.identity.permissions import Permission
 PROBLEM_STATUSES: Final = (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
 SCHEMES: Final[Mapping[str, Mapping[str, str]]] = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token of a person, a site or a service."},
-    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same token, as AMS sends it."},
-    "session": {"type": "apiKey", "in": "cookie", "name": "hanse_session", "description": "A person's sign-in."},
-    "certificate": {"type": "mutualTLS", "description": "A client certificate or RFC 3820 proxy, on the TLS side."},
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "The same token, as AMS sends it.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "hanse_session",
+        "description": "A person's sign-in.",
+    },
+    "certificate": {
+        "type": "mutualTLS",
+        "description": "A client certificate or RFC 3820 proxy, on the TLS side.",
+    },
 }
 
 

@@ -38,9 +38,9 @@ def page(
 ) -> Response:
     """Render `template` inside the shell.
 
-    `sentence` answers the page's question in words (Markup for bold facts). `crumbs` are (label, path) above the title.
-    `api` is the path of the call that returns the page's figures, `csv` of its list; both stand in the foot. `refresh_s`
-    makes the page poll itself with its ETag while its tab is seen.
+    `sentence` answers the page's question in words (Markup for bold facts). `crumbs` are (label, path) above
+    the title. `api` is the path of the call that returns the page's figures, `csv` of its list; both stand in
+    the foot. `refresh_s` makes the page poll itself with its ETag while its tab is seen.
     """
     drawn = render_template(
         template,
@@ -57,7 +57,9 @@ def page(
 
 
 def error_page(status: int, sentence: str, fields: Sequence[FieldFault]) -> Response:
-    """The sentence of an error as a page; for somebody not signed in, with the way to sign in and come back here."""
+    """The sentence of an error as a page;
+    for somebody not signed in, with the way to sign in and come back here.
+    """
     signed_in = status != 401 and current_principal().signed_in
     back = request.full_path.rstrip("?") if request.method == "GET" else "/"
     return page(
@@ -118,7 +120,7 @@ def install_pages(app: Flask) -> None:
     """Find templates under `hanse/...` in hanse/pages, the service's own in its package; escape always."""
     shared = PrefixLoader({"hanse": FileSystemLoader(visual.FOLDER)})
     own = app.jinja_loader
-    app.jinja_loader = ChoiceLoader([shared, own] if own else [shared])  # type: ignore[misc]
+    app.jinja_loader = ChoiceLoader([shared, own] if own else [shared])
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(visual.filters())

@@ -29,7 +29,9 @@ STATUS_OF: Mapping[type[HanseError], int] = {
     errors.Unavailable: 503,
 }
 AWAY = "The database of this service does not answer at the moment; try again in some seconds."
-UNKNOWN = "Something went wrong here that we did not foresee; it is in the log of this service under the number {}."
+UNKNOWN = (
+    "Something went wrong here that we did not foresee; it is in the log of this service under the number {}."
+)
 
 
 class ProblemField(BaseModel):
@@ -75,7 +77,9 @@ def problem(
 
 
 def status_of(error: HanseError) -> int:
-    """The HTTP status for one of our errors, by the nearest class in STATUS_OF; 500 for the bare HanseError."""
+    """The HTTP status for one of our errors, by the nearest class in STATUS_OF;
+    500 for the bare HanseError.
+    """
     return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
 
 
@@ -100,7 +104,9 @@ def _http_error(error: HTTPException) -> Response:
     headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}
     sentence = _SENTENCES.get(status) or error.description or HTTPStatus(status).phrase
     if status == 413:
-        sentence = f"The body is larger than {current_app.config['MAX_CONTENT_LENGTH']:,} bytes; send it in parts."
+        sentence = (
+            f"The body is larger than {current_app.config['MAX_CONTENT_LENGTH']:,} bytes; send it in parts."
+        )
     if status in (400, 415) and error.description:
         sentence = error.description
     return answer_error(status, sentence, headers=headers)
@@ -156,14 +162,20 @@ def _wanted_form() -> str:
     return "problem" if best == "application/json" and room != "pages" else "page"
 
 
-def _error_page(status: int, sentence: str, fields: tuple[FieldFault, ...], headers: Mapping[str, str]) -> Response:
-    from hanse.web.pages import error_page  # the shell needs the caller and so may fail where an error is answered
+def _error_page(
+    status: int, sentence: str, fields: tuple[FieldFault, ...], headers: Mapping[str, str]
+) -> Response:
+    from hanse.web.pages import (
+        error_page,
+    )  # the shell needs the caller and so may fail where an error is answered
 
     try:
         answer = error_page(status, sentence, fields)
     except (SQLAlchemyError, HanseError, HTTPException) as fault:
         log.warning("bare_error_page", reason=str(fault))
-        answer = Response(_BARE.format(status=status, sentence=html.escape(sentence)), status, content_type="text/html")
+        answer = Response(
+            _BARE.format(status=status, sentence=html.escape(sentence)), status, content_type="text/html"
+        )
     answer.headers.update(headers)
     return answer
 

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi.blueprint import APIBlueprint
+from flask_openapi.models import Tag
 from pydantic import BaseModel
 from pydantic_core import to_json
 
@@ -41,8 +42,9 @@ class Room:
 class Api(Room):
     """JSON under /api/v1, described in /openapi.json.
 
-    A handler takes any of `path`, `query`, `body`, `form` as pydantic models and gives a model, a dictionary, a list,
-    (answer, status), (answer, status, headers), a Response, or None for 204. Answers to GET carry an ETag.
+    A handler takes any of `path`, `query`, `body`, `form` as pydantic models and gives a model, a dictionary,
+    a list, (answer, status), (answer, status, headers), a Response, or None for 204. Answers to GET carry an
+    ETag.
     """
 
     kind = "api"
@@ -52,7 +54,10 @@ class Api(Room):
         super().__init__(self.api_blueprint)
 
     def get(self, rule: str, **described: Any) -> Callable[[Handler], Handler]:
-        """Read. Keywords: `permission` and `summary` (both needed), `responses={200: Model}`, `description`."""
+        """Read.
+
+        Keywords: `permission` and `summary` (both needed), `responses={200: Model}`, `description`.
+        """
         return self._route("get", rule, **described)
 
     def post(self, rule: str, **described: Any) -> Callable[[Handler], Handler]:
@@ -105,7 +110,8 @@ class Api(Room):
             admit(permission, self.kind, arguments)
             return json_answer(handler(**read_request(models, arguments)))
 
-        bound.__delay_validate_request__ = True  # type: ignore[attr-defined]  # we read the request ourselves, strictly
+        # the request is read here, strictly, and not by the OpenAPI layer
+        bound.__delay_validate_request__ = True  # type: ignore[attr-defined]
         self._mark(bound, permission)
         return bound
 
@@ -124,7 +130,10 @@ class Pages(Room):
         return self._route(rule, "GET", permission)
 
     def post(self, rule: str, *, permission: Permission) -> Callable[[Handler], Handler]:
-        """A form. Forged requests are refused before the handler runs; answer with a redirect (303) or the form."""
+        """A form.
+
+        Forged requests are refused before the handler runs; answer with a redirect (303) or the form.
+        """
         return self._route(rule, "POST", permission)
 
     def _route(self, rule: str, method: str, permission: Permission) -> Callable[[Handler], Handler]:
@@ -146,8 +155,8 @@ class Pages(Room):
 class Protocol(Room):
     """An interface that keeps another system's rules, errors included: register them with `errorhandler`.
 
-    Cookies count for nothing here. `token_parameter` names a query parameter that may carry the token where the protocol
-    has one (AMS: `key`).
+    Cookies count for nothing here. `token_parameter` names a query parameter that may carry the token where
+    the protocol has one (AMS: `key`).
     """
 
     kind = "protocol"
@@ -156,8 +165,12 @@ class Protocol(Room):
         super().__init__(Blueprint(name, import_name))
         self._token_parameter = token_parameter
 
-    def route(self, rule: str, methods: Sequence[str], *, permission: Permission) -> Callable[[Handler], Handler]:
-        """Answer `methods` at `rule`; the handler takes the path's arguments by name and gives what Flask takes."""
+    def route(
+        self, rule: str, methods: Sequence[str], *, permission: Permission
+    ) -> Callable[[Handler], Handler]:
+        """Answer `methods` at `rule`;
+        the handler takes the path's arguments by name and gives what Flask takes.
+        """
 
         def decorate(handler: Handler) -> Handler:
             @wraps(handler)
@@ -197,7 +210,11 @@ def json_answer(answer: Answer) -> Response:
         return content
     if content is None:
         return Response(status=204 if status == 200 else int(status), headers=headers)
-    body = content.model_dump_json(by_alias=True).encode() if isinstance(content, BaseModel) else to_json(content)
+    body = (
+        content.model_dump_json(by_alias=True).encode()
+        if isinstance(content, BaseModel)
+        else to_json(content)
+    )
     made = Response(body, int(status), headers=headers, content_type="application/json")
     return conditional(made)
 
@@ -207,11 +224,15 @@ def _demand_path_model(rule: str, handler: Callable[..., Any]) -> None:
     model = models_of(handler).get("path")
     known = set(model.model_fields) if model else set()
     if wanted != known:
-        raise TypeError(f"{rule}: {handler.__name__} must take `path`, a model with the fields {sorted(wanted)}.")
+        raise TypeError(
+            f"{rule}: {handler.__name__} must take `path`, a model with the fields {sorted(wanted)}."
+        )
 
 
 def public(view: Callable[..., Any], kind: str = "pages") -> Callable[..., Any]:
-    """Mark a built-in view as open to everybody, so that the rule "every route names a permission" holds for it too."""
+    """Mark a built-in view as open to everybody, so that the rule "every route names a permission" holds for
+    it too.
+    """
     view.hanse_permission = PUBLIC  # type: ignore[attr-defined]
     view.hanse_room = kind  # type: ignore[attr-defined]
     return view

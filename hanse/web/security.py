@@ -9,7 +9,9 @@ from hanse.web.ground import ground, hanse_origins
 
 
 def policy(settings: ServiceSettings) -> str:
-    """Content-Security-Policy: nothing from elsewhere, no script or style in a page, forms to our services only."""
+    """Content-Security-Policy:
+    nothing from elsewhere, no script or style in a page, forms to our services only.
+    """
     ours = " ".join(sorted(hanse_origins(settings)))
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -18,7 +20,10 @@ def policy(settings: ServiceSettings) -> str:
 
 
 def install_headers(app: Flask, settings: ServiceSettings) -> None:
-    """Set the headers on every answer of `app`. HSTS only where all of it is HTTPS: it counts for every port of a host."""
+    """Set the headers on every answer of `app`.
+
+    HSTS only where all of it is HTTPS: it counts for every port of a host.
+    """
     fixed = {
         "Content-Security-Policy": policy(settings),
         "X-Content-Type-Options": "nosniff",

@@ -1,7 +1,7 @@
 """The session cookie that all services of a federation share, and the defence against forged requests.
 
-The cookie holds who signed in (a principal key), a secret for the forms, and how; never a right. Rights are looked up at
-each request, so what is taken away is gone at once.
+The cookie holds who signed in (a principal key), a secret for the forms, and how; never a right. Rights are
+looked up at each request, so what is taken away is gone at once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ def configure_sessions(app: Flask, settings: ServiceSettings) -> None:
 
 
 def start_session(principal: Principal, how: str) -> None:
-    """Sign `principal` in. A certificate session ends with the certificate, and 8 hours after its start at the latest."""
+    """Sign `principal` in.
+
+    A certificate session ends with the certificate, and 8 hours after its start at the latest.
+    """
     session.clear()
     session.permanent = True
     session["key"] = principal.key
@@ -84,19 +87,24 @@ def csrf_token() -> str:
 def check_forgery(how: str, room: str) -> None:
     """Refuse a changing request that another web site made this browser send. `how`: what proved the caller.
 
-    A session cookie needs the form secret. A TLS certificate is shown by the browser by itself, so there the browser must
-    say that the request comes from our own page; programs send neither header and are let in on the API.
+    A session cookie needs the form secret. A TLS certificate is shown by the browser by itself, so there the
+    browser must say that the request comes from our own page; programs send neither header and are let in on
+    the API.
     """
     if request.method in SAFE_METHODS or how == "header":
         return
     if how == "session":
         sent = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
         if not csrf_token() or not secrets.compare_digest(sent.encode(), csrf_token().encode()):
-            raise Forbidden("The form is from an older sign-in or from elsewhere; load the page again, then send it.")
+            raise Forbidden(
+                "The form is from an older sign-in or from elsewhere; load the page again, then send it."
+            )
         return
     verdict = _same_origin()
     if verdict is False or (verdict is None and how == "certificate" and room == "pages"):
-        raise Forbidden("This request does not come from a page of this service; open the page here, then send it.")
+        raise Forbidden(
+            "This request does not come from a page of this service; open the page here, then send it."
+        )
 
 
 def _same_origin() -> bool | None:

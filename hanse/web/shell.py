@@ -103,7 +103,9 @@ def _person() -> Principal:
 
 
 def _base(here: Ground, service: str) -> str:
-    """Address of a service, "" for this one (its links stay on the side, plain or TLS, that the reader is on)."""
+    """Address of a service, "" for this one (its links stay on the side, plain or TLS, that the reader is
+    on).
+    """
     return "" if service == here.service else str(getattr(here.settings, f"{service}_url")).rstrip("/")
 
 
@@ -129,13 +131,19 @@ def _active_section(here: Ground) -> str:
 
 def _nav(here: Ground) -> tuple[Link, ...]:
     """The second row; the entry with the longest path that holds this page is the chosen one."""
-    fitting = [path for _, path in here.nav if request.path == path or request.path.startswith(path.rstrip("/") + "/")]
+    fitting = [
+        path
+        for _, path in here.nav
+        if request.path == path or request.path.startswith(path.rstrip("/") + "/")
+    ]
     chosen = max((path for path in fitting if path != "/" or request.path == "/"), key=len, default="")
     return tuple(Link(label, path, path == chosen) for label, path in here.nav)
 
 
 def _hats(person: Principal, here: Ground) -> tuple[Hat, ...]:
-    ranked = sorted(person.grants, key=lambda g: (list(ROLES).index(g.role) if g.role in ROLES else 99, g.scope))
+    ranked = sorted(
+        person.grants, key=lambda g: (list(ROLES).index(g.role) if g.role in ROLES else 99, g.scope)
+    )
     registry, vomsdb = _base(here, "registry"), _base(here, "vomsdb")
     seen: dict[str, Hat] = {}
     for grant in ranked:

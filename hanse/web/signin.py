@@ -34,7 +34,9 @@ class Throttle:
         now = time.monotonic()
         with self._lock:
             if len(self._events) > 10_000:
-                self._events = {k: times for k, times in self._events.items() if times[-1] > now - self._seconds}
+                self._events = {
+                    k: times for k, times in self._events.items() if times[-1] > now - self._seconds
+                }
             times = self._events.setdefault(key, deque())
             while times and times[0] <= now - self._seconds:
                 times.popleft()

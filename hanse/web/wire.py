@@ -44,7 +44,10 @@ def models_of(handler: Callable[..., Any]) -> dict[str, type[BaseModel]]:
 
 
 def read_request(models: Mapping[str, type[BaseModel]], arguments: Mapping[str, Any]) -> dict[str, BaseModel]:
-    """The parts of this request as the models say. Raises Refused naming each field, 415 for a body that is not JSON."""
+    """The parts of this request as the models say.
+
+    Raises Refused naming each field, 415 for a body that is not JSON.
+    """
     _refuse_nul(arguments)
     parts: dict[str, BaseModel] = {}
     try:
@@ -83,7 +86,9 @@ _READERS = {"path": _read_path, "query": _read_query, "form": _read_form, "body"
 
 
 def from_pairs(model: type[BaseModel], pairs: MultiDict[str, str]) -> dict[str, Any]:
-    """Name-value pairs as a dictionary; a field that is a list in `model` gets all its values, any other the last."""
+    """Name-value pairs as a dictionary;
+    a field that is a list in `model` gets all its values, any other the last.
+    """
     lists = {field.alias or name for name, field in model.model_fields.items() if _is_list(field.annotation)}
     return {name: pairs.getlist(name) if name in lists else pairs.getlist(name)[-1] for name in pairs}
 
@@ -110,8 +115,12 @@ _WORDS: Mapping[str, str] = {
 
 
 def faults_of(error: ValidationError) -> list[FieldFault]:
-    """A field fault for each of pydantic's findings; `a.b` for nested fields, the record number for list items."""
-    return [_fault(finding["loc"], finding["type"], finding["msg"]) for finding in error.errors(include_url=False)]
+    """A field fault for each of pydantic's findings;
+    `a.b` for nested fields, the record number for list items.
+    """
+    return [
+        _fault(finding["loc"], finding["type"], finding["msg"]) for finding in error.errors(include_url=False)
+    ]
 
 
 def _fault(where: tuple[int | str, ...], kind: str, message: str) -> FieldFault:
