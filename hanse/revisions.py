@@ -84,9 +84,9 @@ class FeedIdentity(RevisionBase):
     """Which life of the log this is. A new epoch tells every follower to read everything again."""
 
     __tablename__ = "feed_identity"
-    __table_args__ = (CheckConstraint("only", name="feed_identity_one_row"),)
+    __table_args__ = (CheckConstraint("one", name="feed_identity_one_row"),)
 
-    only: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    one: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
     epoch: Mapped[str] = mapped_column(UUID(as_uuid=False))
 
 
@@ -338,7 +338,7 @@ def feed_epoch(session: Session) -> str:
     if epoch is None:
         session.execute(
             text(
-                "insert into feed_identity (only, epoch) values (true, gen_random_uuid()) on conflict do nothing"
+                "insert into feed_identity (one, epoch) values (true, gen_random_uuid()) on conflict do nothing"
             )
         )
         epoch = session.scalar(select(FeedIdentity.epoch))
