@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask, Response, g, redirect, request, send_from_directory
-from flask_openapi.models import Info
+from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge
 

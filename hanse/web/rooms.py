@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 from flask_openapi.blueprint import APIBlueprint
-from flask_openapi.models import Tag
+from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
 from pydantic_core import to_json
 
