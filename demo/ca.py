@@ -1,12 +1,12 @@
-"""A certificate authority for the demo and the tests: never for production, since its keys lie open in a folder.
+"""A certificate authority for the demo and the tests; not for production: its keys lie open in a folder.
 
 Layout of a directory made by `CertificateAuthority.create(directory, name)`:
 
     directory/ca.key.pem              the key of the CA
     directory/index.json              what was issued and revoked
     directory/ca.cert.pem             its certificate
-    directory/trust/<hash>.pem, .0    what every service trusts: the CA certificate (named as OpenSSL and grid software
-    directory/trust/<hash>.r0         look it up), its revocation list
+    directory/trust/<hash>.pem, .0    what every service trusts: the certificate, named for OpenSSL,
+    directory/trust/<hash>.r0         its revocation list,
     directory/trust/<hash>.signing_policy   and the subjects it may sign
     directory/certs/<name>.cert.pem   issued certificates (with chain, for an intermediate CA)
     directory/certs/<name>.key.pem    their keys, mode 600
@@ -70,7 +70,7 @@ class CertificateAuthority:
     def create(
         cls, directory: Path, name: str, *, days: int = 3650, path_length: int | None = None
     ) -> CertificateAuthority:
-        """A new root named `name` (slash form, or a common name alone) in a new directory, with an empty CRL."""
+        """A new root, `name` in slash form or a common name alone, in a new directory with an empty CRL."""
         key = _new_key()
         subject = _name(name if name.startswith("/") else f"/C=EU/O=Hanse Demo/CN={name}")
         cert = _ca_builder(subject, subject, key.public_key(), key.public_key(), days, path_length).sign(
@@ -91,7 +91,7 @@ class CertificateAuthority:
         return cls(directory, cert, key, tuple(chain))
 
     def intermediate(self, directory: Path, name: str, *, days: int = 1825) -> CertificateAuthority:
-        """A CA under this one. Its trust folder holds its own certificate and CRL; add this one's for the whole."""
+        """A CA under this one. Its trust folder holds its own files only: add the root's."""
         key = _new_key()
         subject = _name(name if name.startswith("/") else f"/C=EU/O=Hanse Demo/CN={name}")
         builder = _ca_builder(subject, self.cert.subject, self.key.public_key(), key.public_key(), days, 0)
@@ -125,7 +125,7 @@ class CertificateAuthority:
         email: str | None = None,
         file_name: str | None = None,
     ) -> Issued:
-        """A certificate for a person (no `host`) or a host (`host` becomes the DNS or IP subject alternative name).
+        """A certificate for a person (no `host`) or a host (`host` becomes its subject alternative name).
 
         Valid from `not_before` (default five minutes ago) for `days`, which may be negative: long expired.
         """
@@ -155,7 +155,7 @@ class CertificateAuthority:
             self.write_crl()
 
     def write_crl(self, valid_hours: float = 24 * 30) -> Path:
-        """Write the revocation list, valid for so many hours from now (negative: expired), and return its path."""
+        """Write the revocation list, valid for so many hours from now; negative: expired. Its path."""
         last = datetime.now(UTC) - _CLOCK_SKEW
         following = datetime.now(UTC) + timedelta(hours=valid_hours)
         index = self._index()
@@ -214,7 +214,7 @@ class CertificateAuthority:
 
 @dataclass
 class _Index:
-    """What the CA remembers: the number of its last list, and serial number -> moment of revocation (ISO 8601)."""
+    """The number of the last list, and serial number -> moment of revocation (ISO 8601)."""
 
     crl_number: int
     revoked: dict[str, str]
@@ -328,7 +328,7 @@ def _file_name(subject_slash: str) -> str:
 
 
 def _write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Replace the file at once: a service that reads the folder at this moment sees the old one or the new one."""
+    """Replace the file at once: whoever reads the folder sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:

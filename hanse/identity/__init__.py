@@ -1,1 +1,1 @@
-"""Who is calling: distinguished names, certificates and proxies, trust, tokens, principals and what they may do."""
+"""Who is calling: names, certificates and proxies, trust, tokens, principals and what they may do."""

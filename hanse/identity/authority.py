@@ -1,4 +1,4 @@
-"""From a credential to a principal with its grants, read from the database at every call: a revoked right is gone."""
+"""From a credential to a principal with its grants, read from the database at every call."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class _Found:
 class Authority:
     """Turns certificates, tokens and keys into principals.
 
-    `service_tokens` maps the name of a service to the token it shows. With `trust` every certificate chain is checked
-    once more here, against the revocation lists of this moment, whatever the TLS layer remembered of it.
+    `service_tokens` maps the name of a service to the token it shows. With `trust` every certificate chain is
+    checked once more here, against the revocation lists of this moment, whatever TLS remembers.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Authority:
     def for_certificate_chain(self, chain: Sequence[x509.Certificate]) -> Principal:
         """The owner of a client certificate chain, leaf first: the first certificate that is not a proxy.
 
-        The chain must come from a finished TLS handshake (`tls.peer_chain`). Raises Unauthorised when it is empty,
-        made of proxies only, or not trusted (any more).
+        The chain must come from a finished TLS handshake (`tls.peer_chain`). Raises Unauthorised when it is
+        empty, made of proxies only, or not trusted (any more).
         """
         if not chain:
             raise Unauthorised("No client certificate was shown: connect with a certificate of a trusted CA.")
@@ -95,7 +95,7 @@ class Authority:
         )
 
     def for_key(self, key: str) -> Principal:
-        """The principal behind a key that was authenticated before (a session). Raises Unauthorised when it is gone."""
+        """The principal behind the key of a session. Raises Unauthorised when it is gone."""
         kind, _, rest = key.partition(":")
         if kind == "service" and rest in self._service_tokens:
             return _service_principal(rest)
@@ -132,7 +132,7 @@ class Authority:
 
 
 class _Reader:
-    """Reads entities from the followed feeds and, where this service has a revision log, from its current state."""
+    """Reads entities from the followed feeds and, where there is one, this service's revision log."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

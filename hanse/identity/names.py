@@ -1,193 +1,71 @@
 """Distinguished names: DER is the truth, the printed forms are derived from it.
 
-Two spellings are in use in the field. The slash form of OpenSSL (`/C=EU/O=Hanse Demo/CN=Ingrid Holm`) follows the
-order of the certificate; RFC 2253 (`CN=Ingrid Holm,O=Hanse Demo,C=EU`) is reversed. Both are ambiguous in old
-software, so they never serve as keys: compare `canonical(der)`.
+Two spellings are in use in the field. The slash form of OpenSSL (`/C=EU/O=Hanse Demo/CN=Ingrid Holm`) follows
+the order of the certificate; RFC 2253 (`CN=Ingrid Holm,O=Hanse Demo,C=EU`) is reversed. Both are ambiguous in
+old software, so they never serve as keys: compare `canonical(der)`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final
 
-from asn1crypto import parser
-from asn1crypto.core import ObjectIdentifier
 from cryptography import x509
 
-# Short names as OpenSSL prints them, with the string type RFC 5280 (appendix A) prescribes where it is not UTF8String.
-_SHORT_NAMES: Final = {
-    "2.5.4.3": "CN",
-    "2.5.4.4": "SN",
-    "2.5.4.5": "serialNumber",
-    "2.5.4.6": "C",
-    "2.5.4.7": "L",
-    "2.5.4.8": "ST",
-    "2.5.4.9": "street",
-    "2.5.4.10": "O",
-    "2.5.4.11": "OU",
-    "2.5.4.12": "title",
-    "2.5.4.13": "description",
-    "2.5.4.15": "businessCategory",
-    "2.5.4.17": "postalCode",
-    "2.5.4.20": "telephoneNumber",
-    "2.5.4.41": "name",
-    "2.5.4.42": "GN",
-    "2.5.4.43": "initials",
-    "2.5.4.44": "generationQualifier",
-    "2.5.4.45": "x500UniqueIdentifier",
-    "2.5.4.46": "dnQualifier",
-    "2.5.4.65": "pseudonym",
-    "2.5.4.97": "organizationIdentifier",
-    "0.9.2342.19200300.100.1.1": "UID",
-    "0.9.2342.19200300.100.1.25": "DC",
-    "1.2.840.113549.1.9.1": "emailAddress",
-    "1.2.840.113549.1.9.2": "unstructuredName",
-}
-_OIDS: Final = {name.lower(): oid for oid, name in _SHORT_NAMES.items()} | {
-    "email": "1.2.840.113549.1.9.1",
-    "e": "1.2.840.113549.1.9.1",
-    "surname": "2.5.4.4",
-    "givenname": "2.5.4.42",
-    "s": "2.5.4.8",
-    "commonname": "2.5.4.3",
-    "userid": "0.9.2342.19200300.100.1.1",
-    "domaincomponent": "0.9.2342.19200300.100.1.25",
-}
-_UTF8, _PRINTABLE, _TELETEX, _IA5, _VISIBLE, _UNIVERSAL, _BMP = 12, 19, 20, 22, 26, 28, 30
-_PRINTABLE_BY_RULE: Final = {"2.5.4.6", "2.5.4.5", "2.5.4.46"}
-_IA5_BY_RULE: Final = {"1.2.840.113549.1.9.1", "0.9.2342.19200300.100.1.25"}
-_CODECS: Final = {
-    _UTF8: "utf-8",
-    _PRINTABLE: "ascii",
-    _IA5: "ascii",
-    _VISIBLE: "ascii",
-    _TELETEX: "latin-1",  # what certificates marked T61String carry in practice
-    _UNIVERSAL: "utf-32-be",
-    _BMP: "utf-16-be",
-}
-_PRINTABLE_TEXT: Final = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*\Z")
+from hanse.identity.nameparts import (
+    UTF8,
+    Attribute,
+    NameFault,
+    Rdn,
+    elements,
+    emit,
+    encode,
+    oid_of,
+    one,
+    pair,
+    rdns,
+    string_type,
+)
+
+__all__ = [
+    "Attribute",
+    "NameFault",
+    "Rdn",
+    "canonical",
+    "common_name",
+    "crl_issuer_der",
+    "encode",
+    "from_rfc2253",
+    "from_slash",
+    "issuer_der",
+    "lookup_hash",
+    "parse",
+    "rdns",
+    "rfc2253",
+    "same",
+    "slash",
+    "subject_der",
+]
+
 _MAX_NAME: Final = 8192  # no certificate authority of the field writes names near this long
 
 
-class NameFault(ValueError):
-    """A distinguished name that cannot be read; the message is a sentence for the person who wrote it."""
-
-
-class _Element(NamedTuple):
-    """One DER element: class (0 universal), constructed or not, tag number, whole bytes, content bytes."""
-
-    class_: int
-    constructed: bool
-    tag: int
-    whole: bytes
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """One attribute of a name: dotted object identifier and DER of the value."""
-
-    oid: str
-    value_der: bytes
-
-    @property
-    def text(self) -> str | None:
-        """The value as text, or None when it is not a readable string."""
-        return _text_of(_one(self.value_der))
-
-    @property
-    def label(self) -> str:
-        """Short name as OpenSSL prints it, or the dotted identifier."""
-        return _SHORT_NAMES.get(self.oid, self.oid)
-
-
-Rdn = tuple[Attribute, ...]
-
-
-# --- DER ----------------------------------------------------------------------------------------------------------
-
-
-def _elements(content: bytes) -> Iterator[_Element]:
-    position = 0
-    while position < len(content):
-        try:
-            class_, method, tag, header, body, trailer = parser.parse(content[position:])
-        except ValueError as error:
-            raise NameFault("The distinguished name is not valid DER.") from error
-        length = len(header) + len(body) + len(trailer)
-        yield _Element(class_, bool(method), tag, content[position : position + length], body)
-        position += length
-
-
-def _one(der: bytes) -> _Element:
-    elements = list(_elements(der))
-    if len(elements) != 1:
-        raise NameFault("The distinguished name is not one DER element.")
-    return elements[0]
-
-
-def _children(element: _Element, tag: int) -> list[_Element]:
-    if element.class_ != 0 or not element.constructed or element.tag != tag:
-        raise NameFault("The distinguished name is not a sequence of sets of attributes.")
-    return list(_elements(element.content))
-
-
-def _text_of(element: _Element) -> str | None:
-    codec = _CODECS.get(element.tag)
-    if codec is None or element.class_ != 0 or element.constructed:
-        return None
-    try:
-        return element.content.decode(codec)
-    except UnicodeDecodeError:
-        return None
-
-
-def rdns(der: bytes) -> list[Rdn]:
-    """The relative distinguished names of a DER name, in the order of the certificate. Raises NameFault."""
-    names: list[Rdn] = []
-    for rdn in _children(_one(der), 16):
-        attributes = []
-        for pair in _children(rdn, 17):
-            parts = _children(pair, 16)
-            if len(parts) != 2 or parts[0].tag != 6:
-                raise NameFault("The distinguished name has an attribute that is not a type and a value.")
-            attributes.append(Attribute(str(ObjectIdentifier.load(parts[0].whole).dotted), parts[1].whole))
-        names.append(tuple(attributes))
-    return names
-
-
-def _emit(tag: int, content: bytes, *, constructed: bool = False) -> bytes:
-    return bytes(parser.emit(0, int(constructed), tag, content))
-
-
-def _pair(attribute: Attribute) -> bytes:
-    return _emit(16, bytes(ObjectIdentifier(attribute.oid).dump()) + attribute.value_der, constructed=True)
-
-
-def encode(names: list[Rdn]) -> bytes:
-    """DER of a name; the attributes of a multi-valued RDN are sorted as DER demands of a SET OF."""
-    encoded = b""
-    for rdn in names:
-        pairs = sorted(_pair(a) for a in rdn)
-        encoded += _emit(17, b"".join(pairs), constructed=True)
-    return _emit(16, encoded, constructed=True)
-
-
 def canonical(der: bytes) -> bytes:
-    """The form in which names are compared: every readable string as UTF8String, sets sorted. Raises NameFault.
+    """The form in which names are compared: every readable string as UTF8String, sets sorted.
 
-    PrintableString, IA5String and the rest carry the same text in another box: a CA that changes its string type
-    does not change a person. Case and spaces stay: two names that differ in them are two names.
+    PrintableString, IA5String and the rest carry the same text in another box: a CA that changes its string
+    type does not change a person. Case and spaces stay: two names that differ in them are two names.
+    Raises NameFault.
+    Raises NameFault.
     """
     return encode([tuple(_canonical_attribute(a) for a in rdn) for rdn in rdns(der)])
 
 
 def _canonical_attribute(attribute: Attribute) -> Attribute:
     text = attribute.text
-    return attribute if text is None else Attribute(attribute.oid, _emit(_UTF8, text.encode()))
+    return attribute if text is None else Attribute(attribute.oid, emit(UTF8, text.encode()))
 
 
 def same(one: bytes, other: bytes) -> bool:
@@ -196,11 +74,11 @@ def same(one: bytes, other: bytes) -> bool:
 
 
 def lookup_hash(der: bytes) -> str:
-    """Eight hexadecimal digits: how OpenSSL names the file of a CA in a hashed directory (`openssl x509 -hash`)."""
+    """How OpenSSL names the file of a CA in a hashed directory: eight digits, as `openssl x509 -hash`."""
     folded = b""
     for rdn in rdns(der):
-        pairs = sorted(_pair(_folded_attribute(a)) for a in rdn)
-        folded += _emit(17, b"".join(pairs), constructed=True)
+        pairs = sorted(pair(_folded_attribute(a)) for a in rdn)
+        folded += emit(17, b"".join(pairs), constructed=True)
     return f"{int.from_bytes(hashlib.sha1(folded, usedforsecurity=False).digest()[:4], 'little'):08x}"
 
 
@@ -211,7 +89,7 @@ def _folded_attribute(attribute: Attribute) -> Attribute:
         return attribute
     words = " ".join(part for part in re.split(r"[ \t\n\v\f\r]+", text) if part)
     lowered = "".join(c.lower() if c.isascii() else c for c in words)
-    return Attribute(attribute.oid, _emit(_UTF8, lowered.encode()))
+    return Attribute(attribute.oid, emit(UTF8, lowered.encode()))
 
 
 def subject_der(cert: x509.Certificate) -> bytes:
@@ -226,27 +104,28 @@ def issuer_der(cert: x509.Certificate) -> bytes:
 
 def crl_issuer_der(crl: x509.CertificateRevocationList) -> bytes:
     """Issuer of the revocation list, byte for byte as it stands in it."""
-    fields = list(_elements(_one(crl.tbs_certlist_bytes).content))
+    fields = list(elements(one(crl.tbs_certlist_bytes).content))
     if fields[0].tag == 2:  # the version, absent in version 1
         fields = fields[1:]
     return fields[1].whole
 
 
 def _tbs_names(cert: x509.Certificate) -> tuple[bytes, bytes]:
-    fields = list(_elements(_one(cert.tbs_certificate_bytes).content))
+    fields = list(elements(one(cert.tbs_certificate_bytes).content))
     if fields and fields[0].class_ == 2:  # [0] version, absent in version 1
         fields = fields[1:]
     return fields[2].whole, fields[4].whole  # serial, algorithm, issuer, validity, subject
 
 
-# --- printing -----------------------------------------------------------------------------------------------------
+# --- printing -----------------------------------------------------------------------------------------------
 
 
 def slash(der: bytes, *, ascii: bool = False) -> str:
     r"""Slash form as OpenSSL 3 prints it: order of the certificate, `/` and `+` inside values escaped.
 
-    Letters outside ASCII are printed as text; `ascii=True` writes them `\xC3\xAB`, which is what OpenSSL and thus
-    the readers of grid-mapfiles compare with. A value that is no string is written `#` and its DER in hexadecimal.
+    Letters outside ASCII are printed as text; `ascii=True` writes them `\xC3\xAB`, which is what OpenSSL and
+    thus the readers of grid-mapfiles compare with. A value that is no string is written `#` and its DER in
+    hexadecimal.
     """
     return "".join("/" + "+".join(_slash_attribute(a, ascii) for a in rdn) for rdn in rdns(der))
 
@@ -292,19 +171,19 @@ def _rfc2253_attribute(attribute: Attribute, ascii_only: bool) -> str:
 
 
 def common_name(der: bytes) -> str | None:
-    """The last common name that is not a proxy's number: what a person or host is called. None without one."""
+    """The last common name: what a person or host is called. None without one."""
     found = [a.text for rdn in rdns(der) for a in rdn if a.oid == "2.5.4.3" and a.text]
     return found[-1] if found else None
 
 
-# --- reading ------------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------
 
 _KEY = r"(?:[A-Za-z][A-Za-z0-9]*|(?:OID\.)?[0-2](?:\.[0-9]+)+)"
 _SLASH_KEY = re.compile(rf"({_KEY})=")
 
 
 def parse(text: str) -> bytes:
-    """DER of a name in either spelling: slash form when it begins with `/`, RFC 2253 otherwise. Raises NameFault."""
+    """DER of a name in slash form when it begins with `/`, in RFC 2253 form otherwise. Raises NameFault."""
     stripped = text.strip()
     return from_slash(stripped) if stripped.startswith("/") else from_rfc2253(stripped)
 
@@ -312,9 +191,9 @@ def parse(text: str) -> bytes:
 def from_slash(text: str) -> bytes:
     r"""DER of a name in slash form. Raises NameFault.
 
-    A `/` that no known attribute name follows belongs to the value (`/CN=host/acct.cesnet.example`), as does an
-    escaped `\/`; a `+` with a known attribute name after it joins a multi-valued RDN, `\+` is a plus sign. Letters
-    outside ASCII may be text or `\xC3\xAB`. `Email=` and `E=` mean emailAddress.
+    A `/` that no known attribute name follows belongs to the value (`/CN=host/acct.cesnet.example`), as does
+    an escaped `\/`; a `+` with a known attribute name after it joins a multi-valued RDN, `\+` is a plus sign.
+    Letters outside ASCII may be text or `\xC3\xAB`. `Email=` and `E=` mean emailAddress.
     """
     _check_length(text)
     if not text.startswith("/"):
@@ -329,7 +208,7 @@ def from_slash(text: str) -> bytes:
     names: list[list[Attribute]] = []
     for cut, following in zip(cuts, [*cuts[1:], None], strict=True):
         value = text[cut.end() : following.start() if following else len(text)]
-        attribute = _attribute(_oid(cut["key"]) or "", value, _unescape_slash)
+        attribute = _attribute(oid_of(cut["key"]) or "", value, _unescape_slash)
         if cut["sep"] == "+":
             names[-1].append(attribute)
         else:
@@ -339,17 +218,17 @@ def from_slash(text: str) -> bytes:
 
 def _is_cut(text: str, match: re.Match[str]) -> bool:
     """A separator that is not escaped, before an attribute name that exists."""
-    return (match.start() == 0 or text[match.start() - 1] != "\\") and _oid(match["key"]) is not None
+    return (match.start() == 0 or text[match.start() - 1] != "\\") and oid_of(match["key"]) is not None
 
 
 def from_rfc2253(text: str) -> bytes:
-    r"""DER of a name in RFC 2253 or 4514 form (`\,`, `\C3\AB`, quoted values, `#hex`, spaces after commas)."""
+    r"""DER of a name in RFC 2253 or 4514 form: `\,`, `\C3\AB`, quoted values, `#hex`, `, `."""
     _check_length(text)
     names: list[list[Attribute]] = []
     joined = False
     for value_text, separator in _split_rfc2253(text):
         key, found, value = value_text.strip(" ").partition("=") if value_text.strip() else ("", "", "")
-        oid = _oid(key.strip())
+        oid = oid_of(key.strip())
         if not found or oid is None:
             raise NameFault(
                 f"The distinguished name {text!r} has the part {value_text!r}, which is no known attribute."
@@ -364,7 +243,7 @@ def from_rfc2253(text: str) -> bytes:
 
 
 def _split_rfc2253(text: str) -> Iterator[tuple[str, str]]:
-    """Parts between unescaped, unquoted commas, semicolons and plus signs, with the separator that ends each."""
+    """Parts between unescaped, unquoted `,`, `;` and `+`, with the separator that ends each."""
     start, quoted, escaped = 0, False, False
     for position, char in enumerate(text):
         if escaped:
@@ -377,12 +256,6 @@ def _split_rfc2253(text: str) -> Iterator[tuple[str, str]]:
             yield text[start:position], char
             start = position + 1
     yield text[start:], ""
-
-
-def _oid(key: str) -> str | None:
-    if key[:1].isdigit() or key.upper().startswith("OID."):
-        return key[4:] if key[:1] in "oO" else key
-    return _OIDS.get(key.lower())
 
 
 class _Unescape:
@@ -413,24 +286,17 @@ def _unescape_rfc2253(value: str) -> bytes:
     return _unescape_pairs(value)
 
 
-def _attribute(oid: str, value: str, unescape: object) -> Attribute:
-    assert callable(unescape)
+def _attribute(oid: str, value: str, unescape: Callable[[str], bytes]) -> Attribute:
     if value.startswith("#") and re.fullmatch(r"#(?:[0-9A-Fa-f]{2})+", value):
         whole = bytes.fromhex(value[1:])
-        _one(whole)
+        one(whole)
         return Attribute(oid, whole)
-    raw: bytes = unescape(value)
+    raw = unescape(value)
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise NameFault(f"The value {value!r} of a distinguished name is not UTF-8.") from error
-    return Attribute(oid, _emit(_string_type(oid, text), raw))
-
-
-def _string_type(oid: str, text: str) -> int:
-    if oid in _PRINTABLE_BY_RULE and _PRINTABLE_TEXT.match(text):
-        return _PRINTABLE
-    return _IA5 if oid in _IA5_BY_RULE and text.isascii() else _UTF8
+    return Attribute(oid, emit(string_type(oid, text), raw))
 
 
 def _check_length(text: str) -> None:

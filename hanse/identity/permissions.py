@@ -26,8 +26,9 @@ _KINDS: Final[Mapping[str, str]] = {"site": "site", "vo": "VO", "ngi": "NGI"}
 class Permission:
     """A named right. `name` is what it allows, in words that fit after "may": `declare downtimes`.
 
-    `scope` is a template over the arguments of the path (`federation`, `site:{site}`, `vo:{vo}`). With None the route
-    asks only for one of the roles anywhere, and the use case calls `check` with the scopes it found.
+    `scope` is a template over the arguments of the path (`federation`, `site:{site}`, `vo:{vo}`). With None
+    the route asks only for one of the roles anywhere, and the use case calls `check` with the scopes it
+    found.
     """
 
     name: str
@@ -45,7 +46,7 @@ SIGNED_IN: Final = Permission("do this", frozenset({"signed_in"}))
 
 
 def scope_of(permission: Permission, arguments: Mapping[str, object]) -> str | None:
-    """The scope a request touches: the permission's template filled from the path arguments. KeyError if one lacks."""
+    """The scope a request touches: the template filled from the path arguments. KeyError if one lacks."""
     return None if permission.scope is None else permission.scope.format_map(dict(arguments))
 
 

@@ -1,4 +1,4 @@
-"""Who is calling, as the services see it: an X.509 identity, a token, a service; and the grants that follow."""
+"""Who is calling, as the services see it, and the grants that follow."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FEDERATION = "federation"
 
 @dataclass(frozen=True, eq=False)
 class X509Identity:
-    """A certificate's owner: DER of subject and issuer. Equal when both are the same name (`names.canonical`)."""
+    """A certificate's owner: DER of subject and issuer. Equal when the canonical names are."""
 
     subject_der: bytes
     issuer_der: bytes
 
     @classmethod
     def from_certificate(cls, cert: x509.Certificate) -> X509Identity:
-        """Identity of an end entity certificate. For a proxy take the certificate that TrustStore.verify returns."""
+        """Identity of an end entity. Of a proxy take what TrustStore.verify returns."""
         return cls(names.subject_der(cert), names.issuer_der(cert))
 
     @cached_property
@@ -58,7 +58,7 @@ class X509Identity:
 
 @dataclass(frozen=True)
 class Grant:
-    """A right: the role (`site_administrator`), where (`site:CESNET`, `federation`), and the name it was given to."""
+    """A right: the role (`site_administrator`), where (`site:CESNET`, `federation`), and to whom."""
 
     role: str
     scope: str

@@ -1,6 +1,6 @@
 """RFC 3820 proxy certificates: a short-lived certificate that a user signs with the user's own key.
 
-Draft proxies (1.3.6.1.4.1.3536.1.222) and legacy ones (`CN=proxy`) are not recognised: OpenSSL refuses them too.
+Draft proxies (1.3.6.1.4.1.3536.1.222) and legacy ones (`CN=proxy`) are not recognised; so does OpenSSL.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ class ProxyFault(ValueError):
 
 
 class _ProxyPolicy(core.Sequence):  # type: ignore[misc]
-    _fields = [("policy_language", core.ObjectIdentifier), ("policy", core.OctetString, {"optional": True})]  # noqa: RUF012
+    _fields = [  # noqa: RUF012
+        ("policy_language", core.ObjectIdentifier),
+        ("policy", core.OctetString, {"optional": True}),
+    ]
 
 
 class _ProxyCertInfo(core.Sequence):  # type: ignore[misc]
@@ -48,7 +51,7 @@ class _ProxyCertInfo(core.Sequence):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class ProxyInfo:
-    """What the extension says: how many proxies may follow (None: any), the policy language, whether it is critical."""
+    """What the extension says: how many proxies may follow (None: any), and the policy language."""
 
     path_length: int | None
     language: str
@@ -66,7 +69,7 @@ def is_proxy(cert: x509.Certificate) -> bool:
 
 
 def end_entity(chain: Sequence[x509.Certificate]) -> x509.Certificate:
-    """The first certificate that is no proxy: the user or host itself. Raises ValueError when there is none."""
+    """The first certificate that is no proxy: the user or host itself. ValueError without one."""
     for cert in chain:
         if not is_proxy(cert):
             return cert
@@ -74,7 +77,7 @@ def end_entity(chain: Sequence[x509.Certificate]) -> x509.Certificate:
 
 
 def proxy_info(cert: x509.Certificate) -> ProxyInfo:
-    """The proxyCertInfo extension, read. Raises ProxyFault when it is missing or not what RFC 3820 prescribes."""
+    """The proxyCertInfo extension, read. Raises ProxyFault when it is missing or broken."""
     extension = _extension(cert)
     if extension is None:
         raise ProxyFault("is not a proxy certificate")
@@ -97,7 +100,7 @@ def _extension(cert: x509.Certificate) -> x509.Extension[x509.ExtensionType] | N
 
 
 def check_proxy_name(proxy: x509.Certificate, issuer: x509.Certificate) -> None:
-    """RFC 3820 section 3.4: the subject is the issuer's subject and one common name more. Raises ProxyFault."""
+    """The subject must be the issuer's and one common name more (RFC 3820, 3.4). Raises ProxyFault."""
     if not names.same(names.issuer_der(proxy), names.subject_der(issuer)):
         raise ProxyFault("was issued by somebody other than the next certificate in the chain")
     parent = names.rdns(names.canonical(names.subject_der(issuer)))
@@ -116,10 +119,11 @@ def create_proxy(
     *,
     path_length: int | None = None,
 ) -> bytes:
-    """A proxy of `cert`, signed with its key: PEM of the proxy, the proxy's key, `cert` and `chain`, in that order.
+    """A proxy of `cert`, signed with its key: PEM of the proxy, its key, `cert` and `chain`, in that order.
 
-    Valid for `lifetime_s` seconds from now, but no longer than `cert`. `extensions` (attribute certificates of VOMS)
-    are added as not critical. A proxy of a limited proxy is limited. `chain`: what follows `cert`, without the root.
+    Valid for `lifetime_s` seconds from now, but no longer than `cert`. `extensions` (attribute certificates
+    of VOMS) are added as not critical. A proxy of a limited proxy is limited. `chain`: what follows `cert`,
+    without the root.
     """
     limited = limited or (is_proxy(cert) and proxy_info(cert).limited)
     proxy_key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
@@ -138,7 +142,7 @@ def create_proxy(
 
 
 def _named_builder(cert: x509.Certificate) -> x509.CertificateBuilder:
-    """Issuer, subject and serial number: the number in the name is the serial, so that no two proxies share a name."""
+    """Issuer, subject and serial; the name ends in the serial, so that no two proxies share one."""
     serial = secrets.randbelow(2**31 - 1) + 1
     number = x509.RelativeDistinguishedName([x509.NameAttribute(x509.ObjectIdentifier(_CN), str(serial))])
     subject = x509.Name([*cert.subject.rdns, number])
@@ -170,5 +174,5 @@ _PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE---
 
 
 def certificates_of(pem: bytes) -> list[x509.Certificate]:
-    """Every certificate of a PEM file (a proxy file has a key in between), in order. Raises ValueError on a bad one."""
+    """Every certificate of a PEM text, in order; keys in between are skipped. ValueError on a bad one."""
     return [x509.load_pem_x509_certificate(block) for block in _PEM_BLOCK.findall(pem)]

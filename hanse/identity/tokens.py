@@ -10,12 +10,12 @@ _TOKEN_BYTES = 32
 
 
 def new_token(prefix: str) -> str:
-    """A fresh token such as `hanse_site_Yx..` with 256 random bits; the prefix lets secret scanners find leaks."""
+    """A fresh token such as `hanse_site_Yx..` with 256 random bits; secret scanners find it by its prefix."""
     return f"{prefix}_{secrets.token_urlsafe(_TOKEN_BYTES)}"
 
 
 def token_key(token: str) -> str:
-    """The principal key of a token: `token:` and its SHA-256. A plain hash will do, since the token is random."""
+    """The principal key of a token: `token:` and its SHA-256. The token is random: a plain hash will do."""
     return "token:" + hashlib.sha256(token.encode()).hexdigest()
 
 

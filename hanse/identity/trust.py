@@ -1,11 +1,12 @@
-"""Whom the federation trusts: CA certificates and revocation lists of one folder, and chains checked against them.
+"""Whom the federation trusts: CA certificates and revocation lists of one folder, and chains checked.
 
-The rules are those of RFC 5280 section 6 (as far as grid CAs use it), RFC 3820 for proxies, and: a CA without a current
-revocation list cannot vouch for anybody. Everything fails closed, with a sentence.
+The rules are those of RFC 5280 section 6 (as far as grid CAs use it), RFC 3820 for proxies, and: a CA without
+a current revocation list cannot vouch for anybody. Everything fails closed, with a sentence.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class TrustError(Exception):
 
 @dataclass(frozen=True)
 class VerifiedChain:
-    """A chain that holds: who it is, the certificate of that person or host, the proxies in front (leaf first)."""
+    """A chain that holds: whose it is, the certificate of its owner, the proxies in front (leaf first)."""
 
     identity: X509Identity
     end_entity: x509.Certificate
@@ -96,7 +97,7 @@ class TrustStore:
     def verify(self, chain: Sequence[x509.Certificate], at: datetime | None = None) -> VerifiedChain:
         """Check a chain, leaf first; extra certificates may follow and serve as intermediates only.
 
-        `at` (aware; default now) is the moment for which validity is asked. Raises TrustError with the reason.
+        `at` (aware; default now) is the moment for which validity is asked. Raises TrustError.
         """
         if not chain:
             raise TrustError("There is no certificate to check.")
@@ -134,11 +135,11 @@ class TrustStore:
         return [_crl_state(anchors, ca, moment) for ca in anchors.certificates]
 
     def problems(self) -> list[str]:
-        """Sentences about files that could not be read and lists that are missing, expired or not signed by the CA."""
+        """Sentences about unreadable files and lists that are missing, expired or not signed by the CA."""
         return [*self.anchors().problems, *(s.problem for s in self.crl_states() if s.problem)]
 
 
-# --- the path from the end entity to a root -------------------------------------------------------------------------
+# --- the path from the end entity to a root -----------------------------------------------------------------
 
 
 class _PathFinder:
@@ -151,7 +152,7 @@ class _PathFinder:
         self._reasons: list[tuple[int, str]] = []
 
     def find(self, owner: x509.Certificate) -> list[x509.Certificate]:
-        """Issuers of `owner` up to the root. Raises TrustError with the reason that came nearest to success."""
+        """Issuers of `owner` up to the root. Raises TrustError with the reason of the best attempt."""
         _check_validity(owner, self._at)
         _check_extensions(owner)
         path = self._extend(owner, [])
@@ -233,12 +234,12 @@ def _check_extensions(cert: x509.Certificate) -> None:
         unknown = extension.critical and extension.oid not in _KNOWN_CRITICAL
         if unknown or extension.oid == _OID.NAME_CONSTRAINTS:
             raise TrustError(
-                f"{_name(cert)} has the extension {extension.oid.dotted_string}, whose demands are not understood here."
+                f"{_name(cert)} has the extension {extension.oid.dotted_string}, not understood here."
             )
 
 
 def _check_may_issue(issuer: x509.Certificate, below: int) -> None:
-    """`below`: how many CA certificates stand between the issuer and the end entity (RFC 5280 section 4.2.1.9)."""
+    """`below`: how many CAs stand between issuer and end entity (RFC 5280 section 4.2.1.9)."""
     if not _is_ca(issuer):
         raise TrustError(f"{_name(issuer)} is not a CA and cannot issue certificates.")
     usage = _key_usage(issuer)
@@ -258,13 +259,13 @@ def _key_usage(cert: x509.Certificate) -> x509.KeyUsage | None:
         return None
 
 
-# --- revocation -----------------------------------------------------------------------------------------------------
+# --- revocation ---------------------------------------------------------------------------------------------
 
 
 def check_not_revoked(
     anchors: Anchors, cert: x509.Certificate, issuer: x509.Certificate, at: datetime
 ) -> None:
-    """Raise TrustError when the issuer's list names the certificate, or when there is no list to be sure of it."""
+    """Raise TrustError when the issuer's list names the certificate, or when there is no list to tell."""
     crl = _usable_crl(anchors, issuer, at)
     entry = crl.get_revoked_certificate_by_serial_number(cert.serial_number)
     if entry is not None:
@@ -319,7 +320,7 @@ def _crl_state(anchors: Anchors, ca: x509.Certificate, at: datetime) -> CrlState
     return CrlState(names.slash(subject), crl.last_update_utc, crl.next_update_utc, None)
 
 
-# --- proxies --------------------------------------------------------------------------------------------------------
+# --- proxies ------------------------------------------------------------------------------------------------
 
 
 def _leading_proxies(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
@@ -333,7 +334,7 @@ def _leading_proxies(chain: Sequence[x509.Certificate]) -> list[x509.Certificate
 
 def _check_proxies(line: Sequence[x509.Certificate], at: datetime) -> None:
     """`line`: proxies, leaf first, and the end entity last. RFC 3820 sections 3 and 4."""
-    for depth, (proxy, issuer) in enumerate(zip(line, line[1:], strict=False)):
+    for depth, (proxy, issuer) in enumerate(itertools.pairwise(line)):
         try:
             _check_proxy(proxy, issuer, depth)
         except ProxyFault as fault:
@@ -374,7 +375,7 @@ def _check_proxy_extensions(proxy: x509.Certificate) -> None:
         raise ProxyFault("has a key usage that proxies may not have")
 
 
-# --- words ----------------------------------------------------------------------------------------------------------
+# --- words --------------------------------------------------------------------------------------------------
 
 
 def _name(cert: x509.Certificate) -> str:

@@ -1,4 +1,4 @@
-"""Reading a folder of CA certificates and revocation lists, as grid sites keep one (`/etc/grid-security/certificates`)."""
+"""Reading a folder of CA certificates and revocation lists (`/etc/grid-security/certificates` at sites)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Anchors:
 
 
 def fingerprint(directory: Path) -> str:
-    """A text that changes when a file of the folder is added, removed, replaced or rewritten. Raises OSError."""
+    """A text that changes when a file of the folder is added, removed, replaced or rewritten."""
     seen = hashlib.sha256()
     for path in _files(directory):
         status = path.stat()
@@ -51,7 +51,7 @@ def _files(directory: Path) -> list[Path]:
 
 
 def read_anchors(directory: Path) -> Anchors:
-    """Read the folder; what cannot be read becomes a sentence in `problems` and is not trusted. Raises OSError."""
+    """Read the folder; an unreadable file becomes a sentence in `problems`. OSError without a folder."""
     certificates: dict[bytes, x509.Certificate] = {}
     crls: dict[bytes, x509.CertificateRevocationList] = {}
     problems: list[str] = []
