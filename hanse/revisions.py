@@ -175,13 +175,15 @@ def _differing(
 
 
 def _same(left: object, right: object) -> bool:
-    """Equal as JSON: `True` is not 1, while 1e22 and the whole number that jsonb gives back for it are one."""
+    """Equal as JSON: `True` is not 1, but 1e22 and the whole number that jsonb gives back for it are one."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, int | float) and isinstance(right, int | float) and type(left) is not type(right):
+        return abs(left) < 1e300 and float(left) == float(right)  # an int beyond that has no float
     return left == right
 
 
