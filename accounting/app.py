@@ -1,0 +1,96 @@
+"""create_app(settings): the accounting service. Nothing happens at import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import Flask
+
+from accounting import inbox, publishing
+from accounting.api import publishing_api, refused_api, usage_api
+from accounting.inbox import Inbox
+from accounting.loading import Loader
+from accounting.protocols.ams import ams
+from accounting.publishing import Limits
+from accounting.settings import AccountingSettings
+from accounting.signatures import Envelope
+from accounting.views import usage_pages
+from hanse.database import Database
+from hanse.errors import Unavailable
+from hanse.follow import Follower, lag
+from hanse.identity.authority import Authority
+from hanse.identity.trust import TrustStore
+from hanse.web import Gauge, make_app
+
+METRICS: dict[str, str] = {
+    "hanse_accounting_messages_waiting": "Messages in the inbox that no loader has judged yet.",
+    "hanse_accounting_refused_records": "Records of a site that are refused and neither replayed nor discarded.",
+    "hanse_accounting_last_message_age_seconds": "Seconds since the last message of a site that brought records.",
+    "hanse_accounting_site_state": "How a site publishes: 0 in time, 1 late, 2 missing or never.",
+}
+_STATES = {"in time": 0.0, "late": 1.0, "missing": 2.0, "never": 2.0}
+
+
+def create_app(settings: AccountingSettings) -> Flask:
+    """The Flask application: AMS publishing, the JSON API and the pages."""
+    db = Database(settings.database_url)
+    trust = TrustStore(settings.trust_dir)
+    app = make_app(
+        "accounting",
+        settings,
+        db,
+        import_name="accounting",
+        rooms=[usage_api, refused_api, publishing_api, usage_pages, ams],
+        authority=Authority(db, settings.service_tokens, trust),
+        ready={"registry": _registry_followed(settings, db)},
+        gauges=lambda: gauges(settings, db),
+    )
+    app.extensions["accounting.inbox"] = Inbox(db, settings.inbox_max_waiting)
+    app.extensions["accounting.loader"] = make_loader(settings, db)
+    return app
+
+
+def make_loader(settings: AccountingSettings, db: Database) -> Loader:
+    """The pipeline as the settings say."""
+    refresh = None
+    if settings.registry_url:
+        token = settings.service_token.get_secret_value()
+        refresh = Follower(db, "registry", settings.registry_url, token).pull
+    envelope = Envelope(TrustStore(settings.trust_dir), settings.tls_cert, settings.tls_key)
+    return Loader(db, envelope, settings.future_tolerance_s, refresh)
+
+
+def _registry_followed(settings: AccountingSettings, db: Database) -> Callable[[], None]:
+    def check() -> None:
+        if not settings.registry_url:
+            return
+        with db.transaction() as session:
+            state = lag(session).get("registry")
+        if state is None or state.age_s is None:
+            raise Unavailable(
+                "The registry's feed was never read: no site is known yet. Run the jobs process."
+            )
+
+    return check
+
+
+def gauges(settings: AccountingSettings, db: Database) -> list[Gauge]:
+    """The figures of /metrics, from the database."""
+    now = datetime.now(UTC)
+    limits = Limits(settings.publishing_warning_days, settings.publishing_critical_days)
+    with db.transaction() as session:
+        waiting = inbox.waiting(session)
+        statuses = publishing.statuses(session, limits, now)
+    found = [_gauge("hanse_accounting_messages_waiting", float(waiting))]
+    for status in statuses:
+        found.append(_gauge("hanse_accounting_refused_records", float(status.refused_open), status.site))
+        found.append(_gauge("hanse_accounting_site_state", _STATES[status.state], status.site))
+        age = status.age_s(now)
+        if age is not None:
+            found.append(_gauge("hanse_accounting_last_message_age_seconds", age, status.site))
+    return found
+
+
+def _gauge(name: str, value: float, site: str | None = None) -> Gauge:
+    return Gauge(name, METRICS[name], value, {} if site is None else {"site": site})

@@ -1,0 +1,317 @@
+"""APEL-cloud-message v0.2 and v0.4: one cumulative snapshot of a virtual machine a record.
+
+Rules from APEL's cloud record definition where the failure table (docs/accounting.md) does not say otherwise: a record
+is judged alone, an unknown key is ignored with a remark, and a time ahead of the receipt is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from accounting.formats.keyvalue import (
+    TEXT_LIMIT,
+    BadValue,
+    RawRecord,
+    decimal,
+    fields_of,
+    head_of,
+    integer,
+    moment,
+    split_records,
+    stated,
+)
+from accounting.formats.records import Format, Judging, Note, Reading, VmSnapshot
+
+TEXTS: dict[str, int] = {
+    "VMUUID": TEXT_LIMIT, "SiteName": TEXT_LIMIT, "CloudComputeService": TEXT_LIMIT, "MachineName": TEXT_LIMIT,
+    "LocalUserId": TEXT_LIMIT, "LocalGroupId": TEXT_LIMIT, "GlobalUserName": TEXT_LIMIT, "FQAN": TEXT_LIMIT,
+    "Status": TEXT_LIMIT, "NetworkType": TEXT_LIMIT, "BenchmarkType": 50, "StorageRecordId": TEXT_LIMIT,
+    "ImageId": TEXT_LIMIT, "CloudType": TEXT_LIMIT,
+}  # fmt: skip
+NUMBERS: dict[str, Callable[[str], int | Decimal | None]] = {
+    "RecordCreateTime": moment, "StartTime": moment, "EndTime": moment, "SuspendDuration": integer,
+    "WallDuration": integer, "CpuDuration": integer, "CpuCount": decimal, "NetworkInbound": integer,
+    "NetworkOutbound": integer, "PublicIPCount": integer, "Memory": integer, "Disk": integer, "Benchmark": decimal,
+}  # fmt: skip
+IGNORED = frozenset({"UpdateTime", "MeasurementTime", "MeasurementMonth", "MeasurementYear"})
+KEYS = frozenset({"VMUUID", "SiteName"})  # cutting one of these could make two things one
+STATUSES = frozenset({"started", "completed", "suspended", "error", "paused", "stopped", "unknown"})
+LONGEST_S = 100 * 366 * 86_400
+MOST_CORES = 10_000
+
+
+def read(text: str, judging: Judging) -> Iterator[Reading]:
+    """Judge every record of a cloud message by itself."""
+    for record in split_records(text, head_of(text)):
+        yield _Record(record, judging).reading()
+
+
+class _Record:
+    """One record on its way from lines to a row: values as far as they are good, notes on what is not."""
+
+    def __init__(self, record: RawRecord, judging: Judging) -> None:
+        self.record = record
+        self.judging = judging
+        self.given, self.faults = fields_of(record)
+        self.remarks: list[Note] = []
+        self.texts: dict[str, str] = {}
+        self.numbers: dict[str, int | Decimal | None] = {}
+
+    def reading(self) -> Reading:
+        """The verdict."""
+        for key, (value, line) in self.given.items():
+            self._take(key, value, line)
+        self._demand()
+        measured_at = self._measured_at()
+        if not self.faults:
+            self._compare(measured_at)
+        vo, group, role = split_fqan(self.texts.get("FQAN", ""))
+        reading = Reading(
+            number=self.record.number,
+            line=self.record.line,
+            raw=self.record.raw,
+            site_name=self.texts.get("SiteName", ""),
+            site_line=self._line("SiteName"),
+            subject=self.texts.get("MachineName") or self.texts.get("VMUUID", ""),
+            vo=vo,
+            cpu_s=self._int("CpuDuration"),
+            month=_month(measured_at),
+            faults=sorted(self.faults, key=lambda fault: fault.line or 0),
+            remarks=self.remarks,
+        )
+        if not self.faults and measured_at is not None:
+            reading.row = self._row(measured_at, vo, group, role)
+        return reading
+
+    def _take(self, key: str, value: str, line: int) -> None:
+        if key in TEXTS:
+            self._take_text(key, stated(value) or "", line)
+        elif key in NUMBERS:
+            self._take_number(key, stated(value), line)
+        elif key not in IGNORED:
+            self._remark(
+                "unknown_field",
+                key[:60],
+                f"{key[:60] or 'An empty key'} is not a field of cloud records; ignored.",
+            )
+
+    def _take_text(self, key: str, value: str, line: int) -> None:
+        if "\x00" in value:
+            self._fault("nul_in_text", key, f"{key} holds a NUL character; send printable text.")
+            value = value.replace("\x00", "\u2400")
+        limit = TEXTS[key]
+        if len(value) > limit and key in KEYS:
+            self._fault(
+                "name_too_long", key, f"{key} has {len(value)} characters; at most {limit} can be told apart."
+            )
+        elif len(value) > limit:
+            self._remark("name_cut", key, f"{key} had {len(value)} characters; the first {limit} were kept.")
+        self.texts[key] = value[:limit]
+
+    def _take_number(self, key: str, value: str | None, line: int) -> None:
+        try:
+            self.numbers[key] = None if value is None else NUMBERS[key](value)
+        except BadValue as bad:
+            self._fault("bad_value", key, f"{key} {bad}")
+
+    def _demand(self) -> None:
+        for key in ("VMUUID", "SiteName"):
+            if not self.texts.get(key):
+                self._fault(
+                    "missing_field", key, f"{key} is missing; without it the record belongs to nobody."
+                )
+
+    def _measured_at(self) -> int | None:
+        """When the counters were read: at the end of a completed machine, else when the record was made.
+
+        Without either, start + suspended + wall (APEL), which is what cASO means by leaving RecordCreateTime out.
+        """
+        started, ended = self._int("StartTime"), self._int("EndTime")
+        completed = self._status() == "completed"
+        counted = None
+        if started is not None:
+            counted = started + (self._int("SuspendDuration") or 0) + (self._int("WallDuration") or 0)
+        if completed and ended is None:
+            self._remark(
+                "completed_without_end",
+                "EndTime",
+                "Status is completed and EndTime is not given; taken as start + wall.",
+            )
+            return counted if counted is not None else self._int("RecordCreateTime")
+        if completed:
+            return ended
+        measured = self._int("RecordCreateTime")
+        if measured is None:
+            measured = counted if counted is not None else ended
+        if measured is None and not self.faults:
+            self._fault(
+                "no_time",
+                "StartTime",
+                "None of RecordCreateTime, StartTime and EndTime is given: the usage has no month.",
+            )
+        return measured
+
+    def _compare(self, measured_at: int | None) -> None:
+        assert measured_at is not None
+        started, ended = self._int("StartTime"), self._int("EndTime")
+        if started is not None and ended is not None and ended < started:
+            self._fault(
+                "end_before_start", "EndTime",
+                f"EndTime {_clock(ended)} is before StartTime {_clock(started)}; check the clock of the machine.",
+            )  # fmt: skip
+        for key in ("StartTime", "EndTime", "RecordCreateTime"):
+            self._not_in_future(key, self._int(key))
+        if not self.faults:
+            self._not_in_future("WallDuration", measured_at)
+        self._plausible(measured_at, started)
+
+    def _not_in_future(self, key: str, seconds: int | None) -> None:
+        ahead = self.judging.future_tolerance_s
+        if seconds is None or seconds <= self.judging.received_at + ahead:
+            return
+        what = (
+            f"{key} {_clock(seconds)}"
+            if key != "WallDuration"
+            else f"StartTime and WallDuration reach {_clock(seconds)}, which"
+        )
+        self._fault(
+            "time_in_future", key,
+            f"{what} lies more than {_span(ahead)} after the message came ({_clock(self.judging.received_at)}); check"
+            " the clock of the machine.",
+        )  # fmt: skip
+
+    def _plausible(self, measured_at: int, started: int | None) -> None:
+        wall, cpu = self._int("WallDuration"), self._int("CpuDuration")
+        cores = self._decimal("CpuCount")
+        if wall is not None and wall > LONGEST_S:
+            self._fault(
+                "bad_value",
+                "WallDuration",
+                f"WallDuration is {wall} s, more than 100 years; the unit is seconds.",
+            )
+        if cpu is not None and cpu > LONGEST_S * MOST_CORES:
+            self._fault(
+                "bad_value", "CpuDuration", f"CpuDuration is {cpu} s, more than 10,000 cores in 100 years."
+            )
+        if wall is None:
+            self._remark(
+                "no_wall", "WallDuration", "WallDuration is not given; the record adds no wall time."
+            )
+        if cpu is None:
+            self._remark("no_cpu", "CpuDuration", "CpuDuration is not given; the record adds no CPU time.")
+        if wall is not None and cpu is not None and cores and cpu > wall * cores:
+            reason = f"CpuDuration {cpu} s is more than WallDuration {wall} s times {cores.normalize():f} cores; counted as sent."
+            self._remark("cpu_beyond_wall", "CpuDuration", reason)
+        if wall is not None and started is not None and wall > max(measured_at - started, 0) + 1:
+            reason = f"WallDuration {wall} s is longer than the {measured_at - started} s since StartTime; counted as sent."
+            self._remark("wall_beyond_life", "WallDuration", reason)
+
+    def _status(self) -> str:
+        return self.texts.get("Status", "").lower()
+
+    def _known_status(self) -> str:
+        status = self._status() or "unknown"
+        if status in STATUSES:
+            return status
+        self._remark(
+            "unknown_status", "Status", f'Status "{self.texts["Status"]}" is not known; kept as unknown.'
+        )
+        return "unknown"
+
+    def _row(self, measured_at: int, vo: str, group: str, role: str) -> VmSnapshot:
+        text, number = self.texts.get, self._int
+        wall = number("WallDuration") or 0
+        started = number("StartTime")
+        return VmSnapshot(
+            vmuuid=self.texts["VMUUID"],
+            measured_at=measured_at,
+            started_at=max(measured_at - wall - (number("SuspendDuration") or 0), 0)
+            if started is None
+            else started,
+            ended_at=number("EndTime"),
+            wall_s=number("WallDuration"),
+            cpu_s=number("CpuDuration"),
+            suspend_s=number("SuspendDuration"),
+            cpu_count=self._decimal("CpuCount") or Decimal(0),
+            status=self._known_status(),
+            service=text("CloudComputeService", ""),
+            machine_name=text("MachineName", ""),
+            local_user=text("LocalUserId", ""),
+            local_group=text("LocalGroupId", ""),
+            user_name=text("GlobalUserName", ""),
+            fqan=text("FQAN", ""),
+            vo=vo,
+            vo_group=group,
+            vo_role=role,
+            network_type=text("NetworkType", ""),
+            network_in=number("NetworkInbound"),
+            network_out=number("NetworkOutbound"),
+            public_ips=number("PublicIPCount"),
+            memory_mb=number("Memory"),
+            disk_gb=number("Disk"),
+            benchmark_type=text("BenchmarkType", ""),
+            benchmark=self._decimal("Benchmark") or Decimal(0),
+            storage_record=text("StorageRecordId", ""),
+            image=text("ImageId", ""),
+            cloud_type=text("CloudType", ""),
+        )
+
+    def _int(self, key: str) -> int | None:
+        value = self.numbers.get(key)
+        return value if isinstance(value, int) else None
+
+    def _decimal(self, key: str) -> Decimal | None:
+        value = self.numbers.get(key)
+        return value if isinstance(value, Decimal) else None
+
+    def _line(self, key: str) -> int | None:
+        return self.given[key][1] if key in self.given else None
+
+    def _fault(self, code: str, key: str, reason: str) -> None:
+        self.faults.append(Note(code, key, self._line(key), reason))
+
+    def _remark(self, code: str, key: str, reason: str) -> None:
+        self.remarks.append(Note(code, key, self._line(key), reason))
+
+
+def split_fqan(fqan: str) -> tuple[str, str, str]:
+    """VO, group and role of an FQAN as APEL splits it; a plain word is the VO. "" where there is none.
+
+    `/vo.a/pilots/Role=x/Capability=NULL` gives `vo.a`, `/vo.a/pilots`, `Role=x`; only what stands before the first
+    `;` counts.
+    """
+    if not fqan.startswith("/"):
+        return fqan, "", ""
+    pieces = [piece for piece in fqan.partition(";")[0].split("/") if piece]
+    groups: list[str] = []
+    role = ""
+    for piece in pieces:
+        if piece.lower().startswith("role="):
+            role = piece
+            break
+        groups.append(piece)
+    if not groups:
+        return "", "", role
+    return groups[0], "/" + "/".join(groups), role
+
+
+def _month(seconds: int | None) -> int | None:
+    if seconds is None or not 0 <= seconds < 253402300800:
+        return None
+    moment_ = datetime.fromtimestamp(seconds, UTC)
+    return moment_.year * 12 + moment_.month - 1
+
+
+def _clock(seconds: int) -> str:
+    if seconds >= 253402300800:
+        return f"{seconds} s"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // 3600} h" if seconds % 3600 == 0 else f"{seconds} s"
+
+
+FORMAT = Format(title="cloud record", heads=("APEL-cloud-message",), versions=("v0.2", "v0.4"), read=read)

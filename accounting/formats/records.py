@@ -1,0 +1,113 @@
+"""What a format makes of a message: one reading a record, good or faulty, with the line that made it so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+
+class Unreadable(Exception):
+    """The whole message cannot be read as records; `reason` is a sentence for the site, `line` from 1 where known."""
+
+    def __init__(self, code: str, reason: str, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to say about a record: a fault that refuses it, or a remark that does not.
+
+    `code` is stable for grouping (`time_in_future`), `line` the line of the message from 1 (None: no single line).
+    """
+
+    code: str
+    field: str
+    line: int | None
+    reason: str
+
+
+@dataclass(slots=True)
+class VmSnapshot:
+    """One cumulative report about one virtual machine. Times are epoch seconds UTC, durations seconds since its start.
+
+    `wall_s` and `cpu_s` are None when the record does not state them. Texts are "" when absent. Memory is in MB, disk
+    in GB, network as the site counts it (specification: GB).
+    """
+
+    vmuuid: str
+    measured_at: int
+    started_at: int
+    ended_at: int | None
+    wall_s: int | None
+    cpu_s: int | None
+    suspend_s: int | None
+    cpu_count: Decimal
+    status: str
+    service: str
+    machine_name: str
+    local_user: str
+    local_group: str
+    user_name: str
+    fqan: str
+    vo: str
+    vo_group: str
+    vo_role: str
+    network_type: str
+    network_in: int | None
+    network_out: int | None
+    public_ips: int | None
+    memory_mb: int | None
+    disk_gb: int | None
+    benchmark_type: str
+    benchmark: Decimal
+    storage_record: str
+    image: str
+    cloud_type: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """One record as read: `row` when it is good, else `faults`, the first being the one to show.
+
+    `number` counts records from 1, `line` is where the record begins, `raw` its lines as they came. `subject`, `vo`,
+    `cpu_s` and `month` (years * 12 + months - 1) describe it in lists as far as they could be read.
+    """
+
+    number: int
+    line: int
+    raw: str
+    site_name: str = ""
+    site_line: int | None = None
+    subject: str = ""
+    vo: str = ""
+    cpu_s: int | None = None
+    month: int | None = None
+    row: VmSnapshot | None = None
+    faults: list[Note] = field(default_factory=list)
+    remarks: list[Note] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What a format needs to know besides the text: when the message came, and how far ahead clocks may be (s)."""
+
+    received_at: int
+    future_tolerance_s: int = 3600
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format: the header names that it answers to, the versions it knows, and how it reads a message.
+
+    `read(text, judging)` yields a Reading a record, in order, and raises Unreadable when there are no records to
+    judge one by one. `title` names it to people ("cloud record").
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    versions: tuple[str, ...]
+    read: Callable[[str, Judging], Iterator[Reading]]

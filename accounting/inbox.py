@@ -1,0 +1,130 @@
+"""The inbox: messages stored whole and durable before anybody is answered, and handed out to loaders."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from accounting.models import RECEIPTS, Message
+from hanse.database import Database
+from hanse.errors import Unavailable
+
+NOT_BASE64 = "not_base64"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A message as it came. `unreadable` says why its transport coding could not be undone ("" = it could)."""
+
+    body: bytes
+    empaid: str = ""
+    unreadable: str = ""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who delivered it: the principal's key, its name, and the site it belongs to ("" = none)."""
+
+    key: str
+    name: str
+    site: str = ""
+
+
+class Inbox:
+    """Accepts messages. `max_waiting` bounds how many may wait for a loader before there is no room."""
+
+    def __init__(self, db: Database, max_waiting: int) -> None:
+        self._db = db
+        self._max_waiting = max_waiting
+        self._looked_at = float("-inf")
+        self._full = False
+        self._lock = threading.Lock()
+
+    def accept(
+        self, arrivals: Sequence[Arrival], sender: Sender, *, source: str, topic: str = ""
+    ) -> list[int]:
+        """Store the messages in one committed transaction; returns their numbers, in order.
+
+        A message that was sent before (same empaid and same bytes) keeps its first number and is not loaded again.
+        Raises Unavailable when too many wait; database errors pass through, and nothing is stored then.
+        """
+        if self._is_full():
+            raise Unavailable(
+                "The inbox is full: more messages wait than may. They are loaded; send again later."
+            )
+        with self._db.transaction() as session:
+            # The answer promises that the message is safe, whatever the server's default is.
+            session.execute(text("set local synchronous_commit = on"))
+            return [_store(session, arrival, sender, source, topic) for arrival in arrivals]
+
+    def _is_full(self) -> bool:
+        with self._lock:
+            if time.monotonic() - self._looked_at > 5:
+                with self._db.transaction() as session:
+                    self._full = waiting(session, self._max_waiting) >= self._max_waiting
+                self._looked_at = time.monotonic()
+            return self._full
+
+
+def _store(session: Session, arrival: Arrival, sender: Sender, source: str, topic: str) -> int:
+    digest = hashlib.sha256(arrival.body).digest()
+    empaid = plain(arrival.empaid)[:255]
+    row = {
+        "source": source, "topic": topic, "empaid": empaid, "sha256": digest, "body": arrival.body,
+        "sender": sender.key, "sender_name": sender.name, "sender_site": sender.site, "site": sender.site,
+    }  # fmt: skip
+    if arrival.unreadable:
+        row |= {"code": NOT_BASE64, "reason": arrival.unreadable}  # the loader refuses it with that reason
+    statement = insert(Message).values(row)
+    if source == "ams":
+        statement = statement.on_conflict_do_nothing(
+            index_elements=["empaid", "sha256"], index_where=text("source = 'ams'")
+        )
+    number = session.scalar(statement.returning(Message.id))
+    if number is None:
+        number = session.scalars(
+            select(Message.id).where(
+                Message.source == source, Message.empaid == empaid, Message.sha256 == digest
+            )
+        ).one()
+    return number
+
+
+def plain(value: str) -> str:
+    """The text as the database can hold it: NUL and lone surrogates are replaced."""
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def waiting(session: Session, at_most: int | None = None) -> int:
+    """How many messages wait for a loader, counted up to `at_most`."""
+    wanted = select(Message.id).where(Message.state == "waiting").limit(at_most).subquery()
+    return session.scalar(select(func.count()).select_from(wanted)) or 0
+
+
+def claim(session: Session, number: int | None = None) -> Message | None:
+    """Lock the oldest message that waits and nobody else holds, or message `number`, for this transaction."""
+    if number is not None:
+        return session.get(Message, number, with_for_update=True, populate_existing=True)
+    due = (Message.retry_at.is_(None)) | (Message.retry_at <= func.clock_timestamp())
+    statement = select(Message).where(Message.state == "waiting", due).order_by(Message.id).limit(1)
+    return session.scalars(statement.with_for_update(skip_locked=True)).first()
+
+
+def send_again(session: Session, digest: bytes, now: datetime) -> int | None:
+    """Put a loaded file back in the inbox with a new receipt when the same bytes are loaded again; its number."""
+    message = session.scalars(
+        select(Message).where(Message.source == "load", Message.sha256 == digest).with_for_update()
+    ).first()
+    if message is None:
+        return None
+    message.receipt = session.execute(RECEIPTS.next_value()).scalar_one()
+    message.received_at, message.state, message.attempts, message.retry_at = now, "waiting", 0, None
+    return message.id

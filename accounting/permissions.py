@@ -1,0 +1,26 @@
+"""Who may do what in accounting."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hanse.identity.permissions import Permission
+
+_OF_THE_SITE = frozenset({"site_administrator", "site_security_officer", "federation_operator"})
+
+PUBLISH: Final = Permission(
+    "publish usage records", frozenset({"site_machine", "federation_operator", "service"})
+)
+READ_REFUSED: Final = Permission(
+    "see the refused records", _OF_THE_SITE | {"site_machine", "service"}, "site:{site}"
+)
+READ_ANY_REFUSED: Final = Permission("see refused records", _OF_THE_SITE | {"site_machine", "service"})
+REPLAY: Final = Permission(
+    "replay refused records", frozenset({"site_administrator", "federation_operator"}), "site:{site}"
+)
+DISCARD: Final = Permission(
+    "discard refused records", frozenset({"site_administrator", "federation_operator"}), "site:{site}"
+)
+OVERVIEW: Final = Permission(
+    "see the overview of the federation", frozenset({"service", "federation_operator"})
+)

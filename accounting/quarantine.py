@@ -1,0 +1,234 @@
+"""What was refused: kept with its reason until it is replayed or discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from accounting.formats.records import Note, Reading
+from accounting.inbox import plain
+from accounting.models import Message, RefusedRecord, Remark
+from hanse.errors import NotFound
+
+SHOWN_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A reason in general: its title, who mends it and how, and whether a replay can succeed without a resend."""
+
+    title: str
+    mend: str
+    replayable: bool = False
+
+
+CAUSES: dict[str, Cause] = {
+    "not_signers_site": Cause(
+        "SiteName is not one of the signer's sites", "The site: set site_name in its publisher", True
+    ),
+    "unknown_site": Cause("SiteName is not in the registry", "The operator: register the site", True),
+    "ambiguous_site": Cause("SiteName belongs to several sites", "The operator: one site a name", True),
+    "unknown_signer": Cause(
+        "The signing certificate is not registered", "The site: add it to its host certificates", True
+    ),
+    "signer_lapsed": Cause(
+        "The registration of the certificate was not valid", "The site: register it anew", True
+    ),
+    "bad_signature": Cause("The signature does not hold", "The site: certificate, CA or transport"),
+    "not_signed": Cause("The message is not signed", "The site: sign with the host certificate"),
+    "not_decrypted": Cause("The message cannot be decrypted", "The site: encrypt for this server, or do not"),
+    "not_base64": Cause("The data attribute is not base64", "The site: its publisher"),
+    "not_utf8": Cause("The message is not UTF-8", "The site: encoding of names"),
+    "empty_message": Cause("The message is empty", "The site: its publisher"),
+    "unknown_format": Cause("The format is not read here", "The operator: load this format", True),
+    "not_processed": Cause("The loader failed on the message", "The operator: see the log", True),
+    "end_before_start": Cause("EndTime is before StartTime", "The site: clock of the machine"),
+    "time_in_future": Cause("A time lies in the future", "The site: clock of the machine"),
+    "bad_value": Cause("A value does not fit its field", "The site: its exporter"),
+    "missing_field": Cause("A mandatory field is missing", "The site: its exporter"),
+    "no_time": Cause("The record has no time", "The site: its exporter"),
+    "line_without_colon": Cause("A line has no colon", "The site: its exporter"),
+    "separator_in_value": Cause("%% stands inside a value", "The site: names without %%"),
+    "name_too_long": Cause("A key is too long", "The site: shorter names"),
+    "nul_in_text": Cause("A NUL character in a text", "The site: its exporter"),
+}
+REMARKS: dict[str, str] = {
+    "cpu_beyond_wall": "CPU above wall × cores",
+    "wall_beyond_life": "wall time above the machine's life",
+    "unknown_field": "unknown field",
+    "unknown_status": "unknown status",
+    "unknown_version": "unknown version",
+    "name_cut": "name cut to its limit",
+    "completed_without_end": "completed without EndTime",
+    "no_wall": "no wall time stated",
+    "no_cpu": "no CPU time stated",
+    "no_records": "message without records",
+    "repeated_record": "same machine and time twice",
+    "reset": "counter began anew",
+    "cpu_reset": "CPU counter fell",
+    "resize": "CPU fell with a resize",
+}
+
+
+def cause(code: str) -> Cause:
+    """The general reason for a code; one that newer code wrote shows itself."""
+    return CAUSES.get(code, Cause(code, "The site"))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One record to keep: whose it is, its faults (the first is shown), and as much of it as could be read."""
+
+    site: str
+    faults: Sequence[Note]
+    reading: Reading
+
+
+def keep(session: Session, message: Message, refusals: Iterable[Refusal]) -> None:
+    """Write refusals of a message. One that was refused before is renewed; one that was discarded stays discarded."""
+    rows = [_row(message, refusal) for refusal in refusals]
+    for start in range(0, len(rows), 500):
+        statement = insert(RefusedRecord).values(rows[start : start + 500])
+        renewed = {name: statement.excluded[name] for name in rows[0] if name not in ("message_id", "record")}
+        session.execute(
+            statement.on_conflict_do_update(index_elements=["message_id", "record"], set_=renewed)
+        )
+
+
+def _row(message: Message, refusal: Refusal) -> dict[str, object]:
+    first, reading = refusal.faults[0], refusal.reading
+    month = date(reading.month // 12, reading.month % 12 + 1, 1) if reading.month else None
+    return {
+        "message_id": message.id, "record": reading.number, "site": refusal.site,
+        "site_name": plain(reading.site_name)[:255], "code": first.code, "field": plain(first.field)[:255],
+        "line": first.line, "reason": plain(first.reason),
+        "faults": [asdict(fault) | {"reason": plain(fault.reason), "field": plain(fault.field)} for fault in refusal.faults],
+        "first_line": reading.line, "raw": plain(reading.raw), "subject": plain(reading.subject)[:255],
+        "vo": plain(reading.vo)[:255], "cpu_s": reading.cpu_s, "month": month, "received_at": message.received_at,
+    }  # fmt: skip
+
+
+def settle(session: Session, message_id: int, numbers: Sequence[int], by: str, at: datetime) -> None:
+    """Mark refused records of a message that have been counted now."""
+    session.execute(
+        update(RefusedRecord)
+        .where(
+            RefusedRecord.message_id == message_id,
+            RefusedRecord.record.in_(numbers),
+            RefusedRecord.state == "refused",
+        )
+        .values(state="replayed", decided_at=at, decided_by=by)
+    )
+
+
+def discard(session: Session, site: str, ids: Sequence[int], by: str, at: datetime) -> int:
+    """Take refused records off the list for good; they stay readable. Returns how many."""
+    statement = (
+        update(RefusedRecord)
+        .where(RefusedRecord.site == site, RefusedRecord.id.in_(ids), RefusedRecord.state == "refused")
+        .values(state="discarded", decided_at=at, decided_by=by)
+    )
+    return len(session.scalars(statement.returning(RefusedRecord.id)).all())
+
+
+def remark(session: Session, message: Message, site: str, notes: Sequence[tuple[int, Note]]) -> None:
+    """Write remarks on counted records of a message, (record, note) each, gathered by code and field."""
+    gathered: dict[tuple[str, str], dict[str, object]] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for number, note in notes:
+        key = (note.code, plain(note.field)[:255])
+        counts[key] = counts.get(key, 0) + 1
+        gathered.setdefault(
+            key,
+            {
+                "record": number,
+                "line": note.line,
+                "reason": plain(note.reason),
+                "received_at": message.received_at,
+            },
+        )
+    for (code, field), row in gathered.items():
+        statement = insert(Remark).values(
+            message_id=message.id, site=site, code=code, field=field, records=counts[code, field], **row
+        )
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["message_id", "site", "code", "field"],
+                set_={"records": statement.excluded.records, "reason": statement.excluded.reason},
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """Refused records of one site with one cause and field."""
+
+    code: str
+    field: str
+    records: int
+    first: datetime
+    latest: datetime
+
+    @property
+    def cause(self) -> Cause:
+        """The cause in words."""
+        return cause(self.code)
+
+
+def groups(session: Session, site: str, since: datetime | None, state: str = "refused") -> list[Group]:
+    """Why records of a site were refused, most records first."""
+    statement = (
+        select(
+            RefusedRecord.code,
+            RefusedRecord.field,
+            func.count(),
+            func.min(RefusedRecord.received_at),
+            func.max(RefusedRecord.received_at),
+        )  # fmt: skip
+        .where(RefusedRecord.site == site, RefusedRecord.state == state)
+        .group_by(RefusedRecord.code, RefusedRecord.field)
+        .order_by(func.count().desc(), RefusedRecord.code)
+    )
+    if since is not None:
+        statement = statement.where(RefusedRecord.received_at >= since)
+    return [Group(*row) for row in session.execute(statement)]
+
+
+def records(
+    session: Session, site: str, *, state: str, since: datetime | None, code: str | None, field: str | None,
+    before: int | None = None, limit: int = 20,
+) -> list[RefusedRecord]:  # fmt: skip
+    """Refused records of a site, newest message first; `before` is the id to go on from."""
+    statement = select(RefusedRecord).where(RefusedRecord.site == site, RefusedRecord.state == state)
+    if since is not None:
+        statement = statement.where(RefusedRecord.received_at >= since)
+    if code is not None:
+        statement = statement.where(RefusedRecord.code == code)
+    if field is not None:
+        statement = statement.where(RefusedRecord.field == field)
+    if before is not None:
+        statement = statement.where(RefusedRecord.id < before)
+    return list(session.scalars(statement.order_by(RefusedRecord.id.desc()).limit(limit)))
+
+
+def one(session: Session, site: str, number: int) -> RefusedRecord:
+    """A refused record of a site. Raises NotFound."""
+    row = session.get(RefusedRecord, number)
+    if row is None or row.site != site:
+        raise NotFound(f"There is no refused record {number} of {site or 'nobody'}.")
+    return row
+
+
+def raw_text(session: Session, row: RefusedRecord) -> str:
+    """The text of a record as it came; of a whole message its first part, as far as it is text."""
+    if row.record:
+        return row.raw
+    body = session.scalars(
+        select(func.substr(Message.body, 1, SHOWN_BYTES)).where(Message.id == row.message_id)
+    ).one()
+    return plain(bytes(body).decode("utf-8", "replace"))

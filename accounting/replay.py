@@ -1,0 +1,97 @@
+"""Replaying refused records: through the same pipeline, once what was in their way has been mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from accounting import quarantine, signatures, summaries
+from accounting.loading import Loader, Outcome, Selection
+from accounting.models import RefusedRecord
+from hanse.errors import NotFound, Refused
+
+NOBODYS = "-"
+MOST_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of a replay: how many records were counted now and how many are refused still, and why (one reason)."""
+
+    counted: int
+    refused: int
+    reason: str
+
+
+def replay(loader: Loader, site: str, ids: Sequence[int], *, as_site: str | None, by: str) -> Replayed:
+    """Run refused records of `site` through the pipeline again; a whole message (record 0) with all its records.
+
+    With `as_site` they are judged as if SiteName said so; the signer must be allowed to speak for it. A record that
+    the site has sent again meanwhile is not added twice, and the later receipt counts. Raises NotFound and Refused.
+    """
+    chosen = _chosen(loader, site, ids)
+    if as_site is not None:
+        _check_as_site(loader, as_site)
+    outcomes: list[Outcome] = []
+    for message, numbers in chosen.items():
+        selection = Selection(None if 0 in numbers else frozenset(numbers), as_site)
+        outcome = loader.load(message, selection, by)
+        if outcome is not None:
+            outcomes.append(outcome)
+    summaries.summarise(loader.db)
+    return Replayed(
+        counted=sum(each.loaded for each in outcomes),
+        refused=sum(each.refused for each in outcomes),
+        reason=_still_why(loader, site, ids),
+    )
+
+
+def _chosen(loader: Loader, site: str, ids: Sequence[int]) -> dict[int, set[int]]:
+    """The refused records by message. Raises NotFound for one that is not this site's or refused no longer."""
+    if not ids:
+        raise Refused("Choose at least one record to replay.")
+    if len(ids) > MOST_AT_ONCE:
+        raise Refused(f"At most {MOST_AT_ONCE} records can be replayed at once; choose fewer.")
+    with loader.db.transaction() as session:
+        rows = _open(session, site, ids)
+    missing = sorted(set(ids) - {row.id for row in rows})
+    if missing:
+        raise NotFound(
+            f"Refused record {missing[0]} of {site} is not there: it was replayed or discarded meanwhile."
+        )
+    chosen: dict[int, set[int]] = {}
+    for row in sorted(rows, key=lambda row: (row.message_id, row.record)):
+        chosen.setdefault(row.message_id, set()).add(row.record)
+    return chosen
+
+
+def _open(session: Session, site: str, ids: Sequence[int]) -> list[RefusedRecord]:
+    wanted = select(RefusedRecord).where(
+        RefusedRecord.id.in_(ids),
+        RefusedRecord.site == ("" if site == NOBODYS else site),
+        RefusedRecord.state == "refused",
+    )
+    return list(session.scalars(wanted))
+
+
+def _check_as_site(loader: Loader, as_site: str) -> None:
+    with loader.db.transaction() as session:
+        if as_site not in signatures.directory(session).sites:
+            raise Refused(f'"{as_site}" is not a site of the registry.')
+
+
+def _still_why(loader: Loader, site: str, ids: Sequence[int]) -> str:
+    with loader.db.transaction() as session:
+        rows = _open(session, site, ids)
+        return min(rows, key=lambda row: row.id).reason if rows else ""
+
+
+def discard(loader: Loader, site: str, ids: Sequence[int], by: str) -> int:
+    """Take refused records off the list without counting them. Returns how many."""
+    with loader.db.transaction() as session:
+        own = "" if site == NOBODYS else site
+        return quarantine.discard(session, own, ids, by, datetime.now(UTC))

@@ -1,0 +1,203 @@
+"""What goes over the wire in /api/v1. Times are UTC; hours are seconds / 3600, unrounded."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+BIGGEST = 2**63 - 1
+Measure = Literal["cpu_hours", "wall_hours", "vms"]
+Dimension = Literal["month", "site", "vo", "user", "service"]
+RecordState = Literal["refused", "replayed", "discarded"]
+RecordId = Annotated[int, Field(ge=1, le=BIGGEST)]
+
+
+class UsageRow(BaseModel):
+    """One group of the answer; the dimensions that were not asked for are null."""
+
+    month: str | None = Field(None, description="YYYY-MM.")
+    site: str | None = None
+    vo: str | None = Field(None, description='"" = the records name no VO.')
+    user: str | None = Field(None, description='Global user name; "" = the records name nobody.')
+    service: str | None = None
+    cpu_hours: float
+    wall_hours: float
+    vms: int = Field(description="Machines of the month; over several months, the sum of the months.")
+    cpu_seconds: int
+    wall_seconds: int
+
+
+class UsageTotal(BaseModel):
+    """Everything that the question covers, in one."""
+
+    cpu_hours: float
+    wall_hours: float
+    vms: int
+    distinct_vms: int | None = Field(description="Each machine once, however many months it ran.")
+
+
+class SiteFreshness(BaseModel):
+    """Until when the usage of a site is known."""
+
+    site: str
+    last_message_at: datetime
+    measured_until: datetime
+    state: Literal["in time", "late", "missing"]
+
+
+class UsageOut(BaseModel):
+    """Usage from month `from` to `to`, grouped by the dimensions in `by`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_month: str = Field(alias="from")
+    to_month: str = Field(alias="to")
+    by: list[Dimension]
+    measure: Measure
+    rows: list[UsageRow]
+    total: UsageTotal
+    complete_until: datetime | None = Field(
+        description="The oldest time up to which a site in time has reported."
+    )
+    late: list[SiteFreshness]
+    generated_at: datetime
+
+
+class FaultOut(BaseModel):
+    """One thing that was wrong with a record. `line` counts in the message, from 1."""
+
+    code: str
+    field: str
+    line: int | None
+    reason: str
+
+
+class RefusedOut(BaseModel):
+    """A refused record; `record` 0 stands for a whole message."""
+
+    id: int
+    message: int
+    record: int
+    site: str
+    site_name: str
+    code: str
+    field: str
+    line: int | None
+    reason: str
+    mend: str
+    replayable: bool
+    subject: str
+    vo: str
+    cpu_hours: float | None
+    month: str | None
+    received_at: datetime
+    state: RecordState
+    decided_at: datetime | None
+    decided_by: str
+
+
+class RefusedDetail(RefusedOut):
+    """A refused record with every fault and its text as it came; `first_line` is the line where it begins."""
+
+    faults: list[FaultOut]
+    first_line: int
+    raw: str
+
+
+class ReplayIn(BaseModel):
+    """Which refused records to run through the pipeline again, and for which site to take them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ids: list[RecordId] = Field(min_length=1, max_length=1000)
+    as_site: str | None = Field(None, max_length=255, description="Judge them as if SiteName said this.")
+
+
+class DiscardIn(BaseModel):
+    """Which refused records to take off the list uncounted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ids: list[RecordId] = Field(min_length=1, max_length=1000)
+
+
+class ReplayOut(BaseModel):
+    """How many records are counted now, how many are still refused, and why the first of them is."""
+
+    counted: int
+    refused: int
+    reason: str
+
+
+class DiscardOut(BaseModel):
+    """How many records were discarded."""
+
+    discarded: int
+
+
+class PublishingOut(BaseModel):
+    """How a site publishes. Counts are over the last 30 days, `refused_open` over what is refused still."""
+
+    site: str
+    state: Literal["in time", "late", "missing", "never"]
+    last_message_at: datetime | None
+    measured_until: datetime | None
+    age_s: float | None
+    messages: int
+    records: int
+    loaded: int
+    refused: int
+    remarked: int
+    refused_open: int
+    waiting: int
+
+
+class MessageOut(BaseModel):
+    """One message of a site and its verdict. `sha256` is over the bytes as they came."""
+
+    id: int
+    received_at: datetime
+    source: str
+    state: Literal["waiting", "loaded", "refused"]
+    empaid: str
+    sha256: str
+    sender: str
+    signer: str
+    site: str
+    format: str
+    records: int
+    loaded: int
+    refused: int
+    remarked: int
+    reason: str
+    judged_at: datetime | None
+
+
+class RefusedSite(BaseModel):
+    """A site with refused records; `reason` is that of most of them."""
+
+    site: str
+    records: int
+    reason: str
+    oldest: datetime
+
+
+class DayHours(BaseModel):
+    """CPU hours of one day, cut in proportion to time."""
+
+    day: date
+    cpu_hours: float
+
+
+class OverviewOut(BaseModel):
+    """What the operator's page shows of accounting."""
+
+    generated_at: datetime
+    refused_7d: int
+    refused_sites: list[RefusedSite]
+    messages_waiting: int
+    cpu_hours_month: float
+    by_day: list[DayHours]
+    late_sites: list[SiteFreshness]

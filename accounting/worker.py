@@ -1,0 +1,85 @@
+"""The loader as a process: takes messages from the inbox until it is told to stop. Any number may run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from accounting import summaries
+from accounting.loading import Loader, Outcome
+from accounting.models import SummaryDue
+from hanse.database import FollowCursor, is_connection_loss
+
+SUMMARISE_AFTER = 50
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Worker:
+    """Loads what waits, and sums what was touched: after `SUMMARISE_AFTER` messages, and whenever the inbox is empty.
+
+    `registry_expected`: with a registry configured, nothing is judged before its feed was read once, since until then
+    every site would be unknown.
+    """
+
+    loader: Loader
+    poll_s: float = 1.0
+    registry_expected: bool = False
+
+    def run(self, stop: Event) -> None:
+        """Work until `stop` is set; lives through a restart of PostgreSQL."""
+        while not stop.is_set():
+            try:
+                if not self.work(stop):
+                    stop.wait(self.poll_s)
+            except SQLAlchemyError as error:
+                if not is_connection_loss(error):
+                    raise
+                log.warning("the loader waits for the database", error=str(error.__cause__ or error))
+                stop.wait(max(self.poll_s, 1.0))
+
+    def work(self, stop: Event | None = None) -> int:
+        """Load what waits now, at most `SUMMARISE_AFTER` messages, and sum; returns how many were loaded."""
+        if not self._registry_known():
+            return 0
+        count = 0
+        while count < SUMMARISE_AFTER and not (stop and stop.is_set()):
+            outcome = self.loader.load_next()
+            if outcome is None:
+                break
+            _tell(outcome)
+            count += 1
+        if count or self._due():
+            summaries.summarise(self.loader.db)
+        return count
+
+    def _registry_known(self) -> bool:
+        if not self.registry_expected:
+            return True
+        with self.loader.db.transaction() as session:
+            read = select(FollowCursor.pulled_at).where(FollowCursor.source == "registry")
+            known = session.scalar(read) is not None
+        if not known:
+            log.info("the loader waits until the registry's feed was read once")
+            self.loader.look_at_registry()
+        return known
+
+    def _due(self) -> bool:
+        with self.loader.db.transaction() as session:
+            return bool(session.scalar(select(func.count()).select_from(SummaryDue)))
+
+
+def _tell(outcome: Outcome) -> None:
+    log.info(
+        "message judged",
+        message=outcome.message,
+        state=outcome.state,
+        records=outcome.records,
+        loaded=outcome.loaded,
+        refused=outcome.refused,
+        reason=outcome.reason or None,
+    )
