@@ -2,12 +2,16 @@
 
 A service's `migrations/env.py` is three lines: import `run_env`, import `metadatas` of its models, call
 `run_env(*metadatas)`. Revisions lie in `migrations/versions/`.
+
+`python -m hanse.migrations PACKAGE MESSAGE` writes the next one from the models, against a database of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 import re
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, create_engine, pool, text
 from sqlalchemy.engine import Connection
+
+from hanse.postgres import PrivatePostgres
 
 _LOCK = "migrations"
 _TEMPLATE = '''"""${message}"""
@@ -145,3 +151,21 @@ class _connected:  # noqa: N801
     def __exit__(self, *exc: object) -> None:
         self._connection.close()
         self._engine.dispose()
+
+
+def main() -> None:
+    """For developers: write the migration that the models of a package are ahead of its migrations."""
+    parser = argparse.ArgumentParser(prog="python -m hanse.migrations", description=main.__doc__)
+    parser.add_argument("package", help="registry, accounting, monitoring or vomsdb")
+    parser.add_argument("message", help="what changes, in a few words")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hanse-migrations-") as directory:
+        with PrivatePostgres(Path(directory), durable=False) as server:
+            server.create_database(given.package)
+            if list((_directory(given.package) / "versions").glob("*.py")):
+                upgrade(given.package, server.dsn(given.package))
+            print(autogenerate(given.package, server.dsn(given.package), given.message))
+
+
+if __name__ == "__main__":
+    main()
