@@ -1,0 +1,346 @@
+"""How a row reads as an entity of the revision log: the same body is audited, fed to the other services, and answered
+by reads with `as_of`. Ids are text, times ISO 8601 UTC, a site is named by its name, a person by the id.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.identity import names
+from hanse.revisions import Change
+from registry.models import (
+    Credential,
+    Downtime,
+    Endpoint,
+    ExtensionProperty,
+    HostCertificate,
+    Ngi,
+    Role,
+    Service,
+    Site,
+)
+from registry.schemas.fields import iso
+
+Body = dict[str, Any]
+
+
+def extensions(properties: Iterable[ExtensionProperty]) -> dict[str, str]:
+    """Extension properties as key and value."""
+    return {row.key: row.value for row in properties}
+
+
+def ngi_body(ngi: Ngi) -> Body:
+    """An NGI."""
+    return {
+        "id": str(ngi.id),
+        "name": ngi.name,
+        "description": ngi.description,
+        "email": ngi.email,
+        "rod_email": ngi.rod_email,
+        "helpdesk_email": ngi.helpdesk_email,
+        "security_email": ngi.security_email,
+    }
+
+
+def site_body(site: Site) -> Body:
+    """A site with its contacts, capacity and VO shares."""
+    return {
+        "id": str(site.id),
+        "primary_key": site.primary_key,
+        "name": site.name,
+        "official_name": site.official_name,
+        "description": site.description,
+        "home_url": site.home_url,
+        "ngi": site.ngi.name,
+        "country": site.country,
+        "country_code": site.country_code,
+        "location": site.location,
+        "timezone": site.timezone,
+        "latitude": site.latitude,
+        "longitude": site.longitude,
+        "telephone": site.telephone,
+        "domain": site.domain,
+        "giis_url": site.giis_url,
+        "middleware": site.middleware,
+        "certification": site.certification,
+        "certification_since": iso(site.certification_since),
+        "production": site.production,
+        "notify": site.notify,
+        "scopes": sorted(site.scopes),
+        "capacity": capacity(site),
+        "contacts": [{"kind": c.kind, "name": c.name, "email": c.email} for c in site.contacts],
+        "supports": [
+            {"vo": share.vo, "vcpu": share.vcpu} for share in sorted(site.shares, key=lambda s: s.vo)
+        ],
+        "agent_url": site.agent_url,
+        "usage_site_names": list(site.usage_site_names),
+        "extensions": extensions(site.properties),
+    }
+
+
+def capacity(site: Site) -> dict[str, int | float | None]:
+    """What the site offers; whole numbers stay whole, so that 110 GB does not read as 110.0."""
+    return {
+        "vcpu": site.vcpu,
+        "ram_gb": _plain(site.ram_gb),
+        "storage_tb": _plain(site.storage_tb),
+        "volumes": site.volumes,
+        "public_ips": site.public_ips,
+    }
+
+
+def _plain(value: float | None) -> int | float | None:
+    return int(value) if value is not None and value == int(value) else value
+
+
+def endpoint_part(endpoint: Endpoint) -> Body:
+    """An endpoint inside its service."""
+    return {
+        "id": str(endpoint.id),
+        "name": endpoint.name,
+        "url": endpoint.url,
+        "interface": endpoint.interface_name,
+        "monitored": endpoint.monitored,
+        "description": endpoint.description,
+        "email": endpoint.email,
+        "extensions": extensions(endpoint.properties),
+    }
+
+
+def service_body(service: Service) -> Body:
+    """A service with its endpoints."""
+    return {
+        "id": str(service.id),
+        "primary_key": service.primary_key,
+        "site": service.site.name,
+        "service_type": service.service_type,
+        "hostname": service.hostname,
+        "url": service.url,
+        "description": service.description,
+        "host_dn": service.host_dn,
+        "host_ip": service.host_ip,
+        "host_ipv6": service.host_ipv6,
+        "host_os": service.host_os,
+        "host_arch": service.host_arch,
+        "email": service.email,
+        "beta": service.beta,
+        "production": service.production,
+        "monitored": service.monitored,
+        "notify": service.notify,
+        "scopes": sorted(service.scopes),
+        "endpoints": [endpoint_part(endpoint) for endpoint in service.endpoints],
+        "extensions": extensions(service.properties),
+    }
+
+
+def endpoint_body(endpoint: Endpoint, service: Service) -> Body:
+    """An endpoint as monitoring follows it. It is watched only when its service is."""
+    return {
+        "id": str(endpoint.id),
+        "name": endpoint.name,
+        "site": service.site.name,
+        "service_id": str(service.id),
+        "service_type": service.service_type,
+        "hostname": service.hostname,
+        "url": endpoint.url,
+        "interface": endpoint.interface_name,
+        "monitored": endpoint.monitored and service.monitored,
+        "production": service.production,
+        "host_dn": service.host_dn,
+    }
+
+
+def downtime_body(downtime: Downtime) -> Body:
+    """A downtime; `state` says whether it is planned, ongoing or ended."""
+    return {
+        "id": str(downtime.id),
+        "primary_key": downtime.primary_key,
+        "site": downtime.site.name,
+        "severity": downtime.severity,
+        "classification": downtime.classification,
+        "start": iso(downtime.start_at),
+        "end": iso(downtime.end_at),
+        "description": downtime.description,
+        "services": [str(link.service_id) for link in downtime.services],
+        "endpoints": [str(link.endpoint_id) for link in downtime.endpoints],
+        "state": downtime.state,
+        "created_at": iso(downtime.created_at),
+        "created_by": downtime.created_by,
+    }
+
+
+def host_certificate_body(certificate: HostCertificate) -> Body:
+    """A host certificate and the time in which it may speak for its site."""
+    return {
+        "id": str(certificate.id),
+        "site": certificate.site.name,
+        "subject_der": base64.b64encode(certificate.subject_der).decode(),
+        "issuer_der": base64.b64encode(certificate.issuer_der).decode(),
+        "dn": names.slash(certificate.subject_der),
+        "key": certificate.key,
+        "not_before": iso(certificate.not_before),
+        "not_after": iso(certificate.not_after),
+    }
+
+
+def credential_body(credential: Credential, *, name: str, email: str | None, site: str | None) -> Body:
+    """A way to sign in, as an `identity` of the feed: of a person (`person` is the id) or of a site's machines."""
+    subject, issuer = credential.subject_der, credential.issuer_der
+    return {
+        "key": credential.key,
+        "person": None if credential.person_id is None else str(credential.person_id),
+        "site": site,
+        "name": name,
+        "email": email,
+        "subject_slash": None if subject is None else names.slash(subject),
+        "subject_der": None if subject is None else base64.b64encode(subject).decode(),
+        "issuer_der": None if issuer is None else base64.b64encode(issuer).decode(),
+        "not_after": None if credential.not_after is None else iso(credential.not_after),
+    }
+
+
+def machine_identity_body(certificate: HostCertificate) -> Body:
+    """The identity of a site's machine: the same for all certificates that share the subject and the issuer."""
+    return {
+        "key": certificate.key,
+        "person": None,
+        "site": certificate.site.name,
+        "name": names.common_name(certificate.subject_der) or names.slash(certificate.subject_der),
+        "email": None,
+        "subject_slash": names.slash(certificate.subject_der),
+        "subject_der": base64.b64encode(certificate.subject_der).decode(),
+        "issuer_der": base64.b64encode(certificate.issuer_der).decode(),
+        "not_after": None,
+    }
+
+
+def role_grant_body(role: Role) -> Body:
+    """What a person's role allows; every identity of the person shares it."""
+    return _grant(f"person:{role.person_id}", role.role, role.scope, role.person.name)
+
+
+def machine_grant_body(certificate: HostCertificate) -> Body:
+    """A host certificate may speak for its site while it is valid."""
+    return _grant(
+        certificate.key,
+        "site_machine",
+        f"site:{certificate.site.name}",
+        names.common_name(certificate.subject_der) or certificate.site.name,
+        not_before=iso(certificate.not_before),
+        not_after=iso(certificate.not_after),
+    )
+
+
+def token_grant_body(credential: Credential, site: Site) -> Body:
+    """A site token may speak for its site until it ends."""
+    return _grant(
+        credential.key,
+        "site_machine",
+        f"site:{site.name}",
+        credential.name,
+        not_before=iso(credential.created_at),
+        not_after=None if credential.not_after is None else iso(credential.not_after),
+    )
+
+
+def _grant(
+    principal: str,
+    role: str,
+    scope: str,
+    name: str,
+    *,
+    not_before: str | None = None,
+    not_after: str | None = None,
+) -> Body:
+    return {
+        "principal": principal,
+        "role": role,
+        "scope": scope,
+        "name": name,
+        "not_before": not_before,
+        "not_after": not_after,
+    }
+
+
+def put_site(change: Change, site: Site) -> None:
+    """Record the site as it now is."""
+    change.put("site", str(site.id), site_body(site))
+
+
+def put_service(change: Change, service: Service) -> None:
+    """Record the service and its endpoints as they now are."""
+    change.put("service", str(service.id), service_body(service))
+    for endpoint in service.endpoints:
+        change.put("endpoint", str(endpoint.id), endpoint_body(endpoint, service))
+
+
+def put_downtime(change: Change, downtime: Downtime) -> None:
+    """Record the downtime as it now is."""
+    change.put("downtime", str(downtime.id), downtime_body(downtime))
+
+
+def put_role(change: Change, role: Role) -> None:
+    """Record what the role allows."""
+    change.put("grant", f"role:{role.id}", role_grant_body(role))
+
+
+def put_host_certificate(change: Change, certificate: HostCertificate) -> None:
+    """Record the certificate, its owner and what it may do."""
+    change.put("host_certificate", str(certificate.id), host_certificate_body(certificate))
+    change.put("identity", certificate.key, machine_identity_body(certificate))
+    change.put("grant", f"host_certificate:{certificate.id}", machine_grant_body(certificate))
+
+
+def put_site_token(change: Change, credential: Credential, site: Site) -> None:
+    """Record a site's token and what it may do."""
+    change.put(
+        "identity",
+        credential.key,
+        credential_body(credential, name=credential.name, email=None, site=site.name),
+    )
+    change.put("grant", f"token:{credential.id}", token_grant_body(credential, site))
+
+
+def put_whole_site(session: Session, change: Change, site: Site) -> None:
+    """Record all that names the site: needed when its name changes."""
+    put_site(change, site)
+    for service in session.scalars(select(Service).where(Service.site_id == site.id)):
+        put_service(change, service)
+    for downtime in session.scalars(select(Downtime).where(Downtime.site_id == site.id)):
+        put_downtime(change, downtime)
+    for certificate in session.scalars(select(HostCertificate).where(HostCertificate.site_id == site.id)):
+        put_host_certificate(change, certificate)
+    for credential in session.scalars(select(Credential).where(Credential.site_id == site.id)):
+        put_site_token(change, credential, site)
+    for role in session.scalars(select(Role).where(Role.site_id == site.id)):
+        put_role(change, role)
+
+
+def delete_service(change: Change, service: Service) -> None:
+    """Record that the service and its endpoints are no more."""
+    for endpoint in service.endpoints:
+        change.delete("endpoint", str(endpoint.id))
+    change.delete("service", str(service.id))
+
+
+def delete_whole_site(session: Session, change: Change, site: Site) -> None:
+    """Record that the site and all that hangs on it are no more."""
+    for service in session.scalars(select(Service).where(Service.site_id == site.id)):
+        delete_service(change, service)
+    for downtime in session.scalars(select(Downtime.id).where(Downtime.site_id == site.id)):
+        change.delete("downtime", str(downtime))
+    for certificate in session.scalars(select(HostCertificate).where(HostCertificate.site_id == site.id)):
+        change.delete("host_certificate", str(certificate.id))
+        change.delete("grant", f"host_certificate:{certificate.id}")
+        change.delete("identity", certificate.key)
+    for credential in session.scalars(select(Credential).where(Credential.site_id == site.id)):
+        change.delete("identity", credential.key)
+        change.delete("grant", f"token:{credential.id}")
+    for role in session.scalars(select(Role.id).where(Role.site_id == site.id)):
+        change.delete("grant", f"role:{role}")
+    change.delete("site", str(site.id))

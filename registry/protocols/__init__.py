@@ -1,0 +1,1 @@
+"""Interfaces that keep another system's rules, one file a protocol."""

@@ -1,0 +1,1 @@
+"""Other forms of what the registry holds, one file a form."""

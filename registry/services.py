@@ -1,0 +1,288 @@
+"""Services, their endpoints and the types they can be: register, change, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.database import Database
+from hanse.errors import Conflict, FieldFault, NotFound, Refused
+from hanse.identity.permissions import check
+from hanse.identity.principals import Principal
+from hanse.revisions import Change
+from registry import entities
+from registry.models import (
+    Downtime,
+    DowntimeEndpoint,
+    DowntimeService,
+    Endpoint,
+    Service,
+    ServiceType,
+    Site,
+    service_id,
+)
+from registry.recording import check_unchanged, lock_service, lock_site, next_id, recording, take_lock
+from registry.rights import EDIT_SITE, RUN_FEDERATION, check_site
+from registry.schemas.services import (
+    EndpointEdit,
+    EndpointFields,
+    EndpointIn,
+    ServiceEdit,
+    ServiceIn,
+    ServiceTypeIn,
+)
+from registry.sites import merged_properties
+
+ONLY_ENDPOINT = "main"
+_PLAIN = (
+    "service_type",
+    "hostname",
+    "url",
+    "description",
+    "host_dn",
+    "host_ip",
+    "host_ipv6",
+    "host_os",
+    "host_arch",
+    "email",
+    "beta",
+    "production",
+    "monitored",
+    "notify",
+    "scopes",
+)
+
+
+def register(db: Database, principal: Principal, site_name: str, form: ServiceIn) -> int:
+    """Register a service of a site; returns its id. Raises NotFound, Forbidden, Refused, Conflict."""
+    reason = form.reason or f"Service {form.service_type} on {form.hostname} registered"
+    with recording(db, principal, reason) as (session, change):
+        site = lock_site(session, site_name)
+        check_site(principal, EDIT_SITE, site)
+        return create(session, change, site, form).id
+
+
+def create(session: Session, change: Change, site: Site, form: ServiceIn) -> Service:
+    """Write a new service of a locked site inside the caller's revision."""
+    number = next_id(session, service_id)
+    service = Service(id=number, primary_key=f"{number}G0", site=site)
+    with session.no_autoflush:
+        _set_fields(service, form.model_dump())
+        for endpoint in form.endpoints or _only_endpoint(form):
+            service.endpoints.append(_new_endpoint(endpoint, form.service_type))
+        _check_rules(session, service)
+    session.add(service)
+    session.flush()
+    entities.put_service(change, service)
+    return service
+
+
+def _only_endpoint(form: ServiceIn) -> list[EndpointFields]:
+    if form.url is None:
+        return []
+    return [EndpointFields(name=ONLY_ENDPOINT, url=form.url, monitored=form.monitored)]
+
+
+def _new_endpoint(form: EndpointFields, service_type: str) -> Endpoint:
+    endpoint = Endpoint(properties=[])
+    _set_endpoint(endpoint, form.model_dump(), service_type)
+    return endpoint
+
+
+def edit(
+    db: Database, principal: Principal, number: int, form: ServiceEdit, expected: int | None = None
+) -> None:
+    """Change the fields that `form` names. Raises Conflict when somebody was quicker than `expected`."""
+    with recording(db, principal, form.reason or f"Service {number} changed") as (session, change):
+        service = lock_service(session, number)
+        check_site(principal, EDIT_SITE, service.site)
+        check_unchanged(session, "service", number, expected)
+        apply(session, change, service, form.model_dump(exclude_unset=True, exclude={"reason"}))
+
+
+def apply(session: Session, change: Change, service: Service, values: Mapping[str, Any]) -> None:
+    """Set the fields of a service of a locked site inside the caller's revision, and record it."""
+    empty = [field for field in ("service_type", "hostname") if values.get(field, "") is None]
+    if empty:
+        raise Refused(
+            "A service needs these fields.", *(FieldFault(field, "cannot be empty") for field in empty)
+        )
+    with session.no_autoflush:
+        _set_fields(service, values)
+        _check_rules(session, service)
+    session.flush()
+    entities.put_service(change, service)
+
+
+def _set_fields(service: Service, values: Mapping[str, Any]) -> None:
+    for field in _PLAIN:
+        if field in values:
+            setattr(service, field, values[field])
+    if "extensions" in values:
+        service.properties = merged_properties(service.properties, values["extensions"])
+
+
+def _check_rules(session: Session, service: Service) -> None:
+    kind = session.scalar(select(ServiceType).where(ServiceType.name == service.service_type))
+    if kind is None:
+        raise Refused(
+            f"There is no service type {service.service_type}.",
+            FieldFault(
+                "service_type", "choose one of GET /api/v1/service-types, or ask an operator to add it"
+            ),
+        )
+    if service.production and not service.monitored and not kind.monitoring_exception:
+        raise Refused(
+            "A service in production is monitored.",
+            FieldFault("monitored", f"must be true while {service.service_type} is in production"),
+        )
+    take_lock(session, "service hosts")
+    other = session.scalar(
+        select(Site.name)
+        .join(Service)
+        .where(
+            Service.hostname == service.hostname,
+            Service.service_type == service.service_type,
+            Service.site_id != service.site.id,
+        )
+    )
+    if other is not None:
+        raise Conflict(
+            f"{service.service_type} on {service.hostname} is registered at site {other}.",
+            FieldFault("hostname", f"belongs to {other}"),
+        )
+
+
+def remove(db: Database, principal: Principal, number: int, reason: str, expected: int | None = None) -> None:
+    """Remove a service with its endpoints; downtimes that named it go on without it."""
+    with recording(db, principal, reason or f"Service {number} removed") as (session, change):
+        service = lock_service(session, number)
+        check_site(principal, EDIT_SITE, service.site)
+        check_unchanged(session, "service", number, expected)
+        delete(session, change, service)
+
+
+def delete(session: Session, change: Change, service: Service) -> None:
+    """Remove a service of a locked site inside the caller's revision."""
+    touched = list(
+        session.scalars(select(DowntimeService.downtime_id).where(DowntimeService.service_id == service.id))
+    )
+    entities.delete_service(change, service)
+    session.delete(service)
+    session.flush()
+    _put_downtimes(session, change, touched)
+
+
+def _put_downtimes(session: Session, change: Change, numbers: list[int]) -> None:
+    """Record downtimes anew that lost a service or endpoint by cascade."""
+    for downtime in session.scalars(
+        select(Downtime).where(Downtime.id.in_(numbers)).execution_options(populate_existing=True)
+    ):
+        session.refresh(downtime, ["services", "endpoints"])
+        entities.put_downtime(change, downtime)
+
+
+def add_endpoint(db: Database, principal: Principal, number: int, form: EndpointIn) -> int:
+    """Add an endpoint to a service; returns its id. Raises Conflict when the name is taken."""
+    with recording(db, principal, form.reason or f"Endpoint {form.name} added") as (session, change):
+        service = lock_service(session, number)
+        check_site(principal, EDIT_SITE, service.site)
+        endpoint = _new_endpoint(form, service.service_type)
+        service.endpoints.append(endpoint)
+        session.flush()
+        entities.put_service(change, service)
+        return endpoint.id
+
+
+def edit_endpoint(
+    db: Database, principal: Principal, number: int, form: EndpointEdit, expected: int | None
+) -> None:
+    """Change the fields of an endpoint that `form` names."""
+    values = form.model_dump(exclude_unset=True, exclude={"reason"})
+    empty = [field for field in ("name", "url") if values.get(field, "") is None]
+    if empty:
+        raise Refused(
+            "An endpoint needs these fields.", *(FieldFault(field, "cannot be empty") for field in empty)
+        )
+    with recording(db, principal, form.reason or f"Endpoint {number} changed") as (session, change):
+        endpoint, service = _lock_endpoint(session, number)
+        check_site(principal, EDIT_SITE, service.site)
+        check_unchanged(session, "endpoint", number, expected)
+        _set_endpoint(endpoint, values, service.service_type)
+        session.flush()
+        entities.put_service(change, service)
+
+
+def remove_endpoint(db: Database, principal: Principal, number: int, reason: str) -> None:
+    """Remove an endpoint from its service."""
+    with recording(db, principal, reason or f"Endpoint {number} removed") as (session, change):
+        endpoint, service = _lock_endpoint(session, number)
+        check_site(principal, EDIT_SITE, service.site)
+        delete_endpoint(session, change, service, endpoint)
+
+
+def delete_endpoint(session: Session, change: Change, service: Service, endpoint: Endpoint) -> None:
+    """Remove an endpoint of a locked site inside the caller's revision."""
+    touched = list(
+        session.scalars(
+            select(DowntimeEndpoint.downtime_id).where(DowntimeEndpoint.endpoint_id == endpoint.id)
+        )
+    )
+    service.endpoints.remove(endpoint)
+    session.flush()
+    change.delete("endpoint", str(endpoint.id))
+    entities.put_service(change, service)
+    _put_downtimes(session, change, touched)
+
+
+def set_endpoints(session: Session, change: Change, service: Service, wanted: list[EndpointFields]) -> None:
+    """Make the service's endpoints those of `wanted`, matched by name, inside the caller's revision."""
+    by_name = {endpoint.name: endpoint for endpoint in service.endpoints}
+    for form in wanted:
+        endpoint = by_name.pop(form.name, None)
+        if endpoint is None:
+            service.endpoints.append(_new_endpoint(form, service.service_type))
+        else:
+            _set_endpoint(endpoint, form.model_dump(), service.service_type)
+    session.flush()
+    for endpoint in by_name.values():
+        delete_endpoint(session, change, service, endpoint)
+    entities.put_service(change, service)
+
+
+def _lock_endpoint(session: Session, number: int) -> tuple[Endpoint, Service]:
+    owner = session.scalar(select(Endpoint.service_id).where(Endpoint.id == number))
+    if owner is None:
+        raise NotFound(f"There is no endpoint {number}.")
+    service = lock_service(session, owner)
+    endpoint = next((endpoint for endpoint in service.endpoints if endpoint.id == number), None)
+    if endpoint is None:
+        raise NotFound(f"There is no endpoint {number}; it was removed a moment ago.")
+    return endpoint, service
+
+
+def _set_endpoint(endpoint: Endpoint, values: Mapping[str, Any], service_type: str) -> None:
+    for field in ("name", "url", "description", "email", "monitored"):
+        if field in values:
+            setattr(endpoint, field, values[field])
+    if "interface" in values:
+        endpoint.interface_name = values["interface"] or service_type
+    if "extensions" in values:
+        endpoint.properties = merged_properties(endpoint.properties, values["extensions"])
+
+
+def types(session: Session) -> list[ServiceType]:
+    """All service types, by name."""
+    return list(session.scalars(select(ServiceType).order_by(ServiceType.name)))
+
+
+def add_type(db: Database, principal: Principal, form: ServiceTypeIn) -> None:
+    """Add a service type. Raises Conflict when the name is taken."""
+    check(principal, RUN_FEDERATION, "federation")
+    with recording(db, principal, f"Service type {form.name} added") as (session, change):
+        session.add(ServiceType(**form.model_dump()))
+        session.flush()
+        change.put("service_type", form.name, form.model_dump())

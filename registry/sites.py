@@ -1,0 +1,247 @@
+"""Sites and NGIs: register, change, certify, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.database import Database
+from hanse.errors import Conflict, FieldFault, Refused
+from hanse.identity.permissions import check
+from hanse.identity.principals import Principal
+from hanse.revisions import Change
+from registry import entities
+from registry.models import Contact, ExtensionProperty, Ngi, Role, Site, VoShare, owned_entity_id
+from registry.recording import check_unchanged, find_ngi, lock_site, next_id, recording, take_lock
+from registry.rights import (
+    CERTIFY_SITE,
+    EDIT_SITE,
+    REGISTER_SITE,
+    REMOVE_SITE,
+    RUN_FEDERATION,
+    check_site,
+    is_operator,
+)
+from registry.rules import check_certification_step
+from registry.schemas.sites import CertificationIn, NgiIn, SiteEdit, SiteIn
+
+_PLAIN = (
+    "official_name",
+    "description",
+    "home_url",
+    "telephone",
+    "domain",
+    "giis_url",
+    "country",
+    "country_code",
+    "location",
+    "timezone",
+    "latitude",
+    "longitude",
+    "middleware",
+    "production",
+    "notify",
+    "scopes",
+    "agent_url",
+)
+_NEEDED = ("name", "ngi", "official_name", "country", "country_code")
+
+
+def register(db: Database, principal: Principal, form: SiteIn) -> str:
+    """Register a site; returns its name. Operators everywhere, NGI managers in their NGI.
+
+    Raises Conflict (name taken), NotFound (no such NGI), Refused, Forbidden.
+    """
+    check(principal, REGISTER_SITE, f"ngi:{form.ngi}")
+    if form.certification != "Candidate" and not is_operator(principal):
+        raise Refused(
+            "A new site begins as Candidate.",
+            FieldFault("certification", "only a federation operator registers a site that is further on"),
+        )
+    with recording(db, principal, form.reason or f"Site {form.name} registered") as (session, change):
+        create(session, change, form)
+    return form.name
+
+
+def create(session: Session, change: Change, form: SiteIn) -> Site:
+    """Write a new site inside the caller's revision."""
+    number = next_id(session, owned_entity_id)
+    site = Site(
+        id=number,
+        primary_key=f"{number}G0",
+        name=form.name,
+        ngi=find_ngi(session, form.ngi),
+        certification=form.certification,
+        certification_since=datetime.now(UTC),
+        usage_site_names=[],
+    )
+    values = form.model_dump()
+    values["usage_site_names"] = values["usage_site_names"] or [form.name]
+    with session.no_autoflush:
+        set_fields(session, site, values)
+    session.add(site)
+    session.flush()
+    entities.put_site(change, site)
+    return site
+
+
+def edit(db: Database, principal: Principal, name: str, form: SiteEdit, expected: int | None = None) -> str:
+    """Change the fields that `form` names; returns the site's name, which may be new.
+
+    `expected` is the revision that the caller read. Raises Conflict when somebody was quicker.
+    """
+    values = form.named()
+    with recording(db, principal, form.reason or f"Site {name} changed") as (session, change):
+        site = lock_site(session, name)
+        check_site(principal, EDIT_SITE, site)
+        check_unchanged(session, "site", site.id, expected)
+        apply(session, change, site, values, operator=is_operator(principal))
+        return site.name
+
+
+def apply(session: Session, change: Change, site: Site, values: Mapping[str, Any], *, operator: bool) -> None:
+    """Set the fields of a locked site inside the caller's revision, and record it."""
+    empty = [field for field in _NEEDED if field in values and values[field] is None]
+    if empty:
+        raise Refused(
+            "A site needs these fields.", *(FieldFault(field, "cannot be empty") for field in empty)
+        )
+    old_name, old_ngi = site.name, site.ngi.name
+    new_name, new_ngi = values.get("name", old_name), values.get("ngi", old_ngi)
+    if (new_name, new_ngi) != (old_name, old_ngi) and not operator:
+        raise Refused(
+            "Only a federation operator may give a site another name or another NGI.",
+            FieldFault("name" if new_name != old_name else "ngi", "ask a federation operator"),
+        )
+    site.name = new_name
+    site.ngi = find_ngi(session, new_ngi)
+    set_fields(session, site, values)
+    session.flush()
+    if new_name != old_name:
+        entities.put_whole_site(session, change, site)
+    else:
+        entities.put_site(change, site)
+
+
+def set_fields(session: Session, site: Site, values: Mapping[str, Any]) -> None:
+    """Copy the named fields to the row. Raises Conflict when another site reports usage under a name."""
+    for field in _PLAIN:
+        if field in values:
+            setattr(site, field, values[field])
+    for field, amount in values.get("capacity", {}).items():
+        setattr(site, field, amount)
+    if "contacts" in values:
+        site.contacts = [Contact(position=at, **contact) for at, contact in enumerate(values["contacts"])]
+    if "supports" in values:
+        site.shares = [VoShare(**share) for share in values["supports"]]
+    if "extensions" in values:
+        site.properties = merged_properties(site.properties, values["extensions"])
+    if "usage_site_names" in values:
+        names = list(values["usage_site_names"]) or [site.name]
+        _check_usage_names(session, site, names)
+        site.usage_site_names = names
+
+
+def merged_properties(present: list[ExtensionProperty], wanted: Mapping[str, str]) -> list[ExtensionProperty]:
+    """The rows for `wanted`, keeping those (and their ids) whose key stays."""
+    by_key = {row.key: row for row in present}
+    rows = []
+    for key, value in wanted.items():
+        row = by_key.get(key) or ExtensionProperty(key=key)
+        row.value = value
+        rows.append(row)
+    return rows
+
+
+def _check_usage_names(session: Session, site: Site, names: list[str]) -> None:
+    take_lock(session, "usage names")
+    with session.no_autoflush:
+        other = session.execute(
+            select(Site.name, Site.usage_site_names).where(
+                Site.usage_site_names.overlap(names), Site.id != site.id
+            )
+        ).first()
+    if other is not None:
+        taken = sorted(set(names) & set(other.usage_site_names))
+        raise Conflict(
+            f"Usage under the name {', '.join(taken)} is counted for site {other.name}; one name belongs to one site.",
+            FieldFault("usage_site_names", f"{', '.join(taken)} belongs to {other.name}"),
+        )
+
+
+def certify(db: Database, principal: Principal, name: str, form: CertificationIn) -> None:
+    """Move a site to another certification status. Raises Refused when the step needs an operator."""
+    with recording(db, principal, form.reason) as (session, change):
+        site = lock_site(session, name)
+        check_site(principal, CERTIFY_SITE, site)
+        check_certification_step(site.certification, form.status, operator=is_operator(principal))
+        set_certification(site, form.status)
+        session.flush()
+        entities.put_site(change, site)
+
+
+def set_certification(site: Site, status: str) -> None:
+    """Change the status, and since when it holds."""
+    if site.certification != status:
+        site.certification = status
+        site.certification_since = datetime.now(UTC)
+
+
+def remove(db: Database, principal: Principal, name: str, reason: str, expected: int | None = None) -> None:
+    """Remove a site with its services, downtimes, credentials and roles; the log keeps what it was."""
+    check(principal, REMOVE_SITE, "federation")
+    with recording(db, principal, reason or f"Site {name} removed") as (session, change):
+        site = lock_site(session, name)
+        check_unchanged(session, "site", site.id, expected)
+        delete(session, change, site)
+
+
+def delete(session: Session, change: Change, site: Site) -> None:
+    """Remove a locked site inside the caller's revision."""
+    entities.delete_whole_site(session, change, site)
+    session.delete(site)
+    session.flush()
+
+
+def register_ngi(db: Database, principal: Principal, form: NgiIn) -> str:
+    """Register an NGI; returns its name. Raises Conflict when the name is taken."""
+    check(principal, RUN_FEDERATION, "federation")
+    with recording(db, principal, form.reason or f"NGI {form.name} registered") as (session, change):
+        create_ngi(session, change, form)
+    return form.name
+
+
+def create_ngi(session: Session, change: Change, form: NgiIn) -> Ngi:
+    """Write a new NGI inside the caller's revision."""
+    ngi = Ngi(**form.model_dump(exclude={"reason"}))
+    session.add(ngi)
+    session.flush()
+    change.put("ngi", str(ngi.id), entities.ngi_body(ngi))
+    return ngi
+
+
+def replace_ngi(db: Database, principal: Principal, name: str, form: NgiIn) -> str:
+    """Put `form` in the place of NGI `name`; a new name is passed on to its sites and managers."""
+    check(principal, RUN_FEDERATION, "federation")
+    with recording(db, principal, form.reason or f"NGI {name} changed") as (session, change):
+        ngi = find_ngi(session, name)
+        set_ngi(session, change, ngi, form.model_dump(exclude={"reason"}))
+    return form.name
+
+
+def set_ngi(session: Session, change: Change, ngi: Ngi, values: Mapping[str, Any]) -> None:
+    """Set the fields of an NGI inside the caller's revision."""
+    old_name = ngi.name
+    for field, value in values.items():
+        setattr(ngi, field, value)
+    session.flush()
+    change.put("ngi", str(ngi.id), entities.ngi_body(ngi))
+    if ngi.name != old_name:
+        for site in session.scalars(select(Site).where(Site.ngi_id == ngi.id)):
+            entities.put_site(change, site)
+        for role in session.scalars(select(Role).where(Role.ngi_id == ngi.id)):
+            entities.put_role(change, role)

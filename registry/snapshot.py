@@ -1,0 +1,182 @@
+"""The registry as a federation document, in an order that does not depend on ids, so that two exports compare."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.identity import names
+from hanse.identity.principals import X509Identity
+from registry.entities import capacity, extensions
+from registry.models import Credential, HostCertificate, Ngi, Person, Service, ServiceType, Site
+from registry.renderings.federation_yaml import (
+    FederationDoc,
+    IdentityDoc,
+    NgiDoc,
+    PersonDoc,
+    RoleDoc,
+    ServiceDoc,
+    ServiceTypeDoc,
+    SiteDoc,
+)
+from registry.schemas.services import EndpointFields
+
+Values = dict[str, Any]
+
+
+def document_of(session: Session) -> FederationDoc:
+    """Everything that a federation file can hold."""
+    services: dict[int, list[Service]] = {}
+    for service in session.scalars(
+        select(Service).order_by(Service.service_type, Service.hostname, Service.id)
+    ):
+        services.setdefault(service.site_id, []).append(service)
+    certificates: dict[int, list[HostCertificate]] = {}
+    for certificate in session.scalars(select(HostCertificate).order_by(HostCertificate.fingerprint)):
+        certificates.setdefault(certificate.site_id, []).append(certificate)
+    return FederationDoc(
+        service_types=[
+            ServiceTypeDoc(
+                name=kind.name, description=kind.description, monitoring_exception=kind.monitoring_exception
+            )
+            for kind in session.scalars(select(ServiceType).order_by(ServiceType.name.collate("C")))
+        ],
+        ngis=[ngi_doc(ngi) for ngi in session.scalars(select(Ngi).order_by(Ngi.name.collate("C")))],
+        sites=[
+            _site_doc(site, services.get(site.id, []), certificates.get(site.id, []))
+            for site in session.scalars(select(Site).order_by(Site.name.collate("C")))
+        ],
+        people=_people(session),
+    )
+
+
+def ngi_doc(ngi: Ngi) -> NgiDoc:
+    """An NGI as the file has it."""
+    return NgiDoc(
+        name=ngi.name,
+        description=ngi.description,
+        email=ngi.email,
+        rod_email=ngi.rod_email,
+        helpdesk_email=ngi.helpdesk_email,
+        security_email=ngi.security_email,
+    )
+
+
+def site_values(site: Site) -> Values:
+    """The fields of a site as the file has them, without services and certificates."""
+    return {
+        "name": site.name,
+        "ngi": site.ngi.name,
+        "certification": site.certification,
+        "official_name": site.official_name,
+        "description": site.description,
+        "home_url": site.home_url,
+        "telephone": site.telephone,
+        "domain": site.domain,
+        "giis_url": site.giis_url,
+        "country": site.country,
+        "country_code": site.country_code,
+        "location": site.location,
+        "timezone": site.timezone,
+        "latitude": site.latitude,
+        "longitude": site.longitude,
+        "middleware": site.middleware,
+        "production": site.production,
+        "notify": site.notify,
+        "scopes": sorted(site.scopes),
+        "capacity": capacity(site),
+        "contacts": [{"kind": one.kind, "name": one.name, "email": one.email} for one in site.contacts],
+        "supports": [
+            {"vo": share.vo, "vcpu": share.vcpu} for share in sorted(site.shares, key=lambda s: s.vo)
+        ],
+        "agent_url": site.agent_url,
+        "usage_site_names": list(site.usage_site_names),
+        "extensions": extensions(site.properties),
+    }
+
+
+def _site_doc(site: Site, services: Iterable[Service], certificates: Iterable[HostCertificate]) -> SiteDoc:
+    return SiteDoc.model_validate(
+        {
+            **site_values(site),
+            "services": [service_doc(service).model_dump() for service in services],
+            "host_certificates": [certificate.pem for certificate in certificates],
+        }
+    )
+
+
+def service_doc(service: Service) -> ServiceDoc:
+    """A service as the file has it, endpoints by name."""
+    return ServiceDoc(
+        type=service.service_type,
+        hostname=service.hostname,
+        url=service.url,
+        description=service.description,
+        host_dn=service.host_dn,
+        host_ip=service.host_ip,
+        host_ipv6=service.host_ipv6,
+        host_os=service.host_os,
+        host_arch=service.host_arch,
+        email=service.email,
+        beta=service.beta,
+        production=service.production,
+        monitored=service.monitored,
+        notify=service.notify,
+        scopes=sorted(service.scopes),
+        extensions=extensions(service.properties),
+        endpoints=[
+            EndpointFields(
+                name=endpoint.name,
+                url=endpoint.url,
+                interface=endpoint.interface_name,
+                monitored=endpoint.monitored,
+                description=endpoint.description,
+                email=endpoint.email,
+                extensions=extensions(endpoint.properties),
+            )
+            for endpoint in sorted(service.endpoints, key=lambda one: one.name)
+        ],
+    )
+
+
+def _people(session: Session) -> list[PersonDoc]:
+    entries = [_person_doc(person) for person in session.scalars(select(Person).order_by(Person.id))]
+    return sorted(entries, key=lambda entry: (entry.name, entry.model_dump_json()))
+
+
+def _person_doc(person: Person) -> PersonDoc:
+    identities = [identity_doc(identity_of(one)) for one in person.credentials if one.kind == "x509"]
+    roles = sorted((role.role, role.scope) for role in person.roles)
+    return PersonDoc(
+        name=person.name,
+        email=person.email,
+        identities=sorted(identities, key=lambda one: one.model_dump_json()),
+        roles=[RoleDoc.model_validate({"role": role, "scope": scope}) for role, scope in roles],
+    )
+
+
+def identity_of(credential: Credential) -> X509Identity:
+    """The X.509 identity of a certificate credential."""
+    assert credential.subject_der is not None
+    assert credential.issuer_der is not None
+    return X509Identity(credential.subject_der, credential.issuer_der)
+
+
+def identity_doc(identity: X509Identity) -> IdentityDoc:
+    """An identity in slash form where that can be read back exactly, else as DER."""
+    try:
+        written = X509Identity(names.parse(identity.subject_slash), names.parse(identity.issuer_slash))
+        if written == identity:
+            return IdentityDoc(subject=identity.subject_slash, issuer=identity.issuer_slash)
+    except (
+        ValueError
+    ):  # a name that the slash form cannot carry (pydantic's and names' faults are ValueErrors)
+        pass
+    return IdentityDoc(
+        subject_der=base64.b64encode(identity.subject_der).decode(),
+        issuer_der=base64.b64encode(identity.issuer_der).decode(),
+    )
