@@ -1,0 +1,135 @@
+"""Every route of every service, called as every role; the answers must be those of the committed matrix.
+
+`HANSE_WRITE_MATRIX=1 pytest tests/architecture/test_routes.py` writes tests/architecture/routes/*.txt anew: read the
+difference before committing it. `y` = let in (whatever it then says of an empty request), `-` = 401 or 403.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import insert
+
+from hanse.database import Database, Followed
+from hanse.identity.tokens import token_key
+from tests.architecture.seeds import SEEDS
+
+MATRICES = Path(__file__).with_name("routes")
+SERVICES = ("registry", "accounting", "monitoring", "vomsdb")
+ROLES: dict[str, tuple[str, str] | None] = {
+    "anonymous": None,
+    "stranger": None,
+    "vo_member": ("vo_member", "vo:training.egi.eu"),
+    "vo_manager": ("vo_manager", "vo:training.egi.eu"),
+    "vo_manager_elsewhere": ("vo_manager", "vo:chipster"),
+    "site_administrator": ("site_administrator", "site:CESNET"),
+    "site_administrator_elsewhere": ("site_administrator", "site:BIFI"),
+    "site_security_officer": ("site_security_officer", "site:CESNET"),
+    "site_machine": ("site_machine", "site:CESNET"),
+    "site_machine_elsewhere": ("site_machine", "site:BIFI"),
+    "ngi_manager": ("ngi_manager", "ngi:NGI_CZ"),
+    "service": ("service", "federation"),
+    "federation_operator": ("federation_operator", "federation"),
+}
+BUILT_IN = {"/assets/<path:filename>"}
+
+
+def token_of(role: str) -> str:
+    return f"a-token-of-the-tests-for-{role}"
+
+
+def enter_roles(db: Database) -> None:
+    """A token for each role, known to this service as if the registry had granted it."""
+    rows: list[dict[str, Any]] = []
+    for role, grant in ROLES.items():
+        if role == "anonymous":
+            continue
+        key = token_key(token_of(role))
+        rows.append(_row("identity", key, {"key": key, "person": None, "site": None, "name": role, "email": None}))
+        if grant:
+            body = {"principal": key, "role": grant[0], "scope": grant[1], "name": role}
+            rows.append(_row("grant", f"{key} {grant[0]}", body))
+    with db.transaction() as session:
+        session.execute(insert(Followed), rows)
+
+
+def _row(kind: str, entity_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    return {"source": "local", "kind": kind, "id": entity_id, "body": body, "revision": 0}
+
+
+def routes_of(app: Flask) -> list[tuple[str, str, str]]:
+    """(method, rule, permission), deletions last, so that they take nothing away from the others."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        if rule.rule in BUILT_IN:
+            continue
+        permission = app.view_functions[rule.endpoint].hanse_permission  # type: ignore[attr-defined]
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            found.append((method, rule.rule, permission.name))
+    return sorted(found, key=lambda route: (route[0] == "DELETE", route[1], route[0]))
+
+
+def filled(rule: str, arguments: dict[str, str]) -> str:
+    return re.sub(r"<(?:[^<>:]+:)?([^<>]+)>", lambda found: arguments.get(found[1], "1"), rule)
+
+
+class Called:
+    """One service with seeded objects, and what each route answered to one role."""
+
+    def __init__(self, app: Flask, arguments: dict[str, Callable[[str], str] | str]) -> None:
+        self.app = app
+        self.arguments = arguments
+
+    def answer(self, role: str, method: str, rule: str) -> str:
+        headers = {} if role == "anonymous" else {"Authorization": f"Bearer {token_of(role)}"}
+        arguments = {k: v(rule) if callable(v) else v for k, v in self.arguments.items()}
+        sent: dict[str, Any] = {"json": {}} if rule.startswith("/api/") and method != "GET" else {}
+        response = self.app.test_client().open(filled(rule, arguments), method=method, headers=headers, **sent)
+        assert response.status_code < 500 or response.status_code == 503, (role, method, rule, response.text[:500])
+        return "-" if response.status_code in (401, 403) else "y"
+
+
+@contextmanager
+def service_called(
+    service: str, fresh_database: Any, settings_for: Callable[..., Any], cast: Any
+) -> Iterator[Called]:
+    module = import_module(f"{service}.service")
+    with fresh_database(service) as db:
+        enter_roles(db)
+        app = module.SERVICE.create_app(settings_for(module.SERVICE.settings, service, db))
+        yield Called(app, SEEDS[service](db, cast))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_who_may_call_which_route_of(
+    service: str, fresh_database: Any, settings_for: Callable[..., Any], cast: Any
+) -> None:
+    columns: dict[str, dict[tuple[str, str], str]] = {}
+    listed: list[tuple[str, str, str]] = []
+    for role in ROLES:
+        with service_called(service, fresh_database, settings_for, cast) as called:
+            listed = routes_of(called.app)
+            columns[role] = {(m, r): called.answer(role, m, r) for m, r, _ in listed}
+    text = as_table(listed, columns)
+    committed = MATRICES / f"{service}.txt"
+    if os.environ.get("HANSE_WRITE_MATRIX"):
+        committed.parent.mkdir(exist_ok=True)
+        committed.write_text(text, encoding="utf-8")
+    assert text == committed.read_text(encoding="utf-8")
+
+
+def as_table(routes: list[tuple[str, str, str]], columns: dict[str, dict[tuple[str, str], str]]) -> str:
+    lines = [f"# {number:>2} {role}" for number, role in enumerate(ROLES, 1)]
+    lines.append("# " + " ".join(f"{number:>2}" for number in range(1, len(ROLES) + 1)) + "  route: permission")
+    for method, rule, permission in sorted(routes, key=lambda route: (route[1], route[0])):
+        cells = " ".join(f" {columns[role][method, rule]}" for role in ROLES)
+        lines.append(f"  {cells}  {method} {rule}: {permission}")
+    return "\n".join(lines) + "\n"
