@@ -1,0 +1,1 @@
+"""Interfaces that keep the rules of other systems."""
