@@ -76,7 +76,8 @@ def waiting(standing: Standing, at: datetime) -> Standing:
 
 
 def doubted(standing: Standing, at: datetime) -> Standing:
-    """UNKNOWN since the failure began; to accuse later takes another failure after somebody else has answered."""
+    """UNKNOWN since the failure began; to accuse later takes another failure after somebody else has
+    answered."""
     known = standing.judged == State.UNKNOWN and standing.since is not None
     since = standing.since if known else standing.candidate_since or at
     return Standing(State.UNKNOWN, since, State.CRITICAL, at, 1)

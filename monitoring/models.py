@@ -247,4 +247,4 @@ class Worker(Base):
     dropped: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
-METADATAS = (Base.metadata, GroundBase.metadata)
+metadatas = (Base.metadata, GroundBase.metadata)

@@ -1,0 +1,67 @@
+"""Sending what is queued: a few threads, each message leased, failures retried with growing waits.
+
+Apart from probing in every way, so that a dead sink never holds up a check.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from hanse.database import Database
+from monitoring import alerts
+from monitoring.alerts import Letter
+from monitoring.notifiers import NOTIFIERS, NotSent
+from monitoring.settings import MonitoringSettings
+
+SENDERS = 4
+FIRST_WAIT_S, LONGEST_WAIT_S = 15.0, 1800.0
+# With waits growing to half an hour these are about 26 hours.
+MOST_ATTEMPTS = 60
+log = structlog.get_logger(__name__)
+
+
+def wait_after(attempt: int) -> float | None:
+    """Seconds to wait after the failed attempt number `attempt`; None = give up."""
+    if attempt >= MOST_ATTEMPTS:
+        return None
+    return float(min(FIRST_WAIT_S * 2 ** min(attempt - 1, 20), LONGEST_WAIT_S))
+
+
+def dispatch(db: Database, settings: MonitoringSettings, stop: Event, *, poll_s: float = 1.0) -> None:
+    """Send until `stop`. Survives a database that goes away: what was leased comes back by itself."""
+    with ThreadPoolExecutor(SENDERS, thread_name_prefix="alert") as senders:
+        while not stop.is_set():
+            try:
+                busy = send_due(db, settings, senders)
+            except SQLAlchemyError as fault:
+                log.warning("alerts wait for the database", error=str(fault.__cause__ or fault))
+                busy = False
+            if not busy:
+                stop.wait(poll_s)
+
+
+def send_due(db: Database, settings: MonitoringSettings, senders: ThreadPoolExecutor) -> bool:
+    """One round; whether there was something to send."""
+    with db.transaction() as session:
+        letters = alerts.claim(session, SENDERS)
+    list(senders.map(lambda letter: deliver(db, settings, letter), letters))
+    return bool(letters)
+
+
+def deliver(db: Database, settings: MonitoringSettings, letter: Letter) -> bool:
+    """Send one message and note how it went; whether it went out."""
+    try:
+        detail = NOTIFIERS[letter.notifier](letter, settings)
+    except NotSent as fault:
+        wait = None if fault.for_good else wait_after(letter.attempt)
+        said = {"number": letter.number, "notifier": letter.notifier, "attempt": letter.attempt}
+        log.warning("alert not sent", reason=fault.detail, again_in_s=wait, **said)
+        with db.transaction() as session:
+            alerts.not_sent(session, letter, fault.detail, wait)
+        return False
+    with db.transaction() as session:
+        alerts.sent(session, letter, detail)
+    log.info("alert sent", number=letter.number, letter_event=letter.event, notifier=letter.notifier)
+    return True

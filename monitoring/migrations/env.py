@@ -1,0 +1,4 @@
+from hanse.migrations import run_env
+from monitoring.models import metadatas
+
+run_env(*metadatas)

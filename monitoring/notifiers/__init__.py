@@ -1,0 +1,21 @@
+"""Ways to tell people: one file each, one signature, one table.
+
+    def send(letter: Letter, settings: MonitoringSettings) -> str      # a few words for the incident's story
+
+It raises NotSent with a sentence; `for_good` when trying again is of no use. A letter may arrive twice only
+when a worker dies between sending and noting it; its fingerprint goes along, so that the receiver can tell.
+"""
+
+from collections.abc import Callable
+
+from monitoring.alerts import Letter
+from monitoring.notifiers import smtp, webhook
+from monitoring.notifiers.fault import NotSent
+from monitoring.settings import MonitoringSettings
+
+__all__ = ["NOTIFIERS", "NotSent"]
+
+NOTIFIERS: dict[str, Callable[[Letter, MonitoringSettings], str]] = {
+    "webhook": webhook.send,
+    "smtp": smtp.send,
+}

@@ -1,0 +1,86 @@
+"""What monitoring can be told."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+
+from hanse.settings import ServiceSettings
+from monitoring.judgement import Rules
+from monitoring.probes import BY_SERVICE_TYPE, DEFAULT_PROBES, PROBES
+
+
+class MonitoringSettings(ServiceSettings):
+    """Settings of monitoring: how often to probe, when to believe it, whom to tell."""
+
+    port: int = Field(7030, ge=0, le=65535, description="Port of the plain HTTP side, for a proxy in front.")
+    time_scale: float = Field(
+        1.0,
+        gt=0,
+        le=100,
+        description="Multiplies every probe's period and retry; 0.1 makes a demo ten times as quick.",
+    )
+    failures_to_confirm: int = Field(2, ge=1, le=10, description="Failures in a row that confirm an outage.")
+    successes_to_recover: int = Field(
+        2, ge=1, le=10, description="Successes in a row that confirm a recovery."
+    )
+    probes_by_service_type: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="Probes of a service type, replacing the built-in row; the type * is for all others.",
+    )
+    probe_options: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="Options of a probe by its name, such as occi-categories = {kinds = 'compute'}.",
+    )
+    probe_cert: Path | None = Field(
+        None, description="Certificate or proxy (PEM) that probes show to TLS servers."
+    )
+    probe_key: Path | None = Field(
+        None, description="Key of probe_cert; empty = in the same file, as in a proxy."
+    )
+    probe_slots: int = Field(
+        200, ge=1, le=10_000, description="Checks that one worker runs at the same time."
+    )
+    per_host: int = Field(
+        4, ge=1, le=100, description="Checks that one worker runs at the same time on one host."
+    )
+    webhook_urls: list[str] = Field(
+        default_factory=list,
+        description="Addresses that every alert is POSTed to as JSON (federation's own).",
+    )
+    webhook_token: SecretStr = Field(
+        SecretStr(""), description="Sent to the webhooks as Authorization: Bearer; empty = not sent."
+    )
+    alert_mail: list[str] = Field(
+        default_factory=list, description="Addresses of the federation's operators; mailed with every alert."
+    )
+    mail_sites: bool = Field(
+        True, description="Mail alerts to the contacts that the registry holds for the site."
+    )
+    keep_results_days: int = Field(
+        30, ge=1, le=3650, description="Days that single results are kept; timelines stay."
+    )
+
+    @field_validator("probes_by_service_type")
+    @classmethod
+    def _known_probes(cls, rows: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name in {name for row in rows.values() for name in row}:
+            if name not in PROBES:
+                raise ValueError(f"there is no probe {name}; there are {', '.join(PROBES)}")
+        return rows
+
+    @property
+    def rules(self) -> Rules:
+        """How many measurements in a row turn a judgement."""
+        return Rules(self.failures_to_confirm, self.successes_to_recover)
+
+    @property
+    def credential(self) -> tuple[Path, Path] | None:
+        """The certificate and key that probes show; None = none."""
+        return (self.probe_cert, self.probe_key or self.probe_cert) if self.probe_cert else None
+
+    def probes_for(self, service_type: str) -> tuple[str, ...]:
+        """Names of the probes that endpoints of this type get."""
+        rows = self.probes_by_service_type
+        if service_type in rows:
+            return tuple(rows[service_type])
+        return BY_SERVICE_TYPE.get(service_type) or tuple(rows.get("*", DEFAULT_PROBES))
