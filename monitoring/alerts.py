@@ -13,11 +13,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hanse.follow import followed
-from monitoring import reasons
+from monitoring import feed, reasons
 from monitoring.models import Endpoint, Incident, IncidentEndpoint, IncidentNote, Notification
 from monitoring.settings import MonitoringSettings
-from monitoring.topology import REGISTRY
 
 # The contact kinds that are asked for alerts, the first that the site has.
 CONTACT_KINDS = ("alarm", "operations", "helpdesk", "admin")
@@ -53,10 +51,7 @@ def audience_of(settings: MonitoringSettings) -> Audience:
 def contacts(session: Session, site: str) -> list[dict[str, str]]:
     """The people or lists to alert at a site, as {kind, name, email}: of the most fitting kind that it
     has."""
-    bodies = followed(session, REGISTRY, "site").values()
-    known: Sequence[Mapping[str, Any]] = next(
-        (body.get("contacts") or [] for body in bodies if body.get("name") == site), []
-    )
+    known: Sequence[Mapping[str, Any]] = feed.sites(session).get(site, {}).get("contacts") or []
     for kind in CONTACT_KINDS:
         found = [c for c in known if c.get("kind") == kind and c.get("email")]
         if found:

@@ -13,12 +13,11 @@ from sqlalchemy import any_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hanse.follow import followed
-from monitoring import incidents, timeline
+from monitoring import feed, incidents, timeline
 from monitoring.alerts import Audience
 from monitoring.algebra import State, both
 from monitoring.clock import database_time
-from monitoring.downtimes import Downtime, current, from_feed
+from monitoring.downtimes import Downtime, current
 from monitoring.findings import Result, Status
 from monitoring.judgement import (
     MEASURED,
@@ -36,7 +35,6 @@ from monitoring.models import Answer, Check, Endpoint, Site, StoredResult
 from monitoring.running import NETWORK
 from monitoring.schedule import Lease, hurry
 from monitoring.standing import fold_site, read_standing, write_standing
-from monitoring.topology import REGISTRY
 
 # An answer of any kind proves that the way to the endpoint is open.
 SILENCE = NETWORK | {"tls-timeout", "http-timeout", "timeout", "tcp-reset"}
@@ -262,8 +260,7 @@ def _fold(checks: Sequence[Check], at: datetime) -> tuple[State, datetime, Check
 
 
 def _downtime(session: Session, endpoint: Endpoint, at: datetime) -> Downtime | None:
-    known = from_feed(followed(session, REGISTRY, "downtime").values())
-    return current(known, endpoint.site, endpoint.service_id, endpoint.id, at)
+    return current(feed.downtimes(session), endpoint.site, endpoint.service_id, endpoint.id, at)
 
 
 def _write_endpoint(
@@ -288,9 +285,10 @@ def _write_endpoint(
 def _downtime_ended(session: Session, endpoint: Endpoint) -> datetime:
     """When the downtime that covered the endpoint last was over: the state below it holds from there."""
     now = database_time(session)
-    known = from_feed(followed(session, REGISTRY, "downtime").values())
     ends = [
-        d.end for d in known if d.end <= now and d.covers(endpoint.site, endpoint.service_id, endpoint.id)
+        d.end
+        for d in feed.downtimes(session)
+        if d.end <= now and d.covers(endpoint.site, endpoint.service_id, endpoint.id)
     ]
     return max((end for end in ends if end > now - timedelta(days=1)), default=now)
 

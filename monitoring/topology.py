@@ -4,7 +4,7 @@ An endpoint that leaves the registry is put to rest, not deleted: its timeline s
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,27 +13,28 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.follow import followed
+from monitoring import feed, incidents, timeline
+from monitoring.alerts import audience_of
+from monitoring.algebra import State
 from monitoring.clock import database_time
 from monitoring.findings import Fault
 from monitoring.models import Check, Endpoint, Site
 from monitoring.probes import PROBES, Probe, in_order_of_need
 from monitoring.running import target_of
 from monitoring.settings import MonitoringSettings
-
-REGISTRY = "registry"
+from monitoring.standing import fold_site
 
 
 def adopt(db: Database, settings: MonitoringSettings) -> str:
     """Bring endpoints and checks in line with what the registry says; a sentence for the run log."""
     with db.transaction() as session:
         now = database_time(session)
-        bodies = followed(session, REGISTRY, "endpoint")
-        wanted = [body for body in bodies.values() if _is_monitored(body)]
+        bodies = feed.endpoints(session)
+        wanted = [body for body in bodies if _is_monitored(body)]
         for body in wanted:
             _adopt_endpoint(session, body)
             _adopt_checks(session, settings, body, now)
-        rested = _rest(session, [str(body["id"]) for body in wanted])
+        rested = _rest(session, settings, [str(body["id"]) for body in wanted], now)
     return (
         f"{len(wanted)} endpoints are monitored, {len(bodies) - len(wanted)} are not; {rested} put to rest."
     )
@@ -123,10 +124,15 @@ def first_due(now: datetime, endpoint_id: str, probe: str, period_s: float) -> d
     return now + timedelta(seconds=share * min(period_s, 60) / (4 if probe == "tcp" else 1))
 
 
-def _rest(session: Session, kept: Iterable[str]) -> int:
-    ids = list(kept)
-    gone = list(session.scalars(select(Endpoint.id).where(Endpoint.active, Endpoint.id.not_in(ids))))
-    if gone:
-        session.execute(update(Endpoint).where(Endpoint.id.in_(gone)).values(active=False))
-        session.execute(update(Check).where(Check.endpoint_id.in_(gone)).values(active=False))
+def _rest(session: Session, settings: MonitoringSettings, kept: list[str], now: datetime) -> int:
+    """Endpoints that are monitored no longer: their checks stop, their incidents end, their timeline says
+    so."""
+    gone = list(session.scalars(select(Endpoint).where(Endpoint.active, Endpoint.id.not_in(kept))))
+    for endpoint in gone:
+        site = session.get_one(Site, endpoint.site, with_for_update=True)
+        session.execute(update(Check).where(Check.endpoint_id == endpoint.id).values(active=False))
+        incidents.withdraw(session, endpoint, audience_of(settings), now)
+        timeline.append(session, "endpoint", endpoint.id, State.MISSING, now, "withdrawn")
+        endpoint.active, endpoint.state, endpoint.judged, endpoint.since = False, "missing", "missing", now
+        fold_site(session, site, now)
     return len(gone)

@@ -1,0 +1,22 @@
+"""What runs on a schedule in the jobs process. Probes run in `hanse monitoring worker`."""
+
+from hanse.database import Database
+from hanse.follow import follow_jobs
+from hanse.jobs import Job
+from monitoring import topology, upkeep
+from monitoring.settings import MonitoringSettings
+
+
+def jobs(settings: MonitoringSettings, db: Database) -> list[Job]:
+    """Follow the registry, adopt its endpoints, watch the clock, delete old results."""
+    every_s = settings.follow_interval_s
+    return [
+        *follow_jobs(settings, db, "registry", "vomsdb"),
+        Job("adopt endpoints", lambda: topology.adopt(db, settings), every_s=every_s),
+        Job(
+            "downtimes and missing results",
+            lambda: upkeep.watch_clock(db, settings),
+            every_s=min(15.0, every_s),
+        ),
+        Job("delete old results", lambda: upkeep.prune(db, settings), daily_at="03:10"),
+    ]
