@@ -19,7 +19,6 @@ from accounting.service import SERVICE
 from accounting.settings import AccountingSettings
 from accounting.worker import Worker
 from hanse.database import Database
-from hanse.errors import HanseError
 
 group = service_group(SERVICE)
 
@@ -27,26 +26,20 @@ group = service_group(SERVICE)
 @group.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.pass_context
-def load(context: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
+def load(paths: tuple[Path, ...], as_json: bool) -> None:
     """Load message files or directories as the administrator: same pipeline, same checks.
 
     Plain files speak for every site of the registry; a signed one only for its signer's. Prints how many records were
     loaded and how many quarantined, with the reason of each whole message that was refused.
     """
-    settings = settings_of(context, SERVICE)
+    settings = settings_of(SERVICE)
     db = Database(settings.database_url)
     loader, box = make_loader(settings, db), Inbox(db, settings.inbox_max_waiting)
     done: list[files.Loaded] = []
-    try:
-        for path in files.find(paths):
-            done.append(files.load(loader, box, path))
-            if not as_json:
-                _print(done[-1])
-    except HanseError as error:
-        raise click.ClickException(str(error)) from None
-    finally:
-        db.close()
+    for path in files.find(paths):
+        done.append(files.load(loader, box, path))
+        if not as_json:
+            _print(done[-1])
     _print_total([each.outcome for each in done], as_json)
 
 
@@ -69,10 +62,9 @@ def _print_total(outcomes: list[Outcome], as_json: bool) -> None:
 
 @group.command()
 @click.option("--once", is_flag=True, help="Load what waits now, then end.")
-@click.pass_context
-def worker(context: click.Context, once: bool) -> None:
+def worker(once: bool) -> None:
     """Run a loader: messages from the inbox to counted records, until SIGTERM. Any number may run."""
-    settings = settings_of(context, SERVICE)
+    settings = settings_of(SERVICE)
     db = Database(settings.database_url)
     made = _worker(settings, db)
     stop = threading.Event()

@@ -78,7 +78,7 @@ class _Record:
             vo=vo,
             cpu_s=self._int("CpuDuration"),
             month=_month(measured_at),
-            faults=sorted(self.faults, key=lambda fault: fault.line or 0),
+            faults=sorted(self.faults, key=lambda fault: (fault.line is None, fault.line)),
             remarks=self.remarks,
         )
         if not self.faults and measured_at is not None:
