@@ -12,9 +12,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(deadly: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
-    """A `preexec_fn` (or the first call in a forked child): `deadly` comes when the parent dies, also by SIGKILL.
+    """A `preexec_fn` (or the first call in a forked child): `deadly` comes when the parent dies, also by
+    SIGKILL.
 
-    Linux only, a no-op elsewhere. "Parent" is the thread that forked: start children from one that stays. A change of
+    Linux only, a no-op elsewhere. "Parent" is the thread that forked: use one that stays. A change of
     user clears it, so call it after that (`subprocess` runs `preexec_fn` last).
     """
     parent = os.getpid()

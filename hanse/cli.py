@@ -1,4 +1,6 @@
-"""The `hanse` command. Services and the demo add their commands through entry points of the group "hanse.commands"."""
+"""The `hanse` command. Services and the demo add their commands through entry points of the group
+"hanse.commands".
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,7 @@ def database_of(service: Service[Any]) -> Database:
 
 
 def service_group(service: Service[Any]) -> click.Group:
-    """`hanse SERVICE`, with what every service has: serve, jobs, migrate, operator. It adds its own commands."""
+    """`hanse SERVICE` with what each has: serve, jobs, migrate, operator. It adds its own commands."""
 
     @click.group(name=service.name, help=f"The {service.name} service.")
     def group() -> None:

@@ -1,4 +1,6 @@
-"""PostgreSQL: engine, transactions, COPY, advisory locks, and the three tables that every service's database has."""
+"""PostgreSQL: engine, transactions, COPY, advisory locks, and the three tables that every service's database
+has.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ class JobRun(GroundBase):
 
 
 class Followed(GroundBase):
-    """An entity that another service owns, as its feed last told it. Source "local" is what this machine added."""
+    """An entity that another service owns, as its feed last told it. Source "local" is what this machine
+    added.
+    """
 
     __tablename__ = "followed"
     __table_args__ = (
@@ -109,7 +113,9 @@ class Database:
 
     @contextmanager
     def try_lock(self, name: str) -> Iterator[bool]:
-        """Take the advisory lock `name` for the block if nobody has it; gives whether it was taken. Never waits."""
+        """Take the advisory lock `name` for the block if nobody has it; gives whether it was taken. Never
+        waits.
+        """
         with AdvisoryLock(self, name) as lock:
             yield lock.acquire()
 
@@ -135,7 +141,9 @@ class Database:
 
 
 class AdvisoryLock:
-    """A session-level advisory lock with a connection of its own, so that it lives exactly as long as its holder."""
+    """A session-level advisory lock with a connection of its own, so that it lives exactly as long as its
+    holder.
+    """
 
     def __init__(self, db: Database, name: str) -> None:
         self._db = db
@@ -176,7 +184,7 @@ class AdvisoryLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back; closing the connection is what frees it, also when an unlock could not be sent."""
+        """Give the lock back; closing the connection frees it, also when an unlock could not be sent."""
         if self._connection is not None:
             self._drop()
 
@@ -188,7 +196,9 @@ class AdvisoryLock:
 
 
 def is_connection_loss(error: BaseException) -> bool:
-    """Whether `error` means that PostgreSQL is away or went away (the web edge answers 503), not a fault of ours."""
+    """Whether `error` means that PostgreSQL is away or went away (the web edge answers 503), not a fault of
+    ours.
+    """
     if isinstance(error, PoolTimeout):
         return True
     if not isinstance(error, DBAPIError):
@@ -203,7 +213,7 @@ def is_connection_loss(error: BaseException) -> bool:
 
 
 def _forget_connections_after_fork(engine: Engine) -> None:
-    """A connection shared with a parent would mix up both conversations; the child starts with an empty pool."""
+    """A connection shared with a parent mixes up both conversations; the child starts with an empty pool."""
     reference = weakref.ref(engine)
 
     def forget() -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong, in sentences a person can act on. No HTTP here: `hanse.web` maps each class to a status."""
+"""What can go wrong, in sentences a person can act on. No HTTP here: `hanse.web` maps classes to statuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FieldFault:
 
 
 class HanseError(Exception):
-    """Base of all errors that a caller may be shown. `detail` is one sentence; `fields` names what was wrong."""
+    """Base of all errors a caller may be shown. `detail` is one sentence; `fields` names what was wrong."""
 
     def __init__(self, detail: str, *fields: FieldFault) -> None:
         super().__init__(detail)

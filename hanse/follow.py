@@ -1,6 +1,8 @@
-"""A local copy of another service's feed: bootstrap, then a cursor, and everything again when the feed began anew.
+"""A local copy of another service's feed: bootstrap, then a cursor, and everything again when the feed began
+anew.
 
-A copy is never thrown away because its owner is silent: it gets old, and its age and the last error can be read.
+A copy is never thrown away because its owner is silent: it gets old, and its age and the last error can be
+read.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from hanse.database import Database, FollowCursor, Followed
 from hanse.errors import Unavailable
+from hanse.http import HttpError, fetch
 from hanse.jobs import Job
 from hanse.settings import ServiceSettings
 
@@ -60,7 +63,9 @@ class Position:
 
 @dataclass(frozen=True)
 class Lag:
-    """How old the copy of one source is: seconds since the last good look, revisions missing, and the last error."""
+    """How old the copy of one source is: seconds since the last good look, revisions missing, and the last
+    error.
+    """
 
     source: str
     age_s: float | None
@@ -84,7 +89,8 @@ class Follower:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def pull(self, wait_s: float = 0) -> int:
-        """Fetch and apply what is new; how many changes. `wait_s` > 0 lets the feed hold the answer until there is one.
+        """Fetch and apply what is new; how many changes. `wait_s` > 0 lets the feed hold the answer until
+        there is one.
 
         Raises Unavailable with a sentence when the source cannot be read; the copy stays as it was.
         """
@@ -114,7 +120,9 @@ class Follower:
         return self._catch_up(position, page)
 
     def _bootstrap(self, position: Position, first: _Page | None = None) -> int:
-        """All pages first, then one transaction: readers see the old copy whole until they see the new one whole."""
+        """All pages first, then one transaction: readers see the old copy whole until they see the new one
+        whole.
+        """
         page = first or self._fetch(0, 0)
         changes, epoch = list(page.changes), page.epoch
         while page.next < page.head:
@@ -141,8 +149,6 @@ class Follower:
                 return count + self._bootstrap(position)
 
     def _fetch(self, since: int, wait_s: float) -> _Page:
-        from hanse.http import HttpError, fetch
-
         query = urlencode({"since": since, "limit": self.page, "wait": int(wait_s)})
         address = f"{self.url.rstrip('/')}/api/v1/changes?{query}"
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -226,7 +232,7 @@ def _apply_changes(session: Session, source: str, changes: list[_Change]) -> Non
 def followed(session: Session, source: str, kind: str) -> dict[str, dict[str, Any]]:
     """The last known entities of `kind` from `source`, by id."""
     statement = select(Followed.id, Followed.body).where(Followed.source == source, Followed.kind == kind)
-    return {id_: body for id_, body in session.execute(statement)}
+    return {row.id: row.body for row in session.execute(statement)}
 
 
 def lag(session: Session) -> dict[str, Lag]:

@@ -1,8 +1,8 @@
 """Scheduled work under one advisory lock, with a run log that people can read.
 
-Due times lie on a fixed grid (multiples of `every_s` since 1970, or a time of day in UTC), so that every process that
-computes one gets the same, and (job, due_at) can be unique. What was missed while no jobs process lived runs once,
-at start.
+Due times lie on a fixed grid (multiples of `every_s` since 1970, or a time of day in UTC), so that every
+process that computes one gets the same, and (job, due_at) can be unique. What was missed while no jobs
+process lived runs once, at start.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """Something to do every `every_s` seconds or daily at "HH:MM" UTC; `run` returns a sentence for the run log.
+    """Something to do every `every_s` seconds or daily at "HH:MM" UTC; `run` returns a sentence for the run
+    log.
 
     `jitter_s` delays each start by a random time up to it, so that a federation does not act in one instant.
     """
@@ -77,7 +78,9 @@ class Job:
 
 
 def run_jobs(db: Database, jobs: Sequence[Job], stop: Event, *, check_s: float = 2.0) -> None:
-    """Run `jobs` until `stop` is set. Waits while another process holds the lock; survives a restart of PostgreSQL."""
+    """Run `jobs` until `stop` is set. Waits while another process holds the lock; survives a restart of
+    PostgreSQL.
+    """
     names = [job.name for job in jobs]
     if len(set(names)) != len(names):
         raise ValueError(f"two jobs have one name: {sorted(names)}")
@@ -140,7 +143,9 @@ def run_once(
     stop: Event | None = None,
     taken_over_at: datetime | None = None,
 ) -> bool:
-    """Run `job` for `due_at` unless the log has that run already; whether it ran. A failure is logged, not raised."""
+    """Run `job` for `due_at` unless the log has that run already; whether it ran. A failure is logged, not
+    raised.
+    """
     if not _claim(db, job.name, due_at, taken_over_at or due_at):
         return False
     if job.jitter_s and stop is not None and stop.wait(random.uniform(0, job.jitter_s)):  # noqa: S311
@@ -148,7 +153,7 @@ def run_once(
         return False
     try:
         outcome, detail = "ok", job.run()
-    except Exception as error:  # noqa: BLE001 - whatever a job raises belongs in the run log, and the next run comes
+    except Exception as error:  # whatever a job raises belongs in the run log, and the next run comes
         log.exception("job failed", job=job.name)
         outcome, detail = "failed", f"{type(error).__name__}: {error}"
     _finish(db, job.name, due_at, outcome, detail)

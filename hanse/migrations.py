@@ -3,7 +3,8 @@
 A service's `migrations/env.py` is three lines: import `run_env`, import `metadatas` of its models, call
 `run_env(*metadatas)`. Revisions lie in `migrations/versions/`.
 
-`python -m hanse.migrations PACKAGE MESSAGE` writes the next one from the models, against a database of its own.
+`python -m hanse.migrations PACKAGE MESSAGE` writes the next one from the models, against a database of its
+own.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def run_env(*metadata: MetaData) -> None:
 def autogenerate(package: str, url: str, message: str) -> Path:
     """Write the migration that brings the database at `url` to the models; returns its file. For developers.
 
-    The database must be at the newest migration. Numbers count up: 0001_message.py. Makes `migrations/` if need be.
+    The database must be at the newest migration. Numbers count up: 0001_message.py. Makes `migrations/` if
+    need be.
     """
     directory = _directory(package)
     (directory / "versions").mkdir(parents=True, exist_ok=True)
@@ -85,15 +87,17 @@ def autogenerate(package: str, url: str, message: str) -> Path:
         config = _config(package, connection)
         number = f"{len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1:04d}"
         script = command.revision(config, message, autogenerate=True, rev_id=number)
-    assert script is not None and not isinstance(script, list)
+    assert script is not None
+    assert not isinstance(script, list)
     return Path(script.path)
 
 
 def differences(package: str, url: str, *metadata: MetaData) -> list[Any]:
-    """What the models say and the database at `url` does not, or the other way round; empty when they agree."""
+    """Where the models and the database at `url` disagree; empty when they agree."""
     with _connected(url) as connection:
         migration = MigrationContext.configure(connection, opts=dict(_COMPARING))
-        return list(compare_metadata(migration, list(metadata)))  # type: ignore[arg-type] # a list is taken as well
+        # a list is taken as well, whatever the type says
+        return list(compare_metadata(migration, list(metadata)))  # type: ignore[arg-type]
 
 
 def heads(package: str) -> tuple[str, ...]:
@@ -138,7 +142,7 @@ def _escaped(path: Path) -> str:
     return re.sub("%", "%%", str(path))  # configparser's own escape
 
 
-class _connected:  # noqa: N801
+class _connected:
     """A connection for one task, of an engine for one task."""
 
     def __init__(self, url: str) -> None:
@@ -159,12 +163,14 @@ def main() -> None:
     parser.add_argument("package", help="registry, accounting, monitoring or vomsdb")
     parser.add_argument("message", help="what changes, in a few words")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="hanse-migrations-") as directory:
-        with PrivatePostgres(Path(directory), durable=False) as server:
-            server.create_database(given.package)
-            if list((_directory(given.package) / "versions").glob("*.py")):
-                upgrade(given.package, server.dsn(given.package))
-            print(autogenerate(given.package, server.dsn(given.package), given.message))
+    with (
+        tempfile.TemporaryDirectory(prefix="hanse-migrations-") as directory,
+        PrivatePostgres(Path(directory), durable=False) as server,
+    ):
+        server.create_database(given.package)
+        if list((_directory(given.package) / "versions").glob("*.py")):
+            upgrade(given.package, server.dsn(given.package))
+        print(autogenerate(given.package, server.dsn(given.package), given.message))
 
 
 if __name__ == "__main__":

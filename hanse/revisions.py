@@ -1,7 +1,8 @@
 """The revision log: every change of an entity as a numbered revision, with who, when and why.
 
-Audit trail, change feed and time travel all come from two tables. Numbers are given under a transaction advisory lock
-that is kept until the commit, so that they commit in order: a reader that has seen revision n has seen all before it.
+Audit trail, change feed and time travel all come from two tables. Numbers are given under a transaction
+advisory lock that is kept until the commit, so that they commit in order: a reader that has seen revision n
+has seen all before it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Revision(RevisionBase):
 
 
 class History(RevisionBase):
-    """What an entity was from one revision until another; `to_revision` null = still. A delete is a row too."""
+    """What an entity was from one revision until another (null = still). A delete is a row too."""
 
     __tablename__ = "history"
     __table_args__ = (
@@ -99,7 +100,9 @@ class Actor:
 
 
 class Change:
-    """Collects puts and deletes; they are written when the `change` block ends. The last word on an entity wins."""
+    """Collects puts and deletes; they are written when the `change` block ends. The last word on an entity
+    wins.
+    """
 
     def __init__(self, session: Session, actor: Actor, reason: str) -> None:
         self._session = session
@@ -110,7 +113,9 @@ class Change:
         self._written = False
 
     def put(self, kind: str, entity_id: str, body: Mapping[str, Any]) -> None:
-        """`kind` `entity_id` is `body` from now on. JSON values only. Refused: text that PostgreSQL cannot hold."""
+        """`kind` `entity_id` is `body` from now on. JSON values only. Refused: text that PostgreSQL cannot
+        hold.
+        """
         encoded = json.dumps(body, ensure_ascii=False, allow_nan=False)
         if "\\u0000" in encoded.replace("\\\\", "") or not _is_unicode(encoded):
             raise Refused(f"The {kind} {entity_id} has a NUL or half a character in a text; take it out.")
@@ -145,13 +150,16 @@ class Change:
 
 @contextmanager
 def change(session: Session, actor: Actor, reason: str) -> Iterator[Change]:
-    """One revision inside the caller's transaction; nothing is written when the block raises or changes nothing.
+    """One revision inside the caller's transaction; nothing is written when the block raises or changes
+    nothing.
 
-    Make it the last thing in the transaction: the feed's lock is held from the end of the block to the commit.
+    Make it the last thing in the transaction: the feed's lock is held from the end of the block to the
+    commit.
     """
     collected = Change(session, actor, reason)
     yield collected
-    session.flush()  # the caller's rows and their locks come before the feed's lock, or two writers could deadlock
+    # the caller's rows and their locks come before the feed's lock, or two writers could deadlock
+    session.flush()
     collected.write()
 
 
@@ -209,7 +217,8 @@ def _write_history(session: Session, number: int, changes: Mapping[tuple[str, st
     for start in range(0, len(keys), 1000):
         page = keys[start : start + 1000]
         entities = tuple_(History.kind, History.entity_id)
-        # a second block of one transaction has its own number, so an entity never changes twice in one revision
+        # a second block of one transaction has its own number, so an entity never changes twice in one
+        # revision
         now = History.to_revision.is_(None)
         session.execute(update(History).where(entities.in_(page), now).values(to_revision=number))
     rows = [
@@ -255,7 +264,7 @@ def _number_at(session: Session, at: datetime | int) -> int:
 
 def _bodies(session: Session, statement: Select[Any]) -> dict[str, Body]:
     columns = statement.with_only_columns(History.entity_id, History.body).where(History.op == "put")
-    return {entity_id: body for entity_id, body in session.execute(columns)}
+    return {row.entity_id: row.body for row in session.execute(columns)}
 
 
 @dataclass(frozen=True)
@@ -320,7 +329,9 @@ class FeedChange:
 
 @dataclass(frozen=True)
 class ChangePage:
-    """A page of the feed. `next` is the cursor to ask with next; it is `head` when the follower is up to date."""
+    """A page of the feed. `next` is the cursor to ask with next; it is `head` when the follower is up to
+    date.
+    """
 
     epoch: str
     head: int
@@ -336,11 +347,12 @@ def head(session: Session) -> int:
 
 def feed_epoch(session: Session) -> str:
     """Which life of the log this is; made at the first question."""
-    epoch = session.scalar(select(FeedIdentity.epoch))
+    epoch: str | None = session.scalar(select(FeedIdentity.epoch))
     if epoch is None:
         session.execute(
             text(
-                "insert into feed_identity (one, epoch) values (true, gen_random_uuid()) on conflict do nothing"
+                "insert into feed_identity (one, epoch) values (true, gen_random_uuid())"
+                " on conflict do nothing"
             )
         )
         epoch = session.scalar(select(FeedIdentity.epoch))
@@ -360,7 +372,8 @@ def changes_since(session: Session, since: int, limit: int) -> ChangePage:
     `since` 0 gives what is current only (and the deletions that happened after that page follow as changes).
     """
     epoch = feed_epoch(session)
-    # read before the rows: a revision committed in between may be in the rows, but `next` can never pass one by
+    # read before the rows: a revision committed in between may be in the rows, but `next` can never pass one
+    # by
     newest = head(session)
     rows = _feed_rows(session, since, limit)
     changes = [_feed_change(row) for row in rows]
@@ -370,7 +383,7 @@ def changes_since(session: Session, since: int, limit: int) -> ChangePage:
     return ChangePage(epoch, max(newest, last), reached, since == 0, changes)
 
 
-def _feed_rows(session: Session, since: int, limit: int) -> Sequence[Row[Any]]:
+def _feed_rows(session: Session, since: int, limit: int) -> Sequence[Row[History, Revision]]:
     wanted = select(History.id, History.from_revision).where(History.from_revision > since)
     if since == 0:
         wanted = wanted.where(History.to_revision.is_(None), History.op == "put")
@@ -387,7 +400,7 @@ def _feed_rows(session: Session, since: int, limit: int) -> Sequence[Row[Any]]:
     return session.execute(statement).all()
 
 
-def _feed_change(row: Row[Any]) -> FeedChange:
+def _feed_change(row: Row[History, Revision]) -> FeedChange:
     state, revision = row
     return FeedChange(
         revision.number,

@@ -1,8 +1,8 @@
 """Serving: one process imports the application, then forks a gunicorn for plain HTTP and one that ends TLS.
 
-gunicorn does TLS for all of its sockets or for none, so there are two; forked from one import they share its memory.
-Above both stands a small watch: it holds the listening sockets, starts a listener that died again, and ends all within
-10 seconds of SIGTERM. Whoever dies by SIGKILL takes those below along.
+gunicorn does TLS for all of its sockets or for none, so there are two; forked from one import they share its
+memory. Above both stands a small watch: it holds the listening sockets, starts a listener that died again,
+and ends all within 10 seconds of SIGTERM. Whoever dies by SIGKILL takes those below along.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ GRACE_S = 8
 STOP_S = 10
 SILENT_WORKER_S = 60
 _QUICK_DEATH_S = 2.0
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108 - for gunicorn's heartbeats, which must never wait for a disk
 log = structlog.get_logger(__name__)
 
 
@@ -109,7 +110,7 @@ def _options(settings: ServiceSettings) -> dict[str, Any]:
         "control_socket_disable": True,
         "logger_class": _JsonLogger,
         "accesslog": None,
-        "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,
+        "worker_tmp_dir": str(_IN_MEMORY) if _IN_MEMORY.is_dir() else None,
         # a header says nothing about who or where the caller is: addresses come from the settings
         "forwarded_allow_ips": "",
         "forwarder_headers": "",
@@ -128,7 +129,8 @@ def _tls_options(settings: ServiceSettings) -> dict[str, Any]:
     }
 
 
-_worker_follows_parent: Callable[[], None] = lambda: None  # noqa: E731 - set in each listener, before its workers
+# set in each listener, before it forks its workers
+_worker_follows_parent: Callable[[], None] = lambda: None  # noqa: E731
 
 
 def _after_worker_fork(_arbiter: Any, _worker: Any) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import insert
 
 from hanse.database import Database, Followed
+from hanse.identity.principals import X509Identity
 from hanse.jobs import Job
 from hanse.settings import ServiceSettings
 
@@ -22,10 +23,8 @@ LOCAL = "local"
 def add_local_operator(db: Database, certificate: x509.Certificate, name: str) -> str:
     """Grant federation_operator to `certificate` in this service's own copy; returns the principal's key.
 
-    Rows of source "local" are never touched by a feed, so the first operator stays also while the registry is away.
+    Rows of source "local" are never touched by a feed: the first operator stays while the registry is away.
     """
-    from hanse.identity.principals import X509Identity
-
     identity = X509Identity.from_certificate(certificate)
     entities = {
         ("identity", identity.key): {

@@ -1,8 +1,8 @@
 """One typed settings object per service, from a TOML file, the environment and secret files.
 
 Order, later wins: the defaults here, `[common]` of the file, `[<service>]` of the file, `HANSE_<KEY>`,
-`HANSE_<SERVICE>_<KEY>`. A secret can stand in a file of its own: `<key>_file` in TOML, or `..._FILE` in the environment
-(systemd's LoadCredential). Relative paths in the file count from the folder of the file.
+`HANSE_<SERVICE>_<KEY>`. A secret can stand in a file of its own: `<key>_file` in TOML, or `..._FILE` in the
+environment (systemd's LoadCredential). Relative paths in the file count from the folder of the file.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ServiceSettings(BaseModel):
     federation: str = Field("Hanse federation", description="Name of the federation, on every page.")
     data_dir: Path = Field(Path("/var/lib/hanse"), description="Folder for the service's own files.")
     secret_key: SecretStr = Field(
-        description="Signs the session cookie; the same for all services of a federation; 16 characters or more."
+        description="Signs the session cookie; one for all services of a federation; 16 characters or more."
     )
     trust_dir: Path = Field(
         Path("/etc/grid-security/certificates"),
@@ -116,7 +116,9 @@ class ServiceSettings(BaseModel):
 
     @classmethod
     def load(cls, service: str, config: Path | None, environ: Mapping[str, str] | None = None) -> Self:
-        """Settings of `service` from `config` (none = environment alone). Raises SettingsError with one sentence."""
+        """Settings of `service` from `config` (none = environment alone). Raises SettingsError with one
+        sentence.
+        """
         environ = os.environ if environ is None else environ
         given = {**_from_file(cls, service, config), **_from_environment(cls, service, environ)}
         try:
@@ -150,12 +152,14 @@ def _table(tables: Mapping[str, Any], name: str, config: Path) -> dict[str, Any]
 
 
 def _known_in_common(table: Mapping[str, Any], model: type[ServiceSettings], config: Path) -> dict[str, Any]:
-    """[common] speaks to every service: a key that this one lacks may be another's, but each must be somebody's."""
+    """[common] speaks to every service: a key that this one lacks may be another's, but each must be
+    somebody's.
+    """
     base = ServiceSettings.model_fields
     for key in table:
         if key.removesuffix("_file") not in base and key not in base and key not in model.model_fields:
             raise SettingsError(
-                f"{config}: [common] has no key {key}; a key of one service alone goes into that service's table."
+                f"{config}: [common] has no key {key}; a key of one service goes into that service's table."
             )
     return dict(table)
 

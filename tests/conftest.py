@@ -1,5 +1,5 @@
-"""What all tests share: a private PostgreSQL with cheap copies of migrated databases, a test CA with the fixed
-cast, and the peers: programs that are not ours, which a test names with `@pytest.mark.peer("openssl")`.
+"""What all tests share: a private PostgreSQL with cheap copies of migrated databases, a test CA with the
+fixed cast, and the peers: programs that are not ours, which a test names with `@pytest.mark.peer("openssl")`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DatabaseFor = Callable[[str], Database]
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PrivatePostgres]:
-    """One server for the session, in a temporary folder; it ends with the session, also when that is killed."""
+    """One server for the session, in a temporary folder; it ends with it, also when that is killed."""
     directory = Path(tempfile.mkdtemp(prefix="hanse-test-"))
     server = PrivatePostgres(directory, durable=False)
     try:
@@ -145,13 +145,17 @@ class Cast:
 
 @pytest.fixture(scope="session")
 def ca(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
-    """The test CA, /C=EU/O=Hanse Demo/CN=Hanse Demo CA. Do not revoke the cast's certificates: issue your own."""
+    """The test CA, /C=EU/O=Hanse Demo/CN=Hanse Demo CA. Do not revoke the cast's certificates: issue your
+    own.
+    """
     return CertificateAuthority.create(tmp_path_factory.mktemp("ca"), "/C=EU/O=Hanse Demo/CN=Hanse Demo CA")
 
 
 @pytest.fixture(scope="session")
 def cast(ca: CertificateAuthority) -> Cast:
-    """Ingrid Holm, Eliška Malá, Laura Gil, Goran Petrov, Marta Kowalska, Paavo Salo, Anna Lindqvist, Tomás Vidal."""
+    """Ingrid Holm, Eliška Malá, Laura Gil, Goran Petrov, Marta Kowalska, Paavo Salo, Anna Lindqvist, Tomás
+    Vidal.
+    """
     return Cast(ca)
 
 

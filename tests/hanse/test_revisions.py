@@ -89,10 +89,13 @@ def test_two_blocks_of_one_transaction_are_two_revisions(ground: Database) -> No
 
 
 def test_an_error_inside_the_block_leaves_no_trace(ground: Database) -> None:
-    with pytest.raises(RuntimeError), ground.transaction() as session:  # noqa: SIM117
-        with change(session, INGRID, "why") as changes:
+    def fail() -> None:
+        with ground.transaction() as session, change(session, INGRID, "why") as changes:
             changes.put("site", "1", {"name": "CESNET"})
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     with ground.transaction() as session:
         assert current(session, "site") == {}
         assert revisions.head(session) == 0
@@ -208,7 +211,7 @@ def test_an_empty_log_has_a_page_and_an_epoch(ground: Database) -> None:
 
 
 def test_numbers_commit_in_order_under_overlapping_transactions(ground: Database) -> None:
-    """The second transaction wants a number while the first holds one and has not committed: it has to wait."""
+    """The second wants a number while the first holds one and has not committed: it has to wait."""
     first_has_number, let_first_commit = threading.Event(), threading.Event()
     numbers: dict[str, int | None] = {}
 
@@ -324,11 +327,15 @@ def test_rows_of_the_caller_are_locked_before_the_feed_is(ground: Database, monk
 
 BODIES = st.dictionaries(
     st.sampled_from(["name", "vcpu", "production"]),
-    st.one_of(st.booleans(), st.none(), st.integers(-5, 5), st.floats(allow_nan=False, allow_infinity=False), st.text()),
+    st.booleans()
+    | st.none()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     max_size=3,
-)  # fmt: skip
+)
 ENTITIES = st.tuples(st.sampled_from(["site", "grant"]), st.sampled_from(["1", "2", "3"]))
-STEPS = st.lists(st.dictionaries(ENTITIES, st.one_of(st.none(), BODIES), max_size=3), max_size=12)
+STEPS = st.lists(st.dictionaries(ENTITIES, st.none() | BODIES, max_size=3), max_size=12)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
