@@ -24,6 +24,8 @@ from urllib3.exceptions import ConnectTimeoutError, DecodeError, NewConnectionEr
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 AddressPolicy = Callable[[IpAddress], bool] | None
 _LEAST_TRY_S: Final = 0.25
+# One header a category: text/occi answers carry more than the 100 that Python stops at.
+http.client._MAXHEADERS = 2_000  # type: ignore[attr-defined]
 
 
 class HttpError(Exception):

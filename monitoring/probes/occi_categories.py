@@ -5,8 +5,8 @@ scheme or whole identifiers; token (sent as X-Auth-Token to this origin only). R
 check_occi_compute_create 0.0.4 (missing kind or mixin is CRITICAL).
 """
 
-import re
-
+from hanse.occi.client import QUERY, WELL_KNOWN
+from hanse.occi.keystone import login_address
 from hanse.occi.model import INFRASTRUCTURE, Document, duplicates
 from hanse.occi.renderings import RenderingError, read
 from hanse.occi.text import excerpt
@@ -16,10 +16,7 @@ from monitoring.probes.options import words
 from monitoring.wire.http1 import Reply
 from monitoring.wire.line import Line
 
-QUERY, WELL_KNOWN = "-/", ".well-known/org/ogf/occi/-/"
 KINDS, MIXINS = ("compute", "network", "storage"), ("os_tpl", "resource_tpl")
-# Keystone (ooi, rOCCI) and Synnefo put where to log in into the challenge, in either kind of quotes.
-CHALLENGE = re.compile(r"""^\s*(Keystone|snf-auth)\s+uri=("|')(.+)\2\s*$""", re.IGNORECASE)
 
 
 async def probe(target: Target, line: Line) -> Finding:
@@ -68,11 +65,11 @@ def _accept_status(reply: Reply, with_token: bool) -> None:
 
 def _login_fault(reply: Reply, with_token: bool) -> Fault:
     challenge = reply.header("www-authenticate")
-    match = CHALLENGE.match(challenge or "")
+    login = login_address(challenge)
     if with_token:
         return Fault("auth-refused", "The OCCI server refuses our token (401)")
-    if match:
-        said = f"The OCCI server asks for a login at {match.group(3)[:80]}, and this check has no token"
+    if login:
+        said = f"The OCCI server asks for a login at {login[:80]}, and this check has no token"
         return Fault("auth-required", said, Status.UNKNOWN)
     if challenge:
         return Fault(
