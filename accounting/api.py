@@ -229,7 +229,9 @@ def refused_record(path: RecordPath) -> dict[str, Any]:
     responses={200: schemas.ReplayOut},
 )
 def replay_records(path: SitePath, body: schemas.ReplayIn) -> dict[str, Any]:
-    """After the cause was mended. Counts each record once; the later receipt counts. Record 0 = the whole message."""
+    """After the cause was mended. Counts each record once; the later receipt counts. Record 0 = the whole
+    message.
+    """
     done = replay.replay(loader(), path.site, body.ids, as_site=body.as_site, by=current_principal().name)
     return {"counted": done.counted, "refused": done.refused, "reason": done.reason}
 

@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 import click
-from hanse.cli import service_group, settings_of
 
 from accounting import files
 from accounting.app import make_loader
@@ -18,6 +17,7 @@ from accounting.loading import Outcome, counted
 from accounting.service import SERVICE
 from accounting.settings import AccountingSettings
 from accounting.worker import Worker
+from hanse.cli import service_group, settings_of
 from hanse.database import Database
 
 group = service_group(SERVICE)
@@ -29,8 +29,8 @@ group = service_group(SERVICE)
 def load(paths: tuple[Path, ...], as_json: bool) -> None:
     """Load message files or directories as the administrator: same pipeline, same checks.
 
-    Plain files speak for every site of the registry; a signed one only for its signer's. Prints how many records were
-    loaded and how many quarantined, with the reason of each whole message that was refused.
+    Plain files speak for every site of the registry; a signed one only for its signer's. Prints how many
+    records were loaded and how many quarantined, with the reason of each whole message that was refused.
     """
     settings = settings_of(SERVICE)
     db = Database(settings.database_url)

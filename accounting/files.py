@@ -26,7 +26,9 @@ class Loaded:
 
 
 def find(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files named, and those in the directories named, in order; hidden ones and locks of a dirq are left out."""
+    """The files named, and those in the directories named, in order; hidden ones and locks of a dirq are left
+    out.
+    """
     for path in paths:
         if path.is_dir():
             inside = (each for each in path.rglob("*") if each.is_file())

@@ -53,8 +53,9 @@ class Inbox:
     ) -> list[int]:
         """Store the messages in one committed transaction; returns their numbers, in order.
 
-        A message that was sent before (same empaid and same bytes) keeps its first number and is not loaded again.
-        Raises Unavailable when too many wait; database errors pass through, and nothing is stored then.
+        A message that was sent before (same empaid and same bytes) keeps its first number and is not loaded
+        again. Raises Unavailable when too many wait; database errors pass through, and nothing is stored
+        then.
         """
         if self._is_full():
             raise Unavailable(
@@ -119,7 +120,9 @@ def claim(session: Session, number: int | None = None) -> Message | None:
 
 
 def send_again(session: Session, digest: bytes, now: datetime) -> int | None:
-    """Put a loaded file back in the inbox with a new receipt when the same bytes are loaded again; its number."""
+    """Put a loaded file back in the inbox with a new receipt when the same bytes are loaded again; its
+    number.
+    """
     message = session.scalars(
         select(Message).where(Message.source == "load", Message.sha256 == digest).with_for_update()
     ).first()

@@ -1,7 +1,7 @@
 """From a message in the inbox to counted records and refused ones: the one pipeline, for every way in.
 
-A message is judged and loaded in one transaction: either its verdict, its records, its refusals and the notes for the
-summariser are all there, or nothing is and the message waits again.
+A message is judged and loaded in one transaction: either its verdict, its records, its refusals and the notes
+for the summariser are all there, or nothing is and the message waits again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ WHOLE = Selection()
 
 @dataclass
 class Verdict:
-    """What a message amounts to: whose it is, its good rows by site, its refused records, and remarks by site."""
+    """What a message amounts to: whose it is, its good rows by site, its refused records, and remarks by
+    site.
+    """
 
     site: str
     signer: str = ""
@@ -120,7 +122,8 @@ class Loader:
                 if ask_first and verdict.asks_the_registry() and self._may_refresh(message):
                     raise _AskRegistryFirst
                 if verdict.unreadable and message.state == "loaded":
-                    # What was counted once stays counted; a replay that cannot even open the message changes nothing.
+                    # What was counted once stays counted; a replay that cannot even open the message changes
+                    # nothing.
                     raise Refused(verdict.unreadable.reason)
                 return self._write(session, message, verdict, selection, by)
         except (_AskRegistryFirst, Refused):
@@ -197,7 +200,9 @@ class Loader:
         )
 
     def look_at_registry(self) -> None:
-        """Bring the copy of the registry up to date if that is possible now; a registry that is away changes nothing."""
+        """Bring the copy of the registry up to date if that is possible now; a registry that is away changes
+        nothing.
+        """
         self._refreshed_at = self.now()
         try:
             if self.refresh is not None:
@@ -206,7 +211,9 @@ class Loader:
             log.warning("the registry cannot be asked before refusing", error=error.detail)
 
     def _note_failure(self, number: int, error: Exception) -> Outcome:
-        """Count a failure that is ours, not the message's; after the last attempt it is refused so that others pass."""
+        """Count a failure that is ours, not the message's; after the last attempt it is refused so that
+        others pass.
+        """
         with self.db.transaction() as session:
             message = inbox.claim(session, number)
             assert message is not None
@@ -263,7 +270,9 @@ def _judge_record(
 
 
 def _whose(verdict: Verdict, reading: Reading, known: Directory) -> str:
-    """The site that gets to see a refused record: the signer's, else (administrator's files) the one it names."""
+    """The site that gets to see a refused record: the signer's, else (administrator's files) the one it
+    names.
+    """
     if verdict.site:
         return verdict.site
     called = known.called(reading.site_name)

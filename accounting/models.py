@@ -35,13 +35,17 @@ class Base(DeclarativeBase):
 
 
 RECEIPTS = Sequence("receipt", metadata=Base.metadata)
-"""Numbers receipts in order. Of two reports of one machine at one time the one with the higher receipt counts."""
+"""Numbers receipts in order. Of two reports of one machine at one time the one with the higher receipt
+counts.
+"""
 
 
 class Message(Base):
-    """One message as it came, whole, with its verdict once it has one. The inbox is the rows that are waiting.
+    """One message as it came, whole, with its verdict once it has one. The inbox is the rows that are
+    waiting.
 
-    `site` is whose message it is: the signer's, else the publisher's; "" while nobody's. `sha256` is over `body`.
+    `site` is whose message it is: the signer's, else the publisher's; "" while nobody's. `sha256` is over
+    `body`.
     """
 
     __tablename__ = "message"
@@ -85,8 +89,9 @@ class Message(Base):
 class VmSnapshot(Base):
     """One cumulative report of a virtual machine, and the usage it adds: from `from_at` to `measured_at`.
 
-    Key (site, machine, measurement time), so no site can overwrite another's. `wall_s` and `cpu_s` are the counters as
-    sent (seconds since the start of the machine); `used_*_s` what this report adds to the one before it.
+    Key (site, machine, measurement time), so no site can overwrite another's. `wall_s` and `cpu_s` are the
+    counters as sent (seconds since the start of the machine); `used_*_s` what this report adds to the one
+    before it.
     """
 
     __tablename__ = "vm_snapshot"
@@ -162,7 +167,9 @@ class VmMonth(Base):
 
 
 class UsageSummary(Base):
-    """Usage of a site in a month by service, VO, group, role and user; made anew whenever a report touches it."""
+    """Usage of a site in a month by service, VO, group, role and user; made anew whenever a report touches
+    it.
+    """
 
     __tablename__ = "usage_summary"
     __table_args__ = (Index("usage_summary_site", "site", "month"), Index("usage_summary_month", "month"))
@@ -181,7 +188,9 @@ class UsageSummary(Base):
 
 
 class SummaryDue(Base):
-    """A site and month whose summary is older than its usage; written with the usage, taken by the summariser."""
+    """A site and month whose summary is older than its usage; written with the usage, taken by the
+    summariser.
+    """
 
     __tablename__ = "summary_due"
 
@@ -202,7 +211,8 @@ class SitePublishing(Base):
 
 
 class RefusedRecord(Base):
-    """A record that was not counted, with the reason; record 0 is a whole message. `line` counts in the message.
+    """A record that was not counted, with the reason; record 0 is a whole message. `line` counts in the
+    message.
 
     `faults` holds every fault of the record, the first being the one in `code`, `field`, `line` and `reason`.
     """
@@ -239,7 +249,9 @@ class RefusedRecord(Base):
 
 
 class Remark(Base):
-    """Something said about counted records: one row a message, code and field, with how many records it concerns."""
+    """Something said about counted records: one row a message, code and field, with how many records it
+    concerns.
+    """
 
     __tablename__ = "remark"
     __table_args__ = (Index("remark_site", "site", "received_at"),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -20,7 +20,9 @@ SHOWN_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Cause:
-    """A reason in general: its title, who mends it and how, and whether a replay can succeed without a resend."""
+    """A reason in general: its title, who mends it and how, and whether a replay can succeed without a
+    resend.
+    """
 
     title: str
     mend: str
@@ -90,7 +92,9 @@ class Refusal:
 
 
 def keep(session: Session, message: Message, refusals: Iterable[Refusal]) -> None:
-    """Write refusals of a message. One that was refused before is renewed; one that was discarded stays discarded."""
+    """Write refusals of a message. One that was refused before is renewed; one that was discarded stays
+    discarded.
+    """
     rows = [_row(message, refusal) for refusal in refusals]
     for start in range(0, len(rows), 500):
         statement = insert(RefusedRecord).values(rows[start : start + 500])
@@ -232,3 +236,81 @@ def raw_text(session: Session, row: RefusedRecord) -> str:
         select(func.substr(Message.body, 1, SHOWN_BYTES)).where(Message.id == row.message_id)
     ).one()
     return plain(bytes(body).decode("utf-8", "replace"))
+
+
+SHORT = {
+    "not_signers_site": "not a site of the signer",
+    "unknown_site": "not a site of the registry",
+    "ambiguous_site": "used by several sites",
+    "end_before_start": "before StartTime",
+    "time_in_future": "in the future",
+    "bad_value": "does not fit the field",
+    "line_without_colon": "no colon",
+    "separator_in_value": "%% inside a line",
+    "name_too_long": "too long for a key",
+    "nul_in_text": "NUL character",
+    "not_utf8": "not UTF-8",
+    "unknown_format": "no header that is read here",
+}
+
+
+def short(code: str) -> str:
+    """The reason in a few words, to stand beside the line."""
+    return SHORT.get(code, cause(code).title.lower())
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A site in figures: 7 days of messages and records, hours that are refused still, 30 days of replays."""
+
+    messages: int
+    records: int
+    loaded: int
+    refused: int
+    last_message_at: datetime | None
+    hours_not_counted: float
+    oldest: datetime | None
+    remarks: int
+    remark: str
+    replayed: int
+    replayed_at: datetime | None
+    replayed_by: str
+
+
+def figures(session: Session, site: str, now: datetime) -> Figures:
+    """The key figures of a site's page of refused records."""
+    week, month = now - timedelta(days=7), now - timedelta(days=30)
+    messages, records_, loaded, refused, last = session.execute(
+        select(
+            func.count(), func.coalesce(func.sum(Message.records), 0), func.coalesce(func.sum(Message.loaded), 0),
+            func.coalesce(func.sum(Message.refused), 0), func.max(Message.received_at),
+        ).where(Message.site == site, Message.received_at >= week)
+    ).one()  # fmt: skip
+    open_ = (RefusedRecord.site == site, RefusedRecord.state == "refused")
+    seconds, oldest = session.execute(
+        select(func.coalesce(func.sum(RefusedRecord.cpu_s), 0), func.min(RefusedRecord.received_at)).where(
+            *open_
+        )
+    ).one()
+    remarks = session.execute(
+        select(Remark.code, func.sum(Remark.records))
+        .where(Remark.site == site, Remark.received_at >= week)
+        .group_by(Remark.code)
+        .order_by(func.sum(Remark.records).desc())
+    ).all()
+    replayed = (
+        RefusedRecord.site == site,
+        RefusedRecord.state == "replayed",
+        RefusedRecord.decided_at >= month,
+    )
+    latest = session.scalars(
+        select(RefusedRecord).where(*replayed).order_by(RefusedRecord.decided_at.desc()).limit(1)
+    ).first()
+    return Figures(
+        messages=messages, records=int(records_), loaded=int(loaded), refused=int(refused), last_message_at=last,
+        hours_not_counted=float(seconds) / 3600, oldest=oldest,
+        remarks=int(sum(each[1] for each in remarks)),
+        remark=REMARKS.get(remarks[0][0], remarks[0][0]) if remarks else "",
+        replayed=session.scalar(select(func.count()).select_from(RefusedRecord).where(*replayed)) or 0,
+        replayed_at=latest.decided_at if latest else None, replayed_by=latest.decided_by if latest else "",
+    )  # fmt: skip

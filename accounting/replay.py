@@ -20,7 +20,9 @@ MOST_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Replayed:
-    """What came of a replay: how many records were counted now and how many are refused still, and why (one reason)."""
+    """What came of a replay: how many records were counted now and how many are refused still, and why (one
+    reason).
+    """
 
     counted: int
     refused: int
@@ -28,10 +30,12 @@ class Replayed:
 
 
 def replay(loader: Loader, site: str, ids: Sequence[int], *, as_site: str | None, by: str) -> Replayed:
-    """Run refused records of `site` through the pipeline again; a whole message (record 0) with all its records.
+    """Run refused records of `site` through the pipeline again; a whole message (record 0) with all its
+    records.
 
-    With `as_site` they are judged as if SiteName said so; the signer must be allowed to speak for it. A record that
-    the site has sent again meanwhile is not added twice, and the later receipt counts. Raises NotFound and Refused.
+    With `as_site` they are judged as if SiteName said so; the signer must be allowed to speak for it. A
+    record that the site has sent again meanwhile is not added twice, and the later receipt counts. Raises
+    NotFound and Refused.
     """
     chosen = _chosen(loader, site, ids)
     if as_site is not None:

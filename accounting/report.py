@@ -50,7 +50,9 @@ def parse_by(value: str) -> tuple[str, ...]:
 
 
 def sight_of(session: Session, principal: Principal) -> Sight:
-    """Whose users the principal may see: the operator all, a site and a VO's manager their own, a person oneself."""
+    """Whose users the principal may see: the operator all, a site and a VO's manager their own, a person
+    oneself.
+    """
     if principal.has("federation_operator", "federation") or principal.has("service", "federation"):
         return Sight(everything=True)
     sites = _names(principal, ("site_administrator", "site_security_officer"), "site:")
@@ -93,7 +95,9 @@ def demand_sight(principal: Principal, sight: Sight) -> None:
 
 
 def ask(session: Session, question: Question, principal: Principal) -> list[Line]:
-    """The answer as far as the principal may see it. Raises Unauthorised or Forbidden when users are asked for."""
+    """The answer as far as the principal may see it. Raises Unauthorised or Forbidden when users are asked
+    for.
+    """
     sight = Sight()
     if "user" in question.by or question.users:
         sight = sight_of(session, principal)

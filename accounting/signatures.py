@@ -65,7 +65,9 @@ class Directory:
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who made a message: a certificate with its sites, or the administrator of this machine, who may for all."""
+    """Who made a message: a certificate with its sites, or the administrator of this machine, who may for
+    all.
+    """
 
     name: str
     sites: frozenset[str]
@@ -120,7 +122,9 @@ class Opened:
 
 @dataclass(frozen=True)
 class Envelope:
-    """How messages are opened: the trust store, and the certificate and key that encrypted ones were made for."""
+    """How messages are opened: the trust store, and the certificate and key that encrypted ones were made
+    for.
+    """
 
     trust: TrustStore
     certificate: Path

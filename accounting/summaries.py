@@ -27,8 +27,8 @@ SUMMED_AT_ONCE = 20
 def mark_due(session: Session, touched: Iterable[tuple[str, date]]) -> None:
     """Note in this transaction that these site-months must be summed again.
 
-    An update, not only an insert: the row stays locked until the usage is committed, so no summariser can take the
-    note and miss the usage.
+    An update, not only an insert: the row stays locked until the usage is committed, so no summariser can
+    take the note and miss the usage.
     """
     rows = [{"site": site, "month": month} for site, month in sorted(touched)]
     if rows:
@@ -118,7 +118,9 @@ class Line:
 
 
 def answer(session: Session, question: Question, sight: Sight) -> list[Line]:
-    """Usage grouped as asked, in the order of the groups. With users among the dimensions, only those in sight."""
+    """Usage grouped as asked, in the order of the groups. With users among the dimensions, only those in
+    sight.
+    """
     columns = [DIMENSIONS[name] for name in question.by]
     statement = select(
         *columns, func.sum(UsageSummary.wall_s), func.sum(UsageSummary.cpu_s), func.sum(UsageSummary.vms)
@@ -141,6 +143,13 @@ def distinct_vms(session: Session, question: Question) -> int:
         wanted.append(VmMonth.vo.in_(question.vos))
     machines = select(VmMonth.site, VmMonth.vmuuid).where(*wanted).distinct().subquery()
     return session.scalar(select(func.count()).select_from(machines)) or 0
+
+
+def known_names(session: Session) -> tuple[list[str], list[str]]:
+    """Every site and every VO with usage."""
+    sites = session.scalars(select(UsageSummary.site).distinct().order_by(UsageSummary.site))
+    vos = session.scalars(select(UsageSummary.vo).distinct().order_by(UsageSummary.vo))
+    return list(sites), list(vos)
 
 
 def _filters(question: Question, sight: Sight) -> list[ColumnElement[bool]]:
@@ -196,11 +205,10 @@ def by_day(session: Session, since: datetime, until: datetime) -> list[tuple[dat
                                                       - greatest(v.from_at, d.day))
                       / extract(epoch from v.measured_at - v.from_at)
                  else v.used_cpu_s end), 0) / 3600 as hours
-          from generate_series(cast(:since as timestamptz), cast(:until as timestamptz), interval '1 day') as d (day)
-          left join vm_snapshot v
-            on v.measured_at >= d.day and v.measured_at >= :since and v.from_at < d.day + interval '1 day'
-           and (v.measured_at > d.day or v.from_at = v.measured_at) and v.used_cpu_s > 0
-         group by d.day order by d.day
+          from generate_series(cast(:since as timestamptz), cast(:until as timestamptz), interval '1 day') as
+          d (day) left join vm_snapshot v on v.measured_at >= d.day and v.measured_at >= :since and v.from_at
+          < d.day + interval '1 day' and (v.measured_at > d.day or v.from_at = v.measured_at) and v.used_cpu_s
+          > 0 group by d.day order by d.day
         """
     )
     first = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

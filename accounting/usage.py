@@ -1,7 +1,8 @@
 """From cumulative reports to usage by month: what was used between two reports, cut at month ends.
 
-Pure integer arithmetic: nothing is rounded away. The sum over all months equals the last cumulative value of every
-reset-free stretch of every machine, whatever was missed, shuffled or repeated between (a property test).
+Pure integer arithmetic: nothing is rounded away. The sum over all months equals the last cumulative value of
+every reset-free stretch of every machine, whatever was missed, shuffled or repeated between (a property
+test).
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """What a machine used from `begin` to `end` (epoch seconds). `remark` is "", "reset", "cpu_reset" or "resize"."""
+    """What a machine used from `begin` to `end` (epoch seconds). `remark` is "", "reset", "cpu_reset" or
+    "resize".
+    """
 
     begin: int
     end: int
@@ -47,11 +50,13 @@ class Before:
 
 
 def intervals(readings: Sequence[Reading], before: Before | None = None) -> list[Interval]:
-    """One interval a reading, in order of measurement time; `before` is the state at the reading ahead of them.
+    """One interval a reading, in order of measurement time; `before` is the state at the reading ahead of
+    them.
 
-    The first covers the machine's life so far. A counter that falls has been reset: the new value counts from zero,
-    so that the total is the last value of each stretch. CPU that falls while wall time and the number of cores show
-    a resize is no reset (cASO writes wall x cores): what the new size could have used since then counts.
+    The first covers the machine's life so far. A counter that falls has been reset: the new value counts from
+    zero, so that the total is the last value of each stretch. CPU that falls while wall time and the number
+    of cores show a resize is no reset (cASO writes wall x cores): what the new size could have used since
+    then counts.
     """
     made = []
     for reading in readings:
@@ -110,8 +115,8 @@ def month_of(seconds: int) -> int:
 def cut(interval: Interval) -> Iterator[tuple[int, int, int]]:
     """(month, wall seconds, CPU seconds) of an interval, in proportion to time; the parts add up exactly.
 
-    Each month gets floor(total up to its end) - floor(total up to its start), so no second is lost or made. An
-    interval without length lies in the month of its instant.
+    Each month gets floor(total up to its end) - floor(total up to its start), so no second is lost or made.
+    An interval without length lies in the month of its instant.
     """
     first, last = month_of(interval.begin), month_of(interval.end)
     if last > first and month_start(last) == interval.end:

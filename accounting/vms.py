@@ -38,7 +38,9 @@ class Stored:
 
 @dataclass(frozen=True)
 class Touched:
-    """What storing changed: the months by site, and counters that fell (site, machine, measurement time, what)."""
+    """What storing changed: the months by site, and counters that fell (site, machine, measurement time,
+    what).
+    """
 
     months: frozenset[tuple[str, date]]
     falls: tuple[tuple[str, str, int, str], ...]
@@ -54,8 +56,9 @@ def store(
 ) -> Touched:
     """Upsert the snapshots of each site and count the machines anew that they concern.
 
-    Of two reports of one machine at one time the later receipt counts, within a message the later record. Takes an
-    advisory lock a site until the transaction ends, so that two loaders never count one machine at once.
+    Of two reports of one machine at one time the later receipt counts, within a message the later record.
+    Takes an advisory lock a site until the transaction ends, so that two loaders never count one machine at
+    once.
     """
     months: set[tuple[str, date]] = set()
     falls: list[tuple[str, str, int, str]] = []
@@ -108,8 +111,8 @@ _UPSERT = text(
     f" {', '.join(f'{name} = excluded.{name}' for name in COLUMNS if name not in KEY)}"
     " where vm_snapshot.receipt <= excluded.receipt"
 )
-# For each machine: the report before the earliest touched one, every report before it that states what that one left
-# out, and all that follow.
+# For each machine: the report before the earliest touched one, every report before it that states what that
+# one left out, and all that follow.
 _AFFECTED = text(
     """
     select s.vmuuid, extract(epoch from s.measured_at)::bigint as measured_at,
@@ -163,7 +166,8 @@ def _changed(snapshots: Sequence[Stored], since: int) -> Iterator[tuple[Stored, 
     """Snapshots at or after `since` with their intervals; the ones before only carry the counters."""
     before: usage.Before | None = None
     rest = list(snapshots)
-    # The report that begins the list states both counters or is the machine's first; what it left behind is exact.
+    # The report that begins the list states both counters or is the machine's first; what it left behind is
+    # exact.
     while rest and rest[0].reading.measured_at < since:
         before = usage.carried(rest.pop(0).reading, before)
     made = usage.intervals([each.reading for each in rest], before)
@@ -196,11 +200,10 @@ def _write_intervals(
 
 _OF_MONTHS = text(
     """
-    select v.vmuuid, extract(epoch from v.from_at)::bigint as begin, extract(epoch from v.measured_at)::bigint as end,
-           v.used_wall_s, v.used_cpu_s, v.service, v.vo, v.vo_group, v.vo_role, v.user_name
-      from unnest(cast(:vms as text[]), cast(:starts as timestamptz[])) as t (vmuuid, start)
-      join vm_snapshot v on v.site = :site and v.vmuuid = t.vmuuid and v.measured_at >= t.start
-     order by v.vmuuid, v.measured_at
+    select v.vmuuid, extract(epoch from v.from_at)::bigint as begin, extract(epoch from v.measured_at)::bigint
+    as end, v.used_wall_s, v.used_cpu_s, v.service, v.vo, v.vo_group, v.vo_role, v.user_name from
+    unnest(cast(:vms as text[]), cast(:starts as timestamptz[])) as t (vmuuid, start) join vm_snapshot v on
+    v.site = :site and v.vmuuid = t.vmuuid and v.measured_at >= t.start order by v.vmuuid, v.measured_at
     """
 )
 _FORGET = text(
@@ -214,7 +217,9 @@ MONTH_COLUMNS = (
 
 
 def _write_months(db: Database, session: Session, site: str, from_month: Mapping[str, int]) -> set[date]:
-    """Make the months of each machine anew from the first one that changed; returns the months written or emptied."""
+    """Make the months of each machine anew from the first one that changed; returns the months written or
+    emptied.
+    """
     if not from_month:
         return set()
     starts = [at(usage.month_start(month)) for month in from_month.values()]

@@ -20,10 +20,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Worker:
-    """Loads what waits, and sums what was touched: after `SUMMARISE_AFTER` messages, and whenever the inbox is empty.
+    """Loads what waits, and sums what was touched: after `SUMMARISE_AFTER` messages, and whenever the inbox
+    is empty.
 
-    `registry_expected`: with a registry configured, nothing is judged before its feed was read once, since until then
-    every site would be unknown.
+    `registry_expected`: with a registry configured, nothing is judged before its feed was read once, since
+    until then every site would be unknown.
     """
 
     loader: Loader

@@ -1,7 +1,7 @@
 """APEL-cloud-message v0.2 and v0.4: one cumulative snapshot of a virtual machine a record.
 
-Rules from APEL's cloud record definition where the failure table (docs/accounting.md) does not say otherwise: a record
-is judged alone, an unknown key is ignored with a remark, and a time ahead of the receipt is refused.
+Rules from APEL's cloud record definition where the failure table (docs/accounting.md) does not say otherwise:
+a record is judged alone, an unknown key is ignored with a remark, and a time ahead of the receipt is refused.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ class _Record:
     def _measured_at(self) -> int | None:
         """When the counters were read: at the end of a completed machine, else when the record was made.
 
-        Without either, start + suspended + wall (APEL), which is what cASO means by leaving RecordCreateTime out.
+        Without either, start + suspended + wall (APEL), which is what cASO means by leaving RecordCreateTime
+        out.
         """
         started, ended = self._int("StartTime"), self._int("EndTime")
         completed = self._status() == "completed"
@@ -279,8 +280,8 @@ class _Record:
 def split_fqan(fqan: str) -> tuple[str, str, str]:
     """VO, group and role of an FQAN as APEL splits it; a plain word is the VO. "" where there is none.
 
-    `/vo.a/pilots/Role=x/Capability=NULL` gives `vo.a`, `/vo.a/pilots`, `Role=x`; only what stands before the first
-    `;` counts.
+    `/vo.a/pilots/Role=x/Capability=NULL` gives `vo.a`, `/vo.a/pilots`, `Role=x`; only what stands before the
+    first `;` counts.
     """
     if not fqan.startswith("/"):
         return fqan, "", ""

@@ -1,4 +1,6 @@
-"""APEL's text framing: a header line, then records of `Key: value` lines, with `%%` on a line between records."""
+"""APEL's text framing: a header line, then records of `Key: value` lines, with `%%` on a line between
+records.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def _trimmed(number: int, first: int, lines: list[str]) -> RawRecord:
 
 
 def fields_of(record: RawRecord) -> tuple[dict[str, tuple[str, int]], list[Note]]:
-    """Each key with its value and line, and what is wrong with the lines. A key given twice: the last one counts."""
+    """Each key with its value and line, and what is wrong with the lines. A key given twice: the last one
+    counts.
+    """
     found: dict[str, tuple[str, int]] = {}
     faults: list[Note] = []
     for number, line in enumerate(record.lines, start=record.line):
@@ -119,7 +123,9 @@ def integer(value: str) -> int:
 
 
 def decimal(value: str) -> Decimal:
-    """A number of 0 or more, below 10 million, kept to three decimals (APEL's decimal(10,3)). Raises BadValue."""
+    """A number of 0 or more, below 10 million, kept to three decimals (APEL's decimal(10,3)). Raises
+    BadValue.
+    """
     if not _DECIMAL.match(value):
         raise BadValue(f"is {shown(value)}; write a number such as 4 or 12.5.")
     number = Decimal(value)
@@ -131,7 +137,9 @@ def decimal(value: str) -> Decimal:
 
 
 def moment(value: str) -> int | None:
-    """Epoch seconds of an integer or of `YYYY-MM-DDThh:mm:ssZ`; 0 is cASO's way to say nothing. Raises BadValue."""
+    """Epoch seconds of an integer or of `YYYY-MM-DDThh:mm:ssZ`; 0 is cASO's way to say nothing. Raises
+    BadValue.
+    """
     if value == "0":
         return None
     if _INTEGER.match(value):

@@ -8,7 +8,9 @@ from decimal import Decimal
 
 
 class Unreadable(Exception):
-    """The whole message cannot be read as records; `reason` is a sentence for the site, `line` from 1 where known."""
+    """The whole message cannot be read as records; `reason` is a sentence for the site, `line` from 1 where
+    known.
+    """
 
     def __init__(self, code: str, reason: str, line: int | None = None) -> None:
         super().__init__(reason)
@@ -21,7 +23,8 @@ class Unreadable(Exception):
 class Note:
     """Something to say about a record: a fault that refuses it, or a remark that does not.
 
-    `code` is stable for grouping (`time_in_future`), `line` the line of the message from 1 (None: no single line).
+    `code` is stable for grouping (`time_in_future`), `line` the line of the message from 1 (None: no single
+    line).
     """
 
     code: str
@@ -32,10 +35,11 @@ class Note:
 
 @dataclass(slots=True)
 class VmSnapshot:
-    """One cumulative report about one virtual machine. Times are epoch seconds UTC, durations seconds since its start.
+    """One cumulative report about one virtual machine. Times are epoch seconds UTC, durations seconds since
+    its start.
 
-    `wall_s` and `cpu_s` are None when the record does not state them. Texts are "" when absent. Memory is in MB, disk
-    in GB, network as the site counts it (specification: GB).
+    `wall_s` and `cpu_s` are None when the record does not state them. Texts are "" when absent. Memory is in
+    MB, disk in GB, network as the site counts it (specification: GB).
     """
 
     vmuuid: str
@@ -73,8 +77,9 @@ class VmSnapshot:
 class Reading:
     """One record as read: `row` when it is good, else `faults`, the first being the one to show.
 
-    `number` counts records from 1, `line` is where the record begins, `raw` its lines as they came. `subject`, `vo`,
-    `cpu_s` and `month` (years * 12 + months - 1) describe it in lists as far as they could be read.
+    `number` counts records from 1, `line` is where the record begins, `raw` its lines as they came.
+    `subject`, `vo`, `cpu_s` and `month` (years * 12 + months - 1) describe it in lists as far as they could
+    be read.
     """
 
     number: int
@@ -93,7 +98,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Judging:
-    """What a format needs to know besides the text: when the message came, and how far ahead clocks may be (s)."""
+    """What a format needs to know besides the text: when the message came, and how far ahead clocks may be
+    (s).
+    """
 
     received_at: int
     future_tolerance_s: int = 3600
@@ -103,8 +110,8 @@ class Judging:
 class Format:
     """One format: the header names that it answers to, the versions it knows, and how it reads a message.
 
-    `read(text, judging)` yields a Reading a record, in order, and raises Unreadable when there are no records to
-    judge one by one. `title` names it to people ("cloud record").
+    `read(text, judging)` yields a Reading a record, in order, and raises Unreadable when there are no records
+    to judge one by one. `title` names it to people ("cloud record").
     """
 
     title: str

@@ -1,8 +1,10 @@
-"""The part of the ARGO Messaging Service that publishers of usage records speak (stock ssmsend, argo-ams-library).
+"""The part of the ARGO Messaging Service that publishers of usage records speak (stock ssmsend,
+argo-ams-library).
 
-A publisher who is let in gets 200 for whatever it sends: stock senders stop their whole queue at a 4xx, so content is
-judged later, by the loader. Success is exactly 200 with one message id a message, as strings, given only after the
-messages are safe. Every other answer is AMS's JSON envelope; an empty body would crash the client.
+A publisher who is let in gets 200 for whatever it sends: stock senders stop their whole queue at a 4xx, so
+content is judged later, by the loader. Success is exactly 200 with one message id a message, as strings,
+given only after the messages are safe. Every other answer is AMS's JSON envelope; an empty body would crash
+the client.
 """
 
 from __future__ import annotations

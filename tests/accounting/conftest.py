@@ -1,4 +1,6 @@
-"""The accounting house of the tests: a database that follows a registry with the three sites, and its pipeline."""
+"""The accounting house of the tests: a database that follows a registry with the three sites, and its
+pipeline.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ class House:
         }  # fmt: skip
         self.follow("site", name, body | changes)
 
-    def register(self, site: str, host: Issued, not_before: str | None = None, not_after: str | None = None) -> None:
+    def register(
+        self, site: str, host: Issued, not_before: str | None = None, not_after: str | None = None
+    ) -> None:
         """Let a certificate speak for a site."""
         key = X509Identity.from_certificate(host.cert).key
         body = {"id": key, "site": site, "key": key, "not_before": not_before, "not_after": not_after}
@@ -71,7 +75,14 @@ class House:
 
     def grant(self, principal: str, role: str, scope: str, name: str = "") -> None:
         """A role as the feed brings it."""
-        body = {"principal": principal, "role": role, "scope": scope, "name": name, "not_before": None, "not_after": None}
+        body = {
+            "principal": principal,
+            "role": role,
+            "scope": scope,
+            "name": name,
+            "not_before": None,
+            "not_after": None,
+        }
         self.follow("grant", f"{principal} {role} {scope}", body)
 
     def token(self, name: str, role: str, scope: str, subject: str | None = None) -> dict[str, str]:
@@ -95,7 +106,9 @@ class House:
         return number
 
     def load(self, body: str | bytes, **how: Any) -> Outcome:
-        """Receive and load one message as the administrator (plain text), or with source="ams" as the network."""
+        """Receive and load one message as the administrator (plain text), or with source="ams" as the
+        network.
+        """
         number = self.receive(body, **{"source": "load"} | how)
         outcome = self.loader.load(number)
         assert outcome is not None

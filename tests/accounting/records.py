@@ -23,7 +23,9 @@ def months_ago(months: int, day: int = 10) -> datetime:
 
 
 def record(site: str = "BIFI", vm: str = "one-41881", **changes: Any) -> dict[str, Any]:
-    """One running machine of 4 cores, one day old, measured an hour ago. `changes` set or (None) leave out fields."""
+    """One running machine of 4 cores, one day old, measured an hour ago. `changes` set or (None) leave out
+    fields.
+    """
     measured = NOW - timedelta(hours=1)
     fields: dict[str, Any] = {
         "RecordCreateTime": epoch(measured),

@@ -39,7 +39,13 @@ def test_a_good_record_becomes_a_row_without_remarks() -> None:
     assert remarks(reading) == set()
     row = reading.row
     assert row is not None
-    assert (row.vmuuid, row.wall_s, row.cpu_s, row.cpu_count, row.vo) == ("one-41881", DAY, 4 * DAY, 4, "training.egi.eu")
+    assert (row.vmuuid, row.wall_s, row.cpu_s, row.cpu_count, row.vo) == (
+        "one-41881",
+        DAY,
+        4 * DAY,
+        4,
+        "training.egi.eu",
+    )
     assert row.measured_at == epoch(NOW) - 3600
     assert row.network_type == ""  # the word None means nothing
 
@@ -294,7 +300,9 @@ def test_an_empty_message_is_unreadable(text: str) -> None:
         recognise(text)
 
 
-@pytest.mark.parametrize("text", ["APEL-cabbage-message: v1\nA: b\n", "<xml/>", '{"Type": "x"}', "VMUUID: a\n"])
+@pytest.mark.parametrize(
+    "text", ["APEL-cabbage-message: v1\nA: b\n", "<xml/>", '{"Type": "x"}', "VMUUID: a\n"]
+)
 def test_a_message_of_another_kind_is_unreadable_and_says_what_is_known(text: str) -> None:
     with pytest.raises(Unreadable, match="APEL-cloud-message") as caught:
         recognise(text)

@@ -8,8 +8,16 @@ from tests.accounting.conftest import House
 from tests.accounting.records import DAY, NOW, epoch, message, months_ago, record
 
 
-def snapshot(vm: str = "one-1", *, wall: int, at: int, start: int, cores: int = 4, **changes: object) -> dict[str, object]:
-    fields = {"RecordCreateTime": at, "StartTime": start, "WallDuration": wall, "CpuDuration": wall * cores, "CpuCount": cores}
+def snapshot(
+    vm: str = "one-1", *, wall: int, at: int, start: int, cores: int = 4, **changes: object
+) -> dict[str, object]:
+    fields = {
+        "RecordCreateTime": at,
+        "StartTime": start,
+        "WallDuration": wall,
+        "CpuDuration": wall * cores,
+        "CpuCount": cores,
+    }
     return record(vm=vm, **fields | changes)
 
 
@@ -40,7 +48,13 @@ def test_one_bad_record_of_ten_does_not_take_the_nine_along(house: House) -> Non
     outcome = house.load(message(*[record(vm=f"vm-{n}", CpuCount=-1 if n == 6 else 4) for n in range(10)]))
     assert (outcome.records, outcome.loaded, outcome.refused) == (10, 9, 1)
     (bad,) = house.refused()
-    assert (bad.record, bad.site, bad.field, bad.code, bad.subject) == (7, "BIFI", "CpuCount", "bad_value", "vm-6")
+    assert (bad.record, bad.site, bad.field, bad.code, bad.subject) == (
+        7,
+        "BIFI",
+        "CpuCount",
+        "bad_value",
+        "vm-6",
+    )
     assert bad.raw.startswith("RecordCreateTime:")
     assert sum(vms for _, _, vms in house.months().values()) >= 9
 
@@ -116,7 +130,8 @@ def test_a_file_that_is_loaded_again_is_the_later_receipt(house: House) -> None:
 def test_within_a_message_the_later_record_of_one_machine_and_time_counts(house: House) -> None:
     house.load(
         message(
-            snapshot(wall=3600, at=START + 7200, start=START), snapshot(wall=1800, at=START + 7200, start=START)
+            snapshot(wall=3600, at=START + 7200, start=START),
+            snapshot(wall=1800, at=START + 7200, start=START),
         )
     )
     assert [wall for wall, _, _ in house.months().values()] == [1800]

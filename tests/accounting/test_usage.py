@@ -56,7 +56,9 @@ def test_a_gap_of_months_is_spread_over_all_of_them() -> None:
 
 
 def test_an_interval_that_ends_with_the_month_touches_no_other() -> None:
-    assert [part[0] for part in usage.cut(Interval(at("2026-10-30"), at("2026-11-01"), 5, 5))] == [month("2026-10")]
+    assert [part[0] for part in usage.cut(Interval(at("2026-10-30"), at("2026-11-01"), 5, 5))] == [
+        month("2026-10")
+    ]
 
 
 def test_an_interval_without_length_lies_in_the_month_of_its_instant() -> None:
@@ -88,7 +90,10 @@ def test_a_reset_counts_from_zero_and_says_so() -> None:
     made = usage.intervals(
         [Reading(at("2026-10-10"), start, 700, 2800), Reading(at("2026-11-10"), start, 300, 1200)]
     )
-    assert [(each.wall_s, each.cpu_s, each.remark) for each in made] == [(700, 2800, ""), (300, 1200, "reset")]
+    assert [(each.wall_s, each.cpu_s, each.remark) for each in made] == [
+        (700, 2800, ""),
+        (300, 1200, "reset"),
+    ]
 
 
 def test_a_machine_that_began_anew_did_not_run_before_its_new_start() -> None:
@@ -130,7 +135,11 @@ def test_a_report_that_does_not_state_a_counter_leaves_it_where_it_was() -> None
             Reading(start + 300, start, 300, 1200),
         ]
     )
-    assert [(each.wall_s, each.cpu_s, each.remark) for each in made] == [(100, 400, ""), (0, 0, ""), (200, 800, "")]
+    assert [(each.wall_s, each.cpu_s, each.remark) for each in made] == [
+        (100, 400, ""),
+        (0, 0, ""),
+        (200, 800, ""),
+    ]
 
 
 def test_going_on_from_the_report_before_gives_the_same_as_all_at_once() -> None:
@@ -194,8 +203,14 @@ def test_the_months_add_up_to_the_last_value_of_every_stretch(readings: list[Rea
 @given(histories(), st.integers(0, 2**32))
 def test_no_month_gets_more_wall_time_than_it_has(readings: list[Reading], seed: int) -> None:
     """Leaving out reports never lets a month hold more than its own seconds."""
-    steady = [reading for index, reading in enumerate(readings) if index == 0 or reading.wall_s >= readings[index - 1].wall_s]  # type: ignore[operator]
-    kept = sorted(random.Random(seed).sample(steady, k=max(1, len(steady) // 2)), key=lambda each: each.measured_at)
+    steady = [
+        reading
+        for index, reading in enumerate(readings)
+        if index == 0 or reading.wall_s >= readings[index - 1].wall_s
+    ]  # type: ignore[operator]
+    kept = sorted(
+        random.Random(seed).sample(steady, k=max(1, len(steady) // 2)), key=lambda each: each.measured_at
+    )
     made = usage.intervals(kept)
     if any(interval.remark for interval in made):
         return
@@ -203,7 +218,9 @@ def test_no_month_gets_more_wall_time_than_it_has(readings: list[Reading], seed:
         assert wall <= usage.month_start(in_month + 1) - usage.month_start(in_month)
 
 
-@given(st.integers(0, 4_000_000_000), st.integers(0, 300_000_000), st.integers(0, 10**12), st.integers(0, 10**15))
+@given(
+    st.integers(0, 4_000_000_000), st.integers(0, 300_000_000), st.integers(0, 10**12), st.integers(0, 10**15)
+)
 def test_a_cut_loses_nothing_wherever_it_falls(begin: int, length: int, wall: int, cpu: int) -> None:
     parts = list(usage.cut(Interval(begin, begin + length, wall, cpu)))
     assert sum(part[1] for part in parts) == wall
