@@ -15,7 +15,8 @@ _SECRET_NAME = re.compile(
     r"(?i)(^|_|-)(token|secret|password|passphrase|authorization|cookie|api_?key|private_key|code)s?$"
 )
 _SECRET_TEXT = re.compile(
-    r"(?i)(?P<before>[?&](?:key|token|code|secret|password)=|\bbearer\s+|://[^/\s:@]+:)[^&\s\"'@]+"
+    r"(?i)(?P<before>[?&](?:key|token|code|secret|password)=|\bbearer\s+)[^&\s\"'@]+"
+    r"|(?P<login>://[^/\s:@]+:)[^/\s@]+(?=@)"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
     re.DOTALL,
 )
@@ -67,7 +68,7 @@ def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return _SECRET_TEXT.sub(lambda match: (match["before"] or "") + HIDDEN, value)
+        return _SECRET_TEXT.sub(lambda match: (match["before"] or match["login"] or "") + HIDDEN, value)
     if isinstance(value, Mapping):
         return {
             name: HIDDEN if _SECRET_NAME.search(str(name)) else _clean(inner) for name, inner in value.items()
