@@ -52,7 +52,7 @@ def page(
     )
     answer = Response(drawn, status, content_type="text/html; charset=utf-8")
     answer.headers["Cache-Control"] = "private, no-cache"
-    answer.headers["Vary"] = "Cookie, HX-Request"
+    answer.headers["Vary"] = "Cookie"
     return conditional(answer)
 
 

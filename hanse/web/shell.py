@@ -66,7 +66,6 @@ class Shell:
     csv: str
     permanent: str
     refresh_s: int | None
-    partial: bool
 
 
 def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None) -> Shell:
@@ -89,7 +88,6 @@ def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None) -> Shel
         csv=csv,
         permanent=request.full_path.rstrip("?"),
         refresh_s=refresh_s,
-        partial=request.headers.get("HX-Request") == "true",
     )
 
 
