@@ -114,3 +114,8 @@ def listed(session: Session, state: str | None, limit: int = 100) -> list[Mail]:
     """The newest mails, all or in one state."""
     query = select(Mail).order_by(Mail.id.desc()).limit(limit)
     return list(session.scalars(query if state is None else query.where(Mail.state == state)))
+
+
+def count_by_state(session: Session) -> dict[str, int]:
+    """How many mails are in each state."""
+    return {state: count for state, count in session.execute(select(Mail.state, func.count()).group_by(Mail.state))}

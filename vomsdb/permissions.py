@@ -14,7 +14,6 @@ APPOINT = Permission("appoint managers of the VO", _MANAGERS, "vo:{vo}")
 DECIDE = Permission("decide requests to join", frozenset({"vo_manager"}), "vo:{vo}")
 SEE_QUEUE = Permission("see requests to join", _MANAGERS, "vo:{vo}")
 SEE_MEMBERS = Permission("see the members", _MANAGERS, "vo:{vo}")
-SEE_MEMBER = Permission("see this member", _MANAGERS | {"vo_member"})
 #: Suspending is open to the federation's operator too, since a security incident does not wait for a manager.
 SUSPEND = Permission("suspend and restore members", _MANAGERS)
 ARRANGE = Permission("arrange groups and roles", frozenset({"vo_manager"}), "vo:{vo}")

@@ -91,9 +91,14 @@ def join(
 
 
 def manifests(session: Session, site: str, press: Press) -> list[dict[str, Any]]:
+    """The signed manifests of the site for its agent, which was heard of herewith."""
+    heard(session, site)
+    return current_manifests(session, site, press)
+
+
+def current_manifests(session: Session, site: str, press: Press) -> list[dict[str, Any]]:
     """The signed manifests of the site, none older than a third of their validity."""
     publishing.write_manifests(session, press, site=site, older_than=press.valid_for / 3)
-    heard(session, site)
     query = select(Replica.manifest).where(Replica.site == site, Replica.manifest.is_not(None))
     return [envelope for envelope in session.scalars(query.order_by(Replica.vo)) if envelope is not None]
 
@@ -191,13 +196,16 @@ def _noted(replica: Replica, report: Report) -> Attempt:
 def _settle(session: Session, site: str, version: str) -> None:
     """Nothing more is pushed to a site that holds everything."""
     session.flush()
-    behind = select(Replica.site).where(
-        Replica.site == site, Replica.held_sha256.is_distinct_from(Replica.sha256)
-    )
     values: dict[str, Any] = {"version": version[:100], "heard_at": func.now(), "failures": 0}
-    if session.scalar(behind.limit(1)) is None:
+    if in_step(session, site):
         values["push_at"] = None
     session.execute(update(Agent).where(Agent.site == site).values(**values))
+
+
+def in_step(session: Session, site: str) -> bool:
+    """Whether the site holds what it should of every VO."""
+    behind = Replica.held_sha256.is_distinct_from(Replica.sha256)
+    return session.scalar(select(Replica.site).where(Replica.site == site, behind).limit(1)) is None
 
 
 # --- telling all --------------------------------------------------------------------------------------------------

@@ -162,6 +162,12 @@ def roles_of(session: Session, vo: str) -> list[Role]:
     return list(session.scalars(select(Role).where(Role.vo == vo).order_by(Role.name)))
 
 
+def active_members(session: Session, vo: str) -> int:
+    """How many active members the VO has."""
+    query = select(func.count()).select_from(Member).where(Member.vo == vo, Member.state == "active")
+    return session.scalar(query) or 0
+
+
 @dataclass(frozen=True)
 class Listed:
     """A VO as lists show it, with its number of active members."""

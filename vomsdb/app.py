@@ -1,0 +1,71 @@
+"""The membership service's application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from flask import Flask
+
+from hanse.database import Database
+from hanse.identity.authority import Authority
+from hanse.identity.trust import TrustStore
+from hanse.web import Gauge, make_app
+from hanse.web.feed import feed_room
+from vomsdb import applications, mails, promise, views, vos
+from vomsdb.api import people as people_api
+from vomsdb.api import replication as replication_api
+from vomsdb.api import vos as vos_api
+from vomsdb.promise import Promise
+from vomsdb.protocols import replication as agents
+from vomsdb.settings import VomsdbSettings
+
+
+def create_app(settings: VomsdbSettings) -> Flask:
+    """The application; connects to nothing yet."""
+    db = Database(settings.database_url)
+    rooms = [
+        vos_api.api,
+        people_api.api,
+        replication_api.api,
+        feed_room(),
+        agents.protocol,
+        *views.rooms,
+    ]
+    return make_app(
+        "vomsdb",
+        settings,
+        db,
+        import_name="vomsdb",
+        rooms=rooms,
+        authority=Authority(db, settings.service_tokens, TrustStore(settings.trust_dir)),
+        gauges=lambda: gauges(settings, db),
+    )
+
+
+def gauges(settings: VomsdbSettings, db: Database) -> Iterable[Gauge]:
+    """The figures for Prometheus, all from the database."""
+    promised = Promise(timedelta(seconds=settings.late_after_s), timedelta(seconds=settings.breach_after_s))
+    with db.transaction() as session:
+        pairs = promise.pairs(session, promised)
+        listed = vos.search(session, limit=500)
+        pending = {one.vo.name: applications.pending_count(session, one.vo.name) for one in listed}
+        waiting = mails.count_by_state(session)
+    for pair in pairs:
+        labels = {"site": pair.site, "vo": pair.vo}
+        yield Gauge("hanse_replication_unacknowledged_seconds", METRICS[0], pair.age_s or 0, labels)
+        yield Gauge("hanse_replication_in_step", METRICS[1], float(pair.state == promise.IN_STEP), labels)
+    for one in listed:
+        yield Gauge("hanse_vo_members", METRICS[2], one.members, {"vo": one.vo.name})
+        yield Gauge("hanse_vo_requests_pending", METRICS[3], pending[one.vo.name], {"vo": one.vo.name})
+    for state, count in waiting.items():
+        yield Gauge("hanse_mails", METRICS[4], count, {"state": state})
+
+
+METRICS = (
+    "Age of the oldest change that a site has not acknowledged, seconds; 0 = none.",
+    "1 when the site holds exactly what it should of the VO.",
+    "Active members of a VO.",
+    "Requests to join a VO that wait for a decision.",
+    "Mails by state.",
+)

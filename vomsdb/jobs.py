@@ -1,0 +1,96 @@
+"""What the membership service does on a schedule."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hanse.database import Database
+from hanse.follow import Follower
+from hanse.jobs import Job
+from vomsdb import applications, aups, mails, members, publishing, pushing, replication
+from vomsdb.publishing import Press
+from vomsdb.pushing import Pace
+from vomsdb.settings import VomsdbSettings
+from vomsdb.snapshots import SigningKey
+
+_DAY_S = 86400
+
+
+def press_of(settings: VomsdbSettings) -> Press:
+    """What signs documents; the key is made on first use."""
+    key = SigningKey.at(settings.signing_key_path)
+    return Press(settings.federation, key, timedelta(seconds=settings.manifest_valid_s))
+
+
+def pace_of(settings: VomsdbSettings) -> Pace:
+    """How often and how long agents are pushed to."""
+    return Pace(settings.push_timeout_s, settings.push_retry_s, settings.push_retry_max_s)
+
+
+def jobs(settings: VomsdbSettings, db: Database) -> list[Job]:
+    """The jobs of the service, as its `jobs` process runs them."""
+    press, pace = press_of(settings), pace_of(settings)
+    found = [
+        Job("publish", lambda: publish(db, press), every_s=settings.publish_interval_s),
+        Job("push", lambda: push(db, press, pace), every_s=settings.publish_interval_s),
+        _replication(settings, db, press),
+        Job("what time changes", lambda: by_the_clock(db), every_s=60),
+        Job("purge", lambda: purge(db), daily_at="02:10"),
+    ]
+    if settings.smtp_host:
+        relay = mails.Relay(settings.smtp_host, settings.smtp_port, settings.mail_from)
+        found.append(Job("mails", lambda: mails.deliver(db, relay), every_s=settings.mail_interval_s))
+    if settings.registry_url:
+        token = settings.service_token.get_secret_value()
+        registry = Follower(db, "registry", settings.registry_url, token)
+        found.append(registry.job(settings.follow_interval_s))
+    return found
+
+
+def _replication(settings: VomsdbSettings, db: Database, press: Press) -> Job:
+    """Daily at its time; at shorter or longer intervals on the interval's own grid."""
+    interval = settings.replication_interval_s
+    spread = timedelta(seconds=min(settings.replication_jitter_s, interval / 4))
+
+    def run() -> str:
+        with db.transaction() as session:
+            sites, pairs = replication.tell_all(session, press, None, spread)
+        return f"{pairs} manifests signed for {sites} sites."
+
+    if interval == _DAY_S:
+        return Job("replication", run, daily_at=settings.replication_daily_at)
+    return Job("replication", run, every_s=interval)
+
+
+def publish(db: Database, press: Press) -> str:
+    """New snapshots where something changed, and replicas as the registry tells them."""
+    with db.transaction() as session:
+        publishing.follow_the_registry(session)
+        changed = publishing.publish_changed(session, press)
+    with db.transaction() as session:
+        fresh = publishing.write_manifests(session, press, older_than=press.valid_for / 3)
+    return f"{changed} VOs had changed; {fresh} manifests renewed."
+
+
+def push(db: Database, press: Press, pace: Pace) -> str:
+    """Pushes that are due."""
+    taken, refused = pushing.push_due(db, press, pace, pushing.post(pace))
+    return f"{taken} agents told, {refused} refused or out of reach."
+
+
+def by_the_clock(db: Database) -> str:
+    """Memberships that end, AUPs that lapse and requests that expire become revisions when it happens."""
+    with db.transaction() as session:
+        ended = members.end_what_has_ended(session)
+    with db.transaction() as session:
+        unsigned = aups.suspend_unsigned(session)
+    with db.transaction() as session:
+        expired = applications.expire(session)
+    return f"{ended} memberships ended, {unsigned} suspended for the AUP, {expired} requests expired."
+
+
+def purge(db: Database) -> str:
+    """Forgets what nobody needs any more."""
+    with db.transaction() as session:
+        requests, documents = applications.purge(session), publishing.purge(session)
+    return f"{requests} old requests and {documents} old snapshots forgotten."

@@ -1,0 +1,3 @@
+"""HTML pages."""
+from typing import Any
+rooms: list[Any] = []
