@@ -322,7 +322,7 @@ def _read(response: requests.Response, max_bytes: int, shown: str) -> bytes:
     if announced.isdigit() and int(announced) > max_bytes:
         raise HttpError(f"{shown} answers with {announced} bytes; {max_bytes} is the most that is read.")
     body = bytearray()
-    for chunk in response.raw.stream(_CHUNK, decode_content=True):
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):  # what is there, not a full chunk
         body += chunk
         if len(body) > max_bytes:
             raise HttpError(f"{shown} answers with more than {max_bytes} bytes, the most that is read.")

@@ -18,6 +18,7 @@ from hanse.database import Database
 from hanse.errors import Unauthorised
 from hanse.identity.principals import FEDERATION, Grant, Principal, PrincipalKind, X509Identity
 from hanse.identity.proxies import end_entity
+from hanse.identity.signatures import UNREADABLE
 from hanse.identity.tokens import same_token, token_key
 from hanse.identity.trust import TrustError, TrustStore
 
@@ -76,7 +77,7 @@ class Authority:
             if self._trust is not None:
                 self._trust.verify(list(chain))
             owner = end_entity(chain)
-        except (TrustError, ValueError) as error:
+        except (TrustError, *UNREADABLE) as error:
             raise Unauthorised(str(error)) from error
         identity = X509Identity.from_certificate(owner)
         principal = self._principal(identity.key, "x509", identity)

@@ -13,6 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 STRONG_HASHES: Final = frozenset({"sha224", "sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"})
 MINIMUM_RSA_BITS: Final = 2048
 
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises, as late as they are looked at, for parts of a certificate without sense."""
+
 SignatureParameters = padding.PSS | padding.PKCS1v15 | ec.ECDSA | None
 
 

@@ -107,7 +107,7 @@ class TrustStore:
             )
         try:
             return self._verify(list(chain), at or datetime.now(UTC))
-        except ValueError as error:  # an extension or a name that cannot be parsed at all
+        except signatures.UNREADABLE as error:  # an extension, a name or a key that cannot be parsed
             raise TrustError(f"A certificate of the chain cannot be read: {error}") from error
 
     def _verify(self, chain: list[x509.Certificate], at: datetime) -> VerifiedChain:
