@@ -162,13 +162,13 @@ def _blocks(
 
 
 def scale(peak: float) -> tuple[float, float]:
-    """Top of the axis and its step (1, 2 or 5 times a power of ten), with 2 to 5 steps and `peak` below the
+    """Top of the axis and its step (1, 2, 2.5 or 5 times a power of ten), with 2 to 5 steps and `peak` below the
     top.
     """
     if peak <= 0 or not math.isfinite(peak):
         return 1.0, 1.0
     power = 10 ** math.floor(math.log10(peak / 3))
-    step = next(m * power for m in (1, 2, 5, 10) if peak / (m * power) <= 4)
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if peak / (m * power) <= 5)
     return math.ceil(peak / step - 1e-9) * step, step
 
 
