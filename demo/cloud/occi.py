@@ -202,7 +202,8 @@ class OcciServer:
 
     def _listed(self, places: tuple[str, ...], media: str) -> Response:
         if not places:
-            return Response(self._dialect.empty_list, (("Content-Type", media),))
+            none = b'{"resources": []}' if media == JSON and self._dialect.empty_list == 200 else b""
+            return Response(self._dialect.empty_list, (("Content-Type", media),), none)
         return self._said(200, Document(locations=places), media)
 
     def _said(self, status: int, document: Document, media: str) -> Response:

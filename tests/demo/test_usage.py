@@ -1,0 +1,158 @@
+"""Usage: the generated past, messages as two kinds of cloud write them, and an outbox that neither loses
+nor doubles.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accounting.formats.cloud import read
+from accounting.formats.records import Judging
+from demo.cloud.history import generated_past
+from demo.cloud.outbox import Outbox, Sender
+from demo.cloud.usage import message
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+VOS = ("training.egi.eu", "chipster")
+
+
+def past(site: str = "CESNET", seed: int = 1) -> list[Any]:
+    return [record for batch in generated_past(site, VOS, seed, NOW) for record in batch]
+
+
+def test_the_past_is_the_same_for_the_same_seed_and_has_some_hundred_records() -> None:
+    assert past() == past()
+    assert past(seed=2) != past()
+    assert 150 < len(past()) < 500
+
+
+def test_the_past_covers_three_months_and_ends_now() -> None:
+    months = {datetime.fromtimestamp(record.taken, UTC).strftime("%Y-%m") for record in past()}
+    assert months == {"2026-09", "2026-10", "2026-11"}
+    assert all(record.taken <= NOW.timestamp() for record in past())
+
+
+def test_a_machines_counters_never_go_back() -> None:
+    seen: dict[str, int] = {}
+    for record in past():
+        assert record.wall_s >= seen.get(record.uuid, 0)
+        seen[record.uuid] = record.wall_s
+
+
+def test_no_site_reports_more_than_it_has() -> None:
+    hours = sum(record.wall_s * record.vcpu / 3600 for record in past() if record.end)
+    assert hours < 64 * 24 * 85
+
+
+@pytest.mark.parametrize("cloud_type", ["OpenNebula", "OpenStack"])
+def test_accounting_reads_every_record_as_it_was_meant(cloud_type: str) -> None:
+    records = past()
+    text = message("CESNET", cloud_type, records)
+    readings = list(read(text, Judging(received_at=int(NOW.timestamp()))))
+    assert [note for one in readings for note in one.faults] == []
+    rows = [one.row for one in readings if one.row]
+    assert [row.vmuuid for row in rows] == [record.uuid for record in records]
+    assert [row.vo for row in rows] == [record.vo for record in records]
+    assert [row.wall_s for row in rows] == [record.wall_s for record in records]
+    assert [row.cpu_s for row in rows] == [record.wall_s * record.vcpu for record in records]
+
+
+class Publisher(ThreadingHTTPServer):
+    """An AMS that answers as it is told and keeps what it got."""
+
+    def __init__(self, answers: list[tuple[int, bytes]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Publish)
+        self.answers = answers
+        self.got: list[dict[str, Any]] = []
+        self.tokens: list[str] = []
+
+
+class _Publish(BaseHTTPRequestHandler):
+    server: Publisher
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.got.append(body["messages"][0])
+        self.server.tokens.append(self.headers["x-api-key"])
+        status, content = (
+            self.server.answers.pop(0) if self.server.answers else (200, b'{"messageIds": ["9"]}')
+        )
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def publisher() -> Any:
+    with Publisher([]) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def sender(outbox: Outbox, publisher: Publisher, tmp_path: Path) -> Sender:
+    (tmp_path / "token").write_text("hst_secret\n")
+    url = f"http://127.0.0.1:{publisher.server_port}"
+    return Sender(outbox, url, tmp_path / "token", tmp_path / "ca.pem", "CESNET")
+
+
+def journal(tmp_path: Path) -> list[dict[str, Any]]:
+    path = tmp_path / "sent.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_messages_go_in_order_and_are_counted(tmp_path: Path, publisher: Publisher) -> None:
+    outbox = Outbox(tmp_path)
+    ids = [outbox.put(b"first", 3), outbox.put(b"second", 4)]
+    assert sender(outbox, publisher, tmp_path).send_all(threading.Event())
+    assert [one["attributes"]["empaid"] for one in publisher.got] == ids
+    assert publisher.tokens == ["hst_secret", "hst_secret"]
+    assert [(one["empaid"], one["records"]) for one in journal(tmp_path)] == list(
+        zip(ids, (3, 4), strict=True)
+    )
+    assert outbox.waiting() == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(503, b"{}"), (401, b"{}"), (200, b"{}"), (200, b"not json"), (201, b'{"messageIds": ["1"]}')],
+)
+def test_anything_but_200_with_an_id_is_tried_again_with_the_same_empaid(
+    tmp_path: Path, publisher: Publisher, answer: tuple[int, bytes]
+) -> None:
+    outbox = Outbox(tmp_path)
+    empaid = outbox.put(b"usage", 1)
+    publisher.answers.append(answer)
+    sending = sender(outbox, publisher, tmp_path)
+    assert not sending.send_all(threading.Event())
+    assert journal(tmp_path) == []
+    assert sending.send_all(threading.Event())
+    assert [one["attributes"]["empaid"] for one in publisher.got] == [empaid, empaid]
+
+
+def test_what_waits_survives_a_restart(tmp_path: Path, publisher: Publisher) -> None:
+    empaid = Outbox(tmp_path).put(b"usage", 1)
+    assert sender(Outbox(tmp_path), publisher, tmp_path).send_all(threading.Event())
+    assert [one["empaid"] for one in journal(tmp_path)] == [empaid]
+
+
+def test_without_a_token_yet_it_waits(tmp_path: Path, publisher: Publisher) -> None:
+    outbox = Outbox(tmp_path)
+    outbox.put(b"usage", 1)
+    sending = sender(outbox, publisher, tmp_path)
+    (tmp_path / "token").unlink()
+    assert not sending.send_all(threading.Event())
+    assert len(outbox.waiting()) == 1
