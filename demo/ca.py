@@ -15,6 +15,7 @@ Layout of a directory made by `CertificateAuthority.create(directory, name)`:
 from __future__ import annotations
 
 import ipaddress
+import hashlib
 import json
 import os
 import re
@@ -202,6 +203,16 @@ class CertificateAuthority:
         _write(self.trust_dir / f"{hashed}.0", certificate)
         _write(self.trust_dir / f"{hashed}.signing_policy", _signing_policy(self.cert))
         self.write_crl()
+        self._link_by_old_hash(hashed)
+
+    def _link_by_old_hash(self, hashed: str) -> None:
+        """Java's readers of such folders look files up by OpenSSL's older hash, the MD5 of the name's DER."""
+        digest = hashlib.md5(names.subject_der(self.cert), usedforsecurity=False).digest()
+        older = f"{int.from_bytes(digest[:4], 'little'):08x}"
+        for suffix in ("0", "signing_policy", "r0"):
+            link = self.trust_dir / f"{older}.{suffix}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"{hashed}.{suffix}")
 
     def _index(self) -> _Index:
         stored = json.loads((self.directory / "index.json").read_text())
