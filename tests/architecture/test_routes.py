@@ -105,7 +105,10 @@ def service_called(
     with fresh_database(service) as db:
         enter_roles(db)
         app = module.SERVICE.create_app(settings_for(module.SERVICE.settings, service, db))
-        yield Called(app, SEEDS[service](db, cast))
+        try:
+            yield Called(app, SEEDS[service](db, cast))
+        finally:
+            app.extensions["hanse"].db.close()
 
 
 @pytest.mark.parametrize("service", SERVICES)
