@@ -67,7 +67,7 @@ def parse(message: bytes) -> Wrapped | Detached:
 def content_of(part: bytes) -> bytes:
     """The content of a verified part: its headers stripped, its transfer encoding undone, text with LF ends.
 
-    A part without MIME headers (`openssl smime -sign` without `-text`) is content throughout. Raises MimeFault
+    A part without MIME headers (`openssl smime -sign` without `-text`) is content throughout. MimeFault
     for encodings that MIME does not know, and for parts within the part.
     """
     if not _PART_HEADER.match(part):

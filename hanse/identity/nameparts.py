@@ -180,6 +180,11 @@ def string_type(oid: str, text: str) -> int:
 
 def oid_of(key: str) -> str | None:
     """Object identifier of an attribute name in any of its spellings; None when nobody knows it."""
-    if key[:1].isdigit() or key.upper().startswith("OID."):
-        return key[4:] if key[:1] in "oO" else key
+    dotted = key[4:] if key.upper().startswith("OID.") else key
+    if dotted[:1].isdigit():
+        arcs = [int(arc) for arc in dotted.split(".") if arc.isdecimal() and len(arc) < 20]
+        whole = len(arcs) == dotted.count(".") + 1 >= 2
+        return (
+            ".".join(map(str, arcs)) if whole and (arcs[0] == 2 or (arcs[0] < 2 and arcs[1] < 40)) else None
+        )
     return _OIDS.get(key.lower())

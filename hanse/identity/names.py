@@ -134,17 +134,18 @@ def _slash_attribute(attribute: Attribute, ascii_only: bool) -> str:
     text = attribute.text
     if text is None:
         return f"{attribute.label}=#{attribute.value_der.hex()}"
-    written = []
-    for position, char in enumerate(text):
+    written: list[str] = []
+    for position in range(len(text) - 1, -1, -1):  # backwards, since a backslash depends on what follows it
+        char, following = text[position], written[-1][0] if written else ""
         if char in "/+":
             written.append("\\" + char)
-        elif char == "\\" and text[position + 1 : position + 2] in {"", "\\", "/", "+", "x"}:
+        elif char == "\\" and following in ("", "\\", "/", "+", "x"):
             written.append("\\x5C")  # OpenSSL leaves it bare, and then nobody can read it back
         elif (char == "#" and position == 0) or not char.isprintable() or (ascii_only and char > "~"):
             written.append("".join(f"\\x{byte:02X}" for byte in char.encode()))
         else:
             written.append(char)
-    return f"{attribute.label}={''.join(written)}"
+    return f"{attribute.label}={''.join(reversed(written))}"
 
 
 def rfc2253(der: bytes, *, ascii: bool = False) -> str:
@@ -179,13 +180,12 @@ def common_name(der: bytes) -> str | None:
 # --- reading ------------------------------------------------------------------------------------------------
 
 _KEY = r"(?:[A-Za-z][A-Za-z0-9]*|(?:OID\.)?[0-2](?:\.[0-9]+)+)"
-_SLASH_KEY = re.compile(rf"({_KEY})=")
 
 
 def parse(text: str) -> bytes:
     """DER of a name in slash form when it begins with `/`, in RFC 2253 form otherwise. Raises NameFault."""
-    stripped = text.strip()
-    return from_slash(stripped) if stripped.startswith("/") else from_rfc2253(stripped)
+    begun = text.lstrip()
+    return from_slash(begun.rstrip()) if begun.startswith("/") else from_rfc2253(begun)
 
 
 def from_slash(text: str) -> bytes:
@@ -227,7 +227,7 @@ def from_rfc2253(text: str) -> bytes:
     names: list[list[Attribute]] = []
     joined = False
     for value_text, separator in _split_rfc2253(text):
-        key, found, value = value_text.strip(" ").partition("=") if value_text.strip() else ("", "", "")
+        key, found, value = value_text.partition("=")
         oid = oid_of(key.strip())
         if not found or oid is None:
             raise NameFault(
