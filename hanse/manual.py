@@ -73,14 +73,18 @@ def commands_page(program: click.Group) -> str:
         lines += [f"## `{' '.join(path)}`", "", _plain(command.help or command.short_help or ""), ""]
         for parameter in command.params:
             if isinstance(parameter, click.Option) and not parameter.hidden:
-                lines.append(f"* `{', '.join(parameter.opts + parameter.secondary_opts)}` {_plain(parameter.help or '')}".rstrip())
+                lines.append(
+                    f"* `{', '.join(parameter.opts + parameter.secondary_opts)}` {_plain(parameter.help or '')}".rstrip()
+                )
             elif isinstance(parameter, click.Argument):
                 lines.append(f"* `{parameter.human_readable_name}`")
         lines.append("")
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
-def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def _commands(
+    command: click.Command, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in sorted(command.list_commands(context)):
@@ -97,9 +101,9 @@ def _plain(text: str) -> str:
 
 def pages() -> dict[str, str]:
     """File name -> text of each page."""
-    from hanse.cli import program
+    from hanse.cli import main as program
 
-    return {"settings.md": settings_page(), "commands.md": commands_page(program())}
+    return {"settings.md": settings_page(), "commands.md": commands_page(program)}
 
 
 def main(folder: str) -> None:

@@ -53,7 +53,9 @@ def enter_roles(db: Database) -> None:
         if role == "anonymous":
             continue
         key = token_key(token_of(role))
-        rows.append(_row("identity", key, {"key": key, "person": None, "site": None, "name": role, "email": None}))
+        rows.append(
+            _row("identity", key, {"key": key, "person": None, "site": None, "name": role, "email": None})
+        )
         if grant:
             body = {"principal": key, "role": grant[0], "scope": grant[1], "name": role}
             rows.append(_row("grant", f"{key} {grant[0]}", body))
@@ -92,8 +94,15 @@ class Called:
         headers = {} if role == "anonymous" else {"Authorization": f"Bearer {token_of(role)}"}
         arguments = {k: v(rule) if callable(v) else v for k, v in self.arguments.items()}
         sent: dict[str, Any] = {"json": {}} if rule.startswith("/api/") and method != "GET" else {}
-        response = self.app.test_client().open(filled(rule, arguments), method=method, headers=headers, **sent)
-        assert response.status_code < 500 or response.status_code == 503, (role, method, rule, response.text[:500])
+        response = self.app.test_client().open(
+            filled(rule, arguments), method=method, headers=headers, **sent
+        )
+        assert response.status_code < 500 or response.status_code == 503, (
+            role,
+            method,
+            rule,
+            response.text[:500],
+        )
         return "-" if response.status_code in (401, 403) else "y"
 
 
@@ -131,7 +140,9 @@ def test_who_may_call_which_route_of(
 
 def as_table(routes: list[tuple[str, str, str]], columns: dict[str, dict[tuple[str, str], str]]) -> str:
     lines = [f"# {number:>2} {role}" for number, role in enumerate(ROLES, 1)]
-    lines.append("# " + " ".join(f"{number:>2}" for number in range(1, len(ROLES) + 1)) + "  route: permission")
+    lines.append(
+        "# " + " ".join(f"{number:>2}" for number in range(1, len(ROLES) + 1)) + "  route: permission"
+    )
     for method, rule, permission in sorted(routes, key=lambda route: (route[1], route[0])):
         cells = " ".join(f" {columns[role][method, rule]}" for role in ROLES)
         lines.append(f"  {cells}  {method} {rule}: {permission}")

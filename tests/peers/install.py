@@ -49,7 +49,9 @@ def main() -> int:
     try:
         install()
     except subprocess.CalledProcessError as failure:
-        print(f"peers: {' '.join(failure.cmd[-4:])} failed; the tests that need it will skip", file=sys.stderr)
+        print(
+            f"peers: {' '.join(failure.cmd[-4:])} failed; the tests that need it will skip", file=sys.stderr
+        )
         return 1
     stamp.write_text(wanted())
     print(f"peers: ready in {HOME}")
