@@ -136,8 +136,12 @@ def by_id(
 
 @dataclass(frozen=True)
 class Event:
-    """One change of one entity: who made it, when and why, and which fields went from what to what."""
+    """One change of one entity: who made it, when and why, and which fields went from what to what.
 
+    `number` counts the changes of the log; a page of them ends before one.
+    """
+
+    number: int
     revision: int
     at: datetime
     actor: str
@@ -162,16 +166,16 @@ def events(
     before: int | None = None,
     limit: int = 50,
 ) -> list[Event]:
-    """Changes, the newest first; only those of revisions below `before`."""
+    """Changes, the newest first; only those whose number is below `before`."""
     page = select(History.id).join(Revision, Revision.number == History.from_revision).where(*where)
     if before is not None:
-        page = page.where(History.from_revision < before)
-    page = page.order_by(History.from_revision.desc(), History.id.desc()).limit(limit)
+        page = page.where(History.id < before)
+    page = page.order_by(History.id.desc()).limit(limit)
     rows = session.execute(
         select(History, Revision, _body_before(session))
         .join(Revision, Revision.number == History.from_revision)
         .where(History.id.in_(page))
-        .order_by(History.from_revision.desc(), History.id.desc())
+        .order_by(History.id.desc())
     )
     return [_event(row, revision, earlier) for row, revision, earlier in rows]
 
@@ -193,6 +197,7 @@ def _body_before(session: Session) -> Any:
 def _event(row: History, revision: Revision, earlier: Body | None) -> Event:
     body = row.body or earlier or {}
     return Event(
+        number=row.id,
         revision=revision.number,
         at=revision.at,
         actor=revision.actor,

@@ -1,0 +1,75 @@
+"""The registry as an application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from flask import Flask
+from sqlalchemy import func, select
+
+from hanse.database import Database
+from hanse.identity.authority import Authority
+from hanse.identity.trust import TrustStore
+from hanse.revisions import head
+from hanse.web import Gauge, make_app
+from hanse.web.feed import feed_room
+from registry import views
+from registry.api import downtimes, federation, people, services, sites
+from registry.models import Downtime, Service, Site
+from registry.protocols import gocdb_pi
+from registry.settings import RegistrySettings
+
+METRICS = {
+    "hanse_registry_sites": "Sites by certification status.",
+    "hanse_registry_services": "Services that are registered.",
+    "hanse_registry_downtimes_ongoing": "Downtimes that are going on.",
+    "hanse_registry_revision": "Newest revision of the log.",
+}
+
+
+def create_app(settings: RegistrySettings) -> Flask:
+    """The application; connects to nothing."""
+    db = Database(settings.database_url)
+    return make_app(
+        "registry",
+        settings,
+        db,
+        import_name="registry",
+        rooms=[
+            views.pages,
+            sites.api,
+            services.api,
+            downtimes.api,
+            people.api,
+            federation.api,
+            gocdb_pi.protocol,
+            feed_room(),
+        ],
+        authority=Authority(db, settings.service_tokens, TrustStore(settings.trust_dir)),
+        gauges=gauges(db),
+    )
+
+
+def gauges(db: Database) -> Callable[[], Iterable[Gauge]]:
+    """The registry's own figures for /metrics, from the database."""
+
+    def read() -> list[Gauge]:
+        with db.transaction() as session:
+            by_status = session.execute(select(Site.certification, func.count()).group_by(Site.certification))
+            figures = [
+                _gauge("hanse_registry_sites", count, certification=status) for status, count in by_status
+            ]
+            services_count = session.scalar(select(func.count()).select_from(Service)) or 0
+            ongoing = session.scalar(
+                select(func.count()).select_from(Downtime).where(Downtime.state == "ongoing")
+            )
+            figures.append(_gauge("hanse_registry_services", services_count))
+            figures.append(_gauge("hanse_registry_downtimes_ongoing", ongoing or 0))
+            figures.append(_gauge("hanse_registry_revision", head(session)))
+        return figures
+
+    return read
+
+
+def _gauge(name: str, value: float, **labels: str) -> Gauge:
+    return Gauge(name, METRICS[name], value, labels)

@@ -1,0 +1,72 @@
+"""Finding sites, services, endpoints and downtimes by what is said of them, now or in the past."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy.orm import Session
+
+from hanse.errors import FieldFault, Refused
+from hanse.revisions import History
+from registry.schemas.downtimes import DowntimeQuery
+from registry.schemas.fields import iso
+from registry.schemas.services import ServiceQuery
+from registry.schemas.sites import SiteQuery
+from registry.states import State, by_id, by_name, text_of
+
+
+def sites(session: Session, query: SiteQuery, limit: int | None = None) -> list[State]:
+    """Sites by name; `limit` of them, or all."""
+    where = _equal(query, "country_code", "ngi", "middleware", "certification")
+    if query.vo is not None:
+        where.append(History.body["supports"].contains([{"vo": query.vo}]))
+    if query.q:
+        where.append(_mentions(query.q, "name", "official_name", "location", "country"))
+    return by_name(session, "site", where=where, as_of=query.as_of, after=query.cursor, limit=limit)
+
+
+def services(session: Session, query: ServiceQuery, limit: int | None = None) -> list[State]:
+    """Services by id; `limit` of them, or all."""
+    where = _equal(query, "site", "service_type")
+    if query.hostname is not None:
+        where.append(text_of("hostname") == query.hostname.lower())
+    after = number_cursor(query.cursor)
+    return by_id(session, "service", where=where, as_of=query.as_of, after=after, limit=limit)
+
+
+def endpoints(session: Session, site: str | None) -> list[State]:
+    """Endpoints by id, of one site or of all."""
+    return by_id(session, "endpoint", where=[] if site is None else [text_of("site") == site])
+
+
+def downtimes(session: Session, query: DowntimeQuery, limit: int | None = None) -> list[State]:
+    """Downtimes, the newest first; with `since` and `until` those that share time with that span."""
+    where = _equal(query, "site", "state")
+    # ISO 8601 in UTC sorts as text once the fraction is cut: a downtime is known to the second
+    if query.since is not None:
+        where.append(func.left(text_of("end"), 19) > iso(query.since)[:19])
+    if query.until is not None:
+        where.append(func.left(text_of("start"), 19) < iso(query.until)[:19])
+    after = number_cursor(query.cursor)
+    return by_id(
+        session, "downtime", where=where, as_of=query.as_of, after=after, limit=limit, newest_first=True
+    )
+
+
+def number_cursor(cursor: str | None) -> int | None:
+    """A cursor that is an id. Raises Refused for anything else."""
+    if cursor is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}", cursor):
+        raise Refused("The cursor is not one of ours.", FieldFault("cursor", "take it from `next`"))
+    return int(cursor)
+
+
+def _equal(query: SiteQuery | ServiceQuery | DowntimeQuery, *fields: str) -> list[ColumnElement[bool]]:
+    given = {field: getattr(query, field) for field in fields}
+    return [text_of(field) == value for field, value in given.items() if value is not None]
+
+
+def _mentions(part: str, *fields: str) -> ColumnElement[bool]:
+    return or_(*(text_of(field).icontains(part, autoescape=True) for field in fields))

@@ -1,0 +1,51 @@
+"""The registry's own figures for the operator's page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hanse.revisions import History, Revision, head
+from registry import downtimes, states
+from registry.models import CERTIFICATIONS, Downtime, Endpoint, Service, Site
+
+LATEST = 12
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the registry knows at `at`: sites by certification, downtimes and changes of the UTC day."""
+
+    at: datetime
+    revision: int
+    sites: dict[str, int]
+    services: int
+    endpoints: int
+    downtimes: list[Downtime]
+    changes_today: int
+    changes: list[states.Event]
+
+
+def look(session: Session, now: datetime | None = None) -> Overview:
+    """The figures of this moment."""
+    now = now or datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    counted = dict(
+        session.execute(select(Site.certification, func.count()).group_by(Site.certification)).all()
+    )
+    today = Revision.at >= midnight
+    return Overview(
+        at=now,
+        revision=head(session),
+        sites={status: counted.get(status, 0) for status in CERTIFICATIONS},
+        services=session.scalar(select(func.count()).select_from(Service)) or 0,
+        endpoints=session.scalar(select(func.count()).select_from(Endpoint)) or 0,
+        downtimes=downtimes.of_day(session, now),
+        changes_today=session.scalar(select(func.count()).select_from(Revision).where(today)) or 0,
+        changes=states.events(
+            session, where=[today, History.kind.not_in(["grant", "endpoint"])], limit=LATEST
+        ),
+    )
