@@ -31,10 +31,12 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Written by `python -m hanse.manual docs/reference`. One TOML file (`--config` or `HANSE_CONFIG`): `[common]` for all",
-        "services, `[<service>]` for one. Every key is also an environment variable, `HANSE_<KEY>` for all services or",
-        "`HANSE_<SERVICE>_<KEY>` for one. Keys marked *secret* can stand in a file of their own: `<key>_file` in TOML,",
-        "`..._FILE` in the environment.",
+        "Written by `python -m hanse.manual docs/reference`.",
+        "",
+        "One TOML file (`--config` or `HANSE_CONFIG`): `[common]` for all services, `[<service>]` for one.",
+        "Every key is also an environment variable, `HANSE_<KEY>` for all services or `HANSE_<SERVICE>_<KEY>`",
+        "for one. Keys marked *secret* can stand in a file of their own: `<key>_file` in TOML, `..._FILE` in the",
+        "environment.",
         "",
         "## [common]",
         "",
@@ -73,9 +75,8 @@ def commands_page(program: click.Group) -> str:
         lines += [f"## `{' '.join(path)}`", "", _plain(command.help or command.short_help or ""), ""]
         for parameter in command.params:
             if isinstance(parameter, click.Option) and not parameter.hidden:
-                lines.append(
-                    f"* `{', '.join(parameter.opts + parameter.secondary_opts)}` {_plain(parameter.help or '')}".rstrip()
-                )
+                names = ", ".join(parameter.opts + parameter.secondary_opts)
+                lines.append(f"* `{names}` {_plain(parameter.help or '')}".rstrip())
             elif isinstance(parameter, click.Argument):
                 lines.append(f"* `{parameter.human_readable_name}`")
         lines.append("")
