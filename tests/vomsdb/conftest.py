@@ -111,7 +111,9 @@ def house(database_for: Any, settings_for: Callable[..., Any], cast: Any) -> Ite
     """Ingrid Holm is operator; training.egi.eu belongs to Marta Kowalska, chipster to Paavo Salo."""
     db = database_for("vomsdb")
     aa = cast.local()
-    settings = settings_for(VomsdbSettings, "vomsdb", db, aa_host="localhost", aa_cert=aa.cert_path, aa_key=aa.key_path)
+    settings = settings_for(
+        VomsdbSettings, "vomsdb", db, aa_host="localhost", aa_cert=aa.cert_path, aa_key=aa.key_path
+    )
     house = House(db, settings, cast, press_of(settings))
     house.grant("Ingrid Holm", "federation_operator", "federation")
     house.found_vo(VO, "Marta Kowalska")

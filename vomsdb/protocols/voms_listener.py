@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import structlog
 from cryptography import x509
 
-from hanse.identity.tls import peer_chain
+from hanse.identity.trust import TrustError
 from vomsdb.attributes import Fault, bad_request
 from vomsdb.protocols import voms_aa
+from vomsdb.protocols.tls_stream import TlsStream
 
 log = structlog.get_logger("vomsdb.aa")
-_CHUNK = 16384
 _OUR_FAULT = "The attribute authority could not answer; its log says why. Tell the federation's operators."
 #: Answers a call of the owner of a certificate chain (leaf first, may be empty); raises Fault.
 Respond = Callable[[voms_aa.Call, list[x509.Certificate]], bytes]
@@ -76,67 +76,55 @@ class Listener:
             task.add_done_callback(lambda done: self._open.pop(done, None))
 
     async def _converse(self, connection: socket.socket, remote: str) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        reader = asyncio.StreamReader(limit=_CHUNK)
-        transport: asyncio.WriteTransport | None = None
-        try:
-            transport, protocol = await self._shake_hands(connection, reader)
-            writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
-            writer.write(await self._answer(reader, writer, remote))
-            await asyncio.wait_for(writer.drain(), self._limits.timeout_s)
-            writer.close()
-            await asyncio.wait_for(writer.wait_closed(), self._limits.timeout_s)
-        except (OSError, ssl.SSLError, TimeoutError) as fault:
-            log.info("connection ended early", remote=remote, reason=_sentence(fault))
-        finally:
-            if transport is not None:
-                transport.abort()
-            else:
-                connection.close()
+        limit = self._limits.timeout_s
+        with connection:
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                stream = TlsStream(connection, self._context())
+                await asyncio.wait_for(stream.shake_hands(), limit)
+                answer = await self._answer(stream, remote)
+                await asyncio.wait_for(stream.write(answer), limit)
+                await asyncio.wait_for(stream.say_goodbye(), limit)
+                await asyncio.wait_for(_drained(connection), limit)
+            except (OSError, TrustError, TimeoutError) as fault:  # an ssl.SSLError is an OSError
+                log.info("connection ended early", remote=remote, reason=_sentence(fault))
 
-    async def _shake_hands(
-        self, connection: socket.socket, reader: asyncio.StreamReader
-    ) -> tuple[asyncio.WriteTransport, asyncio.StreamReaderProtocol]:
-        loop = asyncio.get_running_loop()
-        transport, protocol = await loop.connect_accepted_socket(
-            lambda: asyncio.StreamReaderProtocol(reader),
-            connection,
-            ssl=self._context(),
-            ssl_handshake_timeout=self._limits.timeout_s,
-            ssl_shutdown_timeout=self._limits.timeout_s,
-        )
-        assert isinstance(transport, asyncio.WriteTransport)
-        return transport, protocol
-
-    async def _answer(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote: str
-    ) -> bytes:
+    async def _answer(self, stream: TlsStream, remote: str) -> bytes:
         legacy = False
         try:
-            call = await asyncio.wait_for(_request(reader), self._limits.timeout_s)
+            call = await asyncio.wait_for(_request(stream), self._limits.timeout_s)
             legacy = call.legacy
-            chain = peer_chain(writer.get_extra_info("ssl_object"))
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._respond, call, chain)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._respond, call, stream.chain())
         except Fault as fault:
             log.info("refused", remote=remote, code=fault.code, message=fault.message)
             return voms_aa.refusal(legacy, fault)
-        except OSError:
+        except (OSError, TimeoutError):
             raise
         except Exception:  # noqa: BLE001 - a client must hear something, and the next one must be served
             log.exception("not answered", remote=remote)
             return voms_aa.refusal(legacy, Fault("InternalError", 500, 1006, _OUR_FAULT))
 
 
-async def _request(reader: asyncio.StreamReader) -> voms_aa.Call:
+async def _request(stream: TlsStream) -> voms_aa.Call:
     received = b""
     while True:
-        part = await reader.read(_CHUNK)
+        part = await stream.read()
         received += part
         call = voms_aa.complete(received)
         if call is not None:
             return call
         if not part:
             raise bad_request("The connection ended before the request did.")
+
+
+async def _drained(connection: socket.socket) -> None:
+    """Waits for the client to close: bytes of its own that we left unread would turn our answer into a reset."""
+    connection.shutdown(socket.SHUT_WR)
+    loop = asyncio.get_running_loop()
+    for _ in range(64):
+        if not await loop.sock_recv(connection, 65536):
+            return
 
 
 def _sentence(fault: Exception) -> str:
