@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -162,8 +163,8 @@ def run_once(
 
 def last_runs(session: Session) -> list[JobRun]:
     """The latest run of every job, by name."""
-    statement = select(JobRun).distinct(JobRun.job).order_by(JobRun.job, JobRun.due_at.desc())
-    return list(session.scalars(statement))
+    latest = select(JobRun).order_by(JobRun.job, JobRun.due_at.desc()).ext(distinct_on(JobRun.job))
+    return list(session.scalars(latest))
 
 
 def _claim(db: Database, job: str, due_at: datetime, taken_over_at: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Migrations: from nothing to the newest, repeatable, written from the models; on a package of the test's own."""
+"""Migrations: from nothing to the newest, repeatable, written from models; on a package of the test's own."""
 
 from __future__ import annotations
 
