@@ -197,7 +197,9 @@ class OcciClient:
     def _say(self, address: str, request: Document, media: str) -> Answer:
         message = write(request, media, joined=True)
         body = b"" if media == OCCI else message.body
-        return self._ask("POST", address, dict(message.headers), body, refuse=False)
+        # pyssf knows the bare type alone, without a charset
+        headers = {**dict(message.headers), "Content-Type": media}
+        return self._ask("POST", address, headers, body, refuse=False)
 
     def _ask(
         self,

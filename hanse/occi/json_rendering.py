@@ -45,6 +45,8 @@ def write(document: Document) -> str:
 
 
 def _read_object(said: Json) -> Document:
+    if not said:  # ooi's empty collection
+        return Document()
     if "kind" in said:
         return _read_entity(said)
     if "action" in said:
