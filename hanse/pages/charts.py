@@ -162,8 +162,8 @@ def _blocks(
 
 
 def scale(peak: float) -> tuple[float, float]:
-    """Top of the axis and its step (1, 2, 2.5 or 5 times a power of ten), with 2 to 5 steps and `peak` below the
-    top.
+    """Top of the axis and its step (1, 2, 2.5 or 5 times a power of ten), with 2 to 5 steps and `peak` below
+    the top.
     """
     if peak <= 0 or not math.isfinite(peak):
         return 1.0, 1.0

@@ -15,7 +15,9 @@ FILES = {
 
 
 def vendor(modules: Path, into: Path = ASSETS / "vendor") -> list[Path]:
-    """Copy the browser files from `modules` (node_modules); FileNotFoundError names the first one that is missing."""
+    """Copy the browser files from `modules` (node_modules);
+    FileNotFoundError names the first one that is missing.
+    """
     into.mkdir(parents=True, exist_ok=True)
     return [Path(shutil.copyfile(modules / source, into / target)) for source, target in FILES.items()]
 

@@ -18,6 +18,7 @@ from flask import current_app, g, request
 from hanse.errors import Unauthorised
 from hanse.identity.permissions import Permission, allows, check, scope_of
 from hanse.identity.principals import ANONYMOUS, Principal
+from hanse.identity.tls import peer_chain as chain_of
 from hanse.web import sessions
 from hanse.web.ground import ground
 
@@ -81,8 +82,6 @@ def peer_chain() -> list[x509.Certificate]:
     sock = request.environ.get("gunicorn.socket")
     if not isinstance(sock, ssl.SSLSocket):
         return []
-    from hanse.identity.tls import peer_chain as chain_of
-
     return list(chain_of(sock))
 
 
@@ -111,8 +110,11 @@ def _session_principal() -> Principal | None:
     key = sessions.session_key()
     if key is None:
         return None
-    principal = ground().authority.for_key(key)
-    if not principal.signed_in:
+    try:
+        principal = ground().authority.for_key(key)
+    except (
+        Unauthorised
+    ):  # the credential was withdrawn since: the reader is nobody, and pages for everybody stay open
         return None
     identity = sessions.session_identity()
     if identity is None or identity.key != principal.key:

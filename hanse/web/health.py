@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from prometheus_client import CollectorRegistry
 from prometheus_client import Gauge as PrometheusGauge
 from prometheus_client.exposition import choose_encoder
@@ -17,7 +18,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from hanse.database import Database, FollowCursor, JobRun
-from hanse.errors import HanseError
+from hanse.errors import HanseError, Unavailable
+from hanse.follow import lag
+from hanse.migrations import is_current
 from hanse.web.ground import ground
 from hanse.web.rooms import public
 
@@ -67,7 +70,8 @@ def readyz() -> Response:
     """200 when all checks pass, else 503; each check with "ok" or the sentence that says what is wrong."""
     here = ground()
     checks: dict[str, str] = {}
-    for name, check in {"database": lambda: _ask(here.db), **here.ready}.items():
+    own = {"database": _database, "migrations": _migrations, "feeds": _feeds}
+    for name, check in {**own, **here.ready}.items():
         checks[name] = _verdict(check)
     good = all(verdict == "ok" for verdict in checks.values())
     body = {"status": "ready" if good else "not ready", "service": here.service, "checks": checks}
@@ -85,9 +89,26 @@ def _verdict(check: Callable[[], None]) -> str:
     return "ok"
 
 
-def _ask(db: Database) -> None:
-    with db.transaction() as session:
+def _database() -> None:
+    with ground().db.transaction() as session:
         session.execute(text("select 1"))
+
+
+def _migrations() -> None:
+    here = ground()
+    if not (Path(current_app.root_path) / "migrations").is_dir():
+        return
+    with here.db.engine.connect() as connection:
+        if not is_current(here.package, connection):
+            raise Unavailable(f"The tables are not of this version; run `hanse {here.service} migrate`.")
+
+
+def _feeds() -> None:
+    """A copy that is old still serves; one that was never made lets nobody in."""
+    with ground().db.transaction() as session:
+        unread = [name for name, copy in lag(session).items() if copy.age_s is None]
+    if unread:
+        raise Unavailable(f"The feed of {' and '.join(unread)} has not been read yet.")
 
 
 def ground_gauges(db: Database) -> list[Gauge]:
@@ -100,9 +121,9 @@ def ground_gauges(db: Database) -> list[Gauge]:
         good = func.max(JobRun.finished_at).filter(JobRun.outcome == "ok")
         jobs = session.execute(select(JobRun.job, good, failed).group_by(JobRun.job)).all()
     found: list[Gauge] = []
-    for source, pulled_at, lag in feeds:
+    for source, pulled_at, behind in feeds:
         labels = {"source": source}
-        found.append(_gauge("hanse_follow_lag_revisions", float(lag), labels))
+        found.append(_gauge("hanse_follow_lag_revisions", float(behind), labels))
         if pulled_at is not None:
             found.append(_gauge("hanse_follow_pulled_timestamp_seconds", pulled_at.timestamp(), labels))
     for job, last, failures in jobs:

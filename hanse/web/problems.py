@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from hanse import errors
 from hanse.database import is_connection_loss
 from hanse.errors import FieldFault, HanseError
+from hanse.web.pages import error_page
 
 log = structlog.get_logger("hanse.web")
 
@@ -165,10 +166,7 @@ def _wanted_form() -> str:
 def _error_page(
     status: int, sentence: str, fields: tuple[FieldFault, ...], headers: Mapping[str, str]
 ) -> Response:
-    from hanse.web.pages import (
-        error_page,
-    )  # the shell needs the caller and so may fail where an error is answered
-
+    # the frame shows who is signed in, and that may be the very thing that fails
     try:
         answer = error_page(status, sentence, fields)
     except (SQLAlchemyError, HanseError, HTTPException) as fault:

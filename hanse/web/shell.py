@@ -122,6 +122,8 @@ def _sections(here: Ground, person: Principal) -> tuple[Link, ...]:
 
 
 def _active_section(here: Ground) -> str:
+    if request.path.startswith("/signin"):
+        return ""
     if here.service == "registry" and request.path != "/":
         return "Sites"
     return next((label for label, service, _, _ in SECTIONS if service == here.service), "")

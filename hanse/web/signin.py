@@ -99,8 +99,6 @@ def _try_token(token: str) -> FormFaults:
         principal = ground().authority.for_token(token)
     except Unauthorised as refusal:
         return FormFaults({}, {"token": refusal.detail}, "Not signed in.")
-    if not principal.signed_in:
-        return FormFaults({}, {"token": "is not known here or has been withdrawn"}, "Not signed in.")
     sessions.start_session(principal, "token")
     return FormFaults()
 
