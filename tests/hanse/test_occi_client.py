@@ -162,18 +162,23 @@ def test_a_location_never_leaves_the_clouds_own_origin(given: str, resolved: str
 
 
 def test_a_new_machine_elsewhere_is_asked_for_here_with_the_token() -> None:
-    with recorded(POST="create-plain-rocci.http", GET="describe-plain-pyssf.http") as server:
-        with OcciClient(server.url, token="a secret") as cloud:
-            machine = cloud.create(COMPUTE)
-            cloud.describe(machine)
+    with (
+        recorded(POST="create-plain-rocci.http", GET="describe-plain-pyssf.http") as server,
+        OcciClient(server.url, token="a secret") as cloud,
+    ):
+        machine = cloud.create(COMPUTE)
+        cloud.describe(machine)
     assert machine.startswith(server.url + "/compute/")
     assert all(b"X-Auth-Token: a secret" in request for request in server.asked)
 
 
 def test_a_redirect_is_not_followed_with_a_token() -> None:
-    with recorded(GET=answer("302 Found", Location="http://127.0.0.1:1/evil")) as server:
-        with OcciClient(server.url, token="a secret") as cloud, pytest.raises(OcciError) as refused:
-            cloud.query()
+    with (
+        recorded(GET=answer("302 Found", Location="http://127.0.0.1:1/evil")) as server,
+        OcciClient(server.url, token="a secret") as cloud,
+        pytest.raises(OcciError) as refused,
+    ):
+        cloud.query()
     assert refused.value.status == 302
     assert len(server.asked) == 1
 
@@ -182,19 +187,24 @@ def test_a_redirect_is_not_followed_with_a_token() -> None:
     "address", ["", "/", "/compute", "/compute/", "compute", "/ooi/", "/ooi/compute/", "/storage"]
 )
 def test_a_collection_cannot_be_deleted(address: str) -> None:
-    with recorded(DELETE="delete-ooi.http") as server, OcciClient(server.url) as cloud:
-        with pytest.raises(ValueError, match="collection"):
-            cloud.delete(address)
+    with (
+        recorded(DELETE="delete-ooi.http") as server,
+        OcciClient(server.url) as cloud,
+        pytest.raises(ValueError, match="collection"),
+    ):
+        cloud.delete(address)
     assert server.asked == []
 
 
 def test_a_collection_under_a_name_of_its_own_cannot_be_deleted_either() -> None:
     kind = b'Category: compute; scheme="http://schemas.ogf.org/occi/infrastructure#"; class="kind"; location="/vms"\n'
-    with recorded(GET=answer("200 OK", kind, Content_Type="text/plain"), DELETE="delete-ooi.http") as server:
-        with OcciClient(server.url) as cloud:
-            cloud.query()
-            with pytest.raises(ValueError, match="collection"):
-                cloud.delete("/vms")
+    with (
+        recorded(GET=answer("200 OK", kind, Content_Type="text/plain"), DELETE="delete-ooi.http") as server,
+        OcciClient(server.url) as cloud,
+    ):
+        cloud.query()
+        with pytest.raises(ValueError, match="collection"):
+            cloud.delete("/vms")
     assert [line for line in server.requests() if line.startswith("DELETE")] == []
 
 
@@ -218,9 +228,12 @@ def test_where_to_log_in_is_read_from_the_challenge(sample: str, login: str | No
 
 
 def test_a_request_that_was_not_understood_is_said_once_more_as_headers() -> None:
-    with recorded(POST=answer("400 Bad Request", b"What?")) as server, OcciClient(server.url) as cloud:
-        with pytest.raises(OcciError) as refused:
-            cloud.create(COMPUTE, attributes={"occi.core.title": "twice"})
+    with (
+        recorded(POST=answer("400 Bad Request", b"What?")) as server,
+        OcciClient(server.url) as cloud,
+        pytest.raises(OcciError) as refused,
+    ):
+        cloud.create(COMPUTE, attributes={"occi.core.title": "twice"})
     assert refused.value.status == 400
     plain, headers = server.asked
     assert b"Content-Type: text/plain\r\n" in plain
@@ -256,6 +269,9 @@ def test_a_server_that_hangs_costs_the_deadline_and_no_more() -> None:
 
 
 def test_a_created_machine_without_an_address_is_an_error() -> None:
-    with recorded(POST=answer("201 Created", b"OK", Content_Type="text/plain")) as server:
-        with OcciClient(server.url) as cloud, pytest.raises(OcciError, match="did not say where"):
-            cloud.create(COMPUTE)
+    with (
+        recorded(POST=answer("201 Created", b"OK", Content_Type="text/plain")) as server,
+        OcciClient(server.url) as cloud,
+        pytest.raises(OcciError, match="did not say where"),
+    ):
+        cloud.create(COMPUTE)
