@@ -209,7 +209,8 @@ def _site_document(layout: Layout, site: Site) -> dict[str, object]:
                 "type": "eu.egi.cloud.accounting",
                 "hostname": f"acct.{site.domain}",
                 "host_dn": site.accounting_host,
-                "production": True,
+                # It only speaks, and listens nowhere: there is nothing to probe, so it is not in production.
+                "production": False,
                 "monitored": False,
             },
         ],

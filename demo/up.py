@@ -35,7 +35,7 @@ def prepare(data: Path, how: str, say: Say) -> Layout:
     if how == "default" and moved:
         say(f"some default ports are taken; others are used for {', '.join(moved)} (see state.json)")
     layout = Layout(data, state.ports)
-    for folder in (layout.run, layout.logs, layout.mail, layout.vomsdir, *(_service_folders(layout))):
+    for folder in (layout.run, layout.logs, layout.mail, layout.vomsdir, layout.postgres, *_service_folders(layout)):
         folder.mkdir(parents=True, exist_ok=True)
     return layout
 

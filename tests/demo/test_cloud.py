@@ -89,21 +89,27 @@ def test_an_entry_past_its_end_admits_nobody(cloud: Cloud, cast) -> None:
 def test_attributes_of_somebody_else_or_of_an_unknown_authority_are_refused(cloud: Cloud, cast) -> None:
     anna, tomas = cast["Anna Lindqvist"], cast["Tomás Vidal"]
     cloud.map(mapped(anna), mapped(tomas))
-    with cloud.client(cloud.proxy(anna, cloud.attributes(tomas))) as client:
-        with pytest.raises(OcciError, match="attributes are not accepted"):
-            start(client)
+    with (
+        cloud.client(cloud.proxy(anna, cloud.attributes(tomas))) as client,
+        pytest.raises(OcciError, match="attributes are not accepted"),
+    ):
+        start(client)
     cloud.map(mapped(anna, vo="chipster"))
-    with cloud.client(cloud.proxy(anna, cloud.attributes(anna, "chipster"))) as client:
-        with pytest.raises(OcciError, match="No attribute authority is known"):
-            start(client)
+    with (
+        cloud.client(cloud.proxy(anna, cloud.attributes(anna, "chipster"))) as client,
+        pytest.raises(OcciError, match="No attribute authority is known"),
+    ):
+        start(client)
 
 
 def test_a_limited_proxy_runs_nothing(cloud: Cloud, cast) -> None:
     anna = cast["Anna Lindqvist"]
     cloud.map(mapped(anna))
-    with cloud.client(cloud.proxy(anna, cloud.attributes(anna), limited=True)) as client:
-        with pytest.raises(OcciError, match="limited proxy"):
-            start(client)
+    with (
+        cloud.client(cloud.proxy(anna, cloud.attributes(anna), limited=True)) as client,
+        pytest.raises(OcciError, match="limited proxy"),
+    ):
+        start(client)
 
 
 def test_capacity_is_refused_with_what_is_short(cloud: Cloud, cast) -> None:

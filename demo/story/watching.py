@@ -1,0 +1,143 @@
+"""A cloud breaks: one alert that names the cause, one notice when it is over; a downtime mutes, and
+measuring goes on.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from demo.calls import until
+from demo.cast import OPERATOR, SITES, Site
+from demo.cloud.faults import FAULTS, FaultFile
+from demo.story.scene import Scene, require
+
+DOWNTIME_S = 20
+_QUIET_S = 5
+
+
+def breaks_and_recovers(scene: Scene, site: Site) -> None:
+    """The port closes; after the alert it opens again."""
+    scene.step(f"The cloud of {site.name} breaks: exactly one alert, naming the cause")
+    until(f"{site.name} is in order", lambda: _in_order(scene, site), 90)
+    begun = datetime.now(UTC)
+    fault = FaultFile(scene.layout.cloud(site))
+    fault.set("refuse")
+    try:
+        alert = until("the alert", lambda: next(iter(_alerts(scene, site, begun, "outage")), None), 90)
+        require(
+            "refuse" in alert["cause"].lower(),
+            f"the cause does not say that the port is closed: {alert['cause']}",
+        )
+        number = int(alert["incident"])
+        scene.saw(f"webhook: incident {number}: {alert['subject']}; cause: {alert['cause']}")
+        until("the mail to the operator", lambda: _mails(scene, number, "outage"))
+        scene.saw(f"mail to {OPERATOR.email}")
+        time.sleep(_QUIET_S)
+        _count(scene, site, begun, number, "outage")
+    finally:
+        fault.clear()
+    scene.step(f"The cloud of {site.name} is mended: exactly one notice of recovery")
+    until("the notice", lambda: _of(_alerts(scene, site, begun, "recovery"), number), 90)
+    until("the mail to the operator", lambda: _mails(scene, number, "recovery"))
+    until(f"{site.name} is in order", lambda: _in_order(scene, site), 90)
+    _count(scene, site, begun, number, "outage")
+    _count(scene, site, begun, number, "recovery")
+    scene.saw(f"one alert and one notice of recovery for incident {number}, by webhook and by mail")
+
+
+def downtime_mutes(scene: Scene, site: Site) -> None:
+    """During a declared downtime a broken cloud is measured and nobody is alerted."""
+    scene.step(
+        f"{site.admin} declares a downtime of {site.name}: a failure then alerts nobody, and is measured"
+    )
+    end = datetime.now(UTC) + timedelta(seconds=DOWNTIME_S)
+    body = {
+        "site": site.name,
+        "end": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "severity": "OUTAGE",
+        "description": "a switch is replaced",
+    }
+    begun = datetime.now(UTC)
+    made = scene.admin(site, "registry").send("POST", "/api/v1/downtimes", body)
+    until("monitoring knows of the downtime", lambda: _downtimes(scene, site))
+    fault = FaultFile(scene.layout.cloud(site))
+    fault.set("refuse")
+    try:
+        until("the failure is measured", lambda: _measured_down(scene, site), DOWNTIME_S)
+        scene.saw(f"downtime {made['id']}: the failure was measured")
+    finally:
+        fault.clear()
+    until("the failure is over", lambda: not _measured_down(scene, site))
+    while datetime.now(UTC) < end:
+        time.sleep(0.3)
+    until(f"{site.name} is in order", lambda: _in_order(scene, site), 90)
+    told = _alerts(scene, site, begun, "outage")
+    require(not told, f"a downtime did not mute {len(told)} alerts: {told[:1]}")
+    scene.saw("nobody was alerted")
+
+
+def _in_order(scene: Scene, site: Site) -> bool:
+    return bool(_site(scene, site)["state"] == "ok")
+
+
+def _site(scene: Scene, site: Site) -> dict[str, Any]:
+    return dict(scene.operator("monitoring").get(f"/api/v1/sites/{site.name}"))
+
+
+def _downtimes(scene: Scene, site: Site) -> bool:
+    return bool(_site(scene, site)["state"] == "downtime")
+
+
+def _measured_down(scene: Scene, site: Site) -> bool:
+    raise NotImplementedError
+
+
+def _alerts(scene: Scene, site: Site, since: datetime, event: str) -> list[dict[str, Any]]:
+    """Distinct alerts about a site that the webhook received; one that was sent twice has the same key."""
+    path = scene.layout.webhooks
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    found: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        if not line.endswith("\n"):
+            continue
+        record = json.loads(line)
+        body = record["body"]
+        if (body["site"], body["event"]) == (site.name, event) and record["received_at"] >= since.isoformat():
+            found[body["key"]] = body
+    return list(found.values())
+
+
+def _of(alerts: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    return [one for one in alerts if int(one["incident"]) == number]
+
+
+def _mails(scene: Scene, number: int, event: str) -> set[str]:
+    """Message ids of the mails to the operator about an incident and event."""
+    found = set()
+    for path in scene.layout.mail.glob("*.eml"):
+        mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        about = (str(mail["X-Hanse-Incident"]), str(mail["X-Hanse-Event"]))
+        if about == (str(number), event) and OPERATOR.email in str(mail["X-Envelope-To"]):
+            found.add(str(mail["Message-ID"]))
+    return found
+
+
+def _count(scene: Scene, site: Site, since: datetime, number: int, event: str) -> None:
+    told = _alerts(scene, site, since, event)
+    require(len(told) == 1, f"{len(told)} alerts ({event}) about {site.name} instead of one: {told}")
+    mails = _mails(scene, number, event)
+    require(len(mails) == 1, f"{len(mails)} mails ({event}) to the operator instead of one")
+
+
+def choose(scene: Scene) -> tuple[Site, Site]:
+    """A site to break and another for the downtime."""
+    first, second = scene.dice.sample(SITES, 2)
+    return first, second
+
+
+__all__ = ["FAULTS", "breaks_and_recovers", "choose", "downtime_mutes"]
