@@ -22,12 +22,15 @@ from hanse.identity.signatures import UNREADABLE
 from hanse.identity.tokens import same_token, token_key
 from hanse.identity.trust import TrustError, TrustStore
 
-_FOLLOWED = "select body from followed where kind = :kind and body ->> :field = any(:values)"
+# the fields are spelt out, and not parameters, so that the indices on these expressions serve
+_WHERE: Mapping[str, str] = {
+    "id": "{id} = any(:values)",  # of an identity: its key
+    "person": "body ->> 'person' = any(:values)",
+    "principal": "body ->> 'principal' = any(:values)",
+}
+_FOLLOWED = "select body from followed where kind = :kind and "
 # what this service itself keeps in its revision log: the state that no later revision ended
-_HISTORY = (
-    "select body from history where to_revision is null and op = 'put' "
-    "and kind = :kind and body ->> :field = any(:values)"
-)
+_HISTORY = "select body from history where to_revision is null and op = 'put' and kind = :kind and "
 _KINDS: Mapping[str, PrincipalKind] = {"x509": "x509", "token": "token", "person": "person", "oidc": "oidc"}
 
 
@@ -137,20 +140,22 @@ class _Reader:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        has_history = session.scalar(text("select to_regclass('history') is not null"))
-        self._queries = [_FOLLOWED, _HISTORY] if has_history else [_FOLLOWED]
+        self._has_history = session.scalar(text("select to_regclass('history') is not null"))
 
     def bodies(self, kind: str, field_name: str, values: Iterable[str]) -> list[dict[str, Any]]:
-        """Bodies of the kind whose field is one of the values."""
-        arguments = {"kind": kind, "field": field_name, "values": sorted(values)}
-        statement = text(" union all ".join(self._queries))
-        return [body for body in self._session.scalars(statement, arguments) if isinstance(body, dict)]
+        """Bodies of the kind whose id, person or principal is one of the values."""
+        condition = _WHERE[field_name]
+        statement = _FOLLOWED + condition.format(id="id")
+        if self._has_history:
+            statement += " union all " + _HISTORY + condition.format(id="entity_id")
+        found = self._session.scalars(text(statement), {"kind": kind, "values": sorted(values)})
+        return [body for body in found if isinstance(body, dict)]
 
 
 def _expand(reader: _Reader, key: str, found: _Found) -> None:
     """Fill in the person behind the key and the person's other keys."""
     now = datetime.now(UTC)
-    own = [] if key.startswith("person:") else _valid(reader.bodies("identity", "key", [key]), now)
+    own = [] if key.startswith("person:") else _valid(reader.bodies("identity", "id", [key]), now)
     people = {str(body["person"]) for body in own if body.get("person")}
     if key.startswith("person:"):
         people = {key.removeprefix("person:")}
