@@ -107,7 +107,9 @@ class Follower:
 
     def _run(self) -> str:
         count = self.pull()
-        return f"{count} changes from {self.source}." if count else f"Nothing new from {self.source}."
+        if not count:
+            return f"Nothing new from {self.source}."
+        return f"{count} change{'s' if count > 1 else ''} from {self.source}."
 
     def _pull(self, wait_s: float) -> int:
         position = self._position()

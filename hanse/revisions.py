@@ -378,7 +378,8 @@ def changes_since(session: Session, since: int, limit: int) -> ChangePage:
     rows = _feed_rows(session, since, limit)
     changes = [_feed_change(row) for row in rows]
     full = len(changes) >= limit
-    last = changes[-1].revision if changes else since
+    # a follower that knows more than there is (a restore took it away) must learn the true head
+    last = changes[-1].revision if changes else 0
     reached = last if full else max(last, newest)
     return ChangePage(epoch, max(newest, last), reached, since == 0, changes)
 

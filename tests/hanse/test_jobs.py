@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,7 @@ def test_jobs_run_as_scheduled_and_every_due_time_once(ground: Database) -> None
     due = [run.due_at for run in runs(ground)]
     assert len(set(due)) == len(due)
     assert all(each.timestamp() % 0.5 == 0 for each in due)
-    steps = {(later - earlier).total_seconds() for earlier, later in zip(due, due[1:], strict=False)}
+    steps = {(later - earlier).total_seconds() for earlier, later in pairwise(due)}
     assert 0.5 in steps
     assert began - timedelta(seconds=0.5) <= due[0]
 
