@@ -62,6 +62,8 @@ class Child:
             pause = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)]
             self._due = now + pause
             said = f"{self.program.name} ended ({_how(code)}); starting it again in {pause:g} s"
+            if code > 0:
+                said += f"; it said: {self._last_words()}"
         if now >= self._due and self.program.may_start():
             self._start(now)
         return said
@@ -80,6 +82,13 @@ class Child:
             )
         self._began = now
         self._pid_file.write_text(f"{self._process.pid}\n")
+
+    def _last_words(self) -> str:
+        """The last line of its log."""
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - 2000))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "nothing"
 
     def ask_to_end(self) -> None:
         """Send SIGTERM."""

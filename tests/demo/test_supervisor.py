@@ -1,4 +1,6 @@
-"""The supervisor: starts again what died, ends all of it, and takes everybody along when it is killed itself."""
+"""The supervisor: starts again what died, ends all of it, and takes everybody along when it is killed
+itself.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from demo.children import Program
 from demo.supervisor import Supervisor
 
 folder = Path(sys.argv[1])
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+STUBBORN += " print('up', flush=True); time.sleep(600)"
 PARENT = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
 PARENT += " start_new_session=True); time.sleep(600)"
 supervisor = Supervisor(folder / "run", folder / "logs", lambda line: print(line, flush=True))
@@ -89,7 +92,8 @@ def test_nobody_is_left_behind(supervisor, deadly: signal.Signals) -> None:
     supervisor.send_signal(deadly)
     supervisor.wait(timeout=20)
     if deadly == signal.SIGKILL:
-        # A grandchild in a session of its own has nobody to adopt it now; the services mark theirs themselves.
+        # A grandchild in a session of its own has nobody to adopt it now; the services mark theirs
+        # themselves.
         below = {pid for pid in below if "sleep(600)'" not in _command(pid)}
     eventually(lambda: sum(alive(pid) for pid in below) <= (1 if deadly == signal.SIGKILL else 0))
     for pid in below:
