@@ -12,11 +12,11 @@ import structlog
 from flask import Flask, Response, g, redirect, request, send_from_directory
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from hanse import pages as visual
 from hanse.database import Database
 from hanse.settings import ServiceSettings
+from hanse.web.bodies import measure_body
 from hanse.web.ground import EXTENSION, Ground, ground
 from hanse.web.health import Gauge, install_health
 from hanse.web.openapi import SCHEMES
@@ -144,9 +144,7 @@ def _install_request_log(app: Flask) -> None:
     def begin() -> None:
         g.request_id = uuid.uuid4().hex[:16]
         g.began = time.monotonic()
-        limit = app.config["MAX_CONTENT_LENGTH"]
-        if request.content_length is not None and request.content_length > limit:
-            raise RequestEntityTooLarge
+        measure_body(request, app.config["MAX_CONTENT_LENGTH"])
 
     def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id

@@ -45,7 +45,7 @@ def after(cursor: str | None) -> list[str | int] | None:
     if not cursor:
         return None
     try:
-        key = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+        key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, UnicodeError, RecursionError):
         key = None
     if not isinstance(key, list) or not all(type(part) in (str, int) for part in key):
