@@ -8,6 +8,7 @@ has seen all before it.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -191,7 +192,7 @@ def _same(left: object, right: object) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_same, left, right))
     if isinstance(left, int | float) and isinstance(right, int | float) and type(left) is not type(right):
-        return abs(left) < 1e300 and float(left) == float(right)  # an int beyond that has no float
+        return max(abs(left), abs(right)) <= sys.float_info.max and float(left) == float(right)
     return left == right
 
 
