@@ -1,0 +1,1 @@
+"""The JSON API: parses, calls a use case, renders. One module a noun."""
