@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hanse import smime
 from hanse.identity import names, signatures
+from hanse.identity.certificates import key_usage, slash_name
 from hanse.identity.principals import X509Identity
 from hanse.identity.proxies import is_proxy
 from hanse.identity.trust import TrustError, TrustStore
@@ -242,9 +243,7 @@ def _check_signature(info: Any, signer: x509.Certificate, digest: hashes.HashAlg
         made_with, parameters = _signature_algorithm(algorithm, digest)
         signatures.verify(signer.public_key(), signature, covered, made_with, parameters)
     except signatures.SignatureFault as fault:
-        raise CmsError(
-            f"The message was not signed by {names.slash(names.subject_der(signer))}: {fault}."
-        ) from fault
+        raise CmsError(f"The message was not signed by {slash_name(signer)}: {fault}.") from fault
 
 
 def _signature_algorithm(
@@ -272,23 +271,16 @@ def _signature_algorithm(
 
 def _identity(verified: _Verified, trust: TrustStore, at: datetime | None) -> X509Identity:
     """Whose certificate it is, once the chain of that certificate holds; the others only help to build it."""
-    name = names.slash(names.subject_der(verified.signer))
+    name = slash_name(verified.signer)
     if is_proxy(verified.signer):
         raise CmsError(f"The message is signed with the proxy {name}; sign with the host certificate itself.")
-    usage = _key_usage(verified.signer)
+    usage = key_usage(verified.signer)
     if usage is not None and not (usage.digital_signature or usage.content_commitment):
         raise CmsError(f"The certificate {name} may not be used for signatures, by its key usage.")
     try:
         return trust.verify([verified.signer, *verified.others], at).identity
     except TrustError as error:
         raise CmsError(str(error)) from error
-
-
-def _key_usage(cert: x509.Certificate) -> x509.KeyUsage | None:
-    try:
-        return cert.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return None
 
 
 # --- decrypting -------------------------------------------------------------------------------------

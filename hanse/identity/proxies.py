@@ -17,13 +17,27 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtensionOID
 
-from hanse.identity import names
+from hanse.identity import names, signatures
+from hanse.identity.certificates import is_ca, key_usage, slash_name
 
 PROXY_CERT_INFO: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
 INHERIT_ALL: Final = "1.3.6.1.5.5.7.21.1"
 INDEPENDENT: Final = "1.3.6.1.5.5.7.21.2"
 LIMITED: Final = "1.3.6.1.4.1.3536.1.1.1.9"
+_OID: Final = ExtensionOID
+KNOWN_CRITICAL: Final = frozenset(
+    {
+        _OID.BASIC_CONSTRAINTS,
+        _OID.KEY_USAGE,
+        _OID.EXTENDED_KEY_USAGE,
+        _OID.CERTIFICATE_POLICIES,
+        _OID.SUBJECT_ALTERNATIVE_NAME,
+        PROXY_CERT_INFO,
+    }
+)
+"""Extensions whose demands are kept, or ask nothing of a relying party here; any other critical one refuses."""
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _KEY_BITS: Final = 2048
 _CN: Final = "2.5.4.3"
@@ -99,7 +113,40 @@ def _extension(cert: x509.Certificate) -> x509.Extension[x509.ExtensionType] | N
         return None
 
 
-def check_proxy_name(proxy: x509.Certificate, issuer: x509.Certificate) -> None:
+def check_proxy(proxy: x509.Certificate, issuer: x509.Certificate, depth: int) -> None:
+    """Raise ProxyFault unless `issuer` may have made it. `depth`: how many proxies stand below this one."""
+    info = proxy_info(proxy)
+    if not info.critical:
+        raise ProxyFault("does not mark its proxyCertInfo as critical")
+    if info.language not in (INHERIT_ALL, LIMITED):
+        raise ProxyFault(f"has the policy {info.language}, which hands on no rights that are understood here")
+    if info.path_length is not None and depth > info.path_length:
+        raise ProxyFault(f"allows {info.path_length} proxies below it, and the chain has {depth}")
+    _check_name(proxy, issuer)
+    _check_proxy_extensions(proxy)
+    usage = key_usage(issuer)
+    if usage is not None and not usage.digital_signature:
+        raise ProxyFault("was signed with a key that may not make signatures")
+    try:
+        signatures.verify_certificate(proxy, issuer.public_key())
+    except signatures.SignatureFault as fault:
+        raise ProxyFault(f"is not signed by {slash_name(issuer)}: {fault}") from fault
+
+
+def _check_proxy_extensions(proxy: x509.Certificate) -> None:
+    for extension in proxy.extensions:
+        if extension.oid in (_OID.SUBJECT_ALTERNATIVE_NAME, _OID.ISSUER_ALTERNATIVE_NAME):
+            raise ProxyFault("has an alternative name, which proxies may not have")
+        if extension.critical and extension.oid not in KNOWN_CRITICAL:
+            raise ProxyFault(f"has the critical extension {extension.oid.dotted_string}, not understood here")
+    if is_ca(proxy):
+        raise ProxyFault("claims to be a CA")
+    usage = key_usage(proxy)
+    if usage is not None and (usage.key_cert_sign or usage.content_commitment):
+        raise ProxyFault("has a key usage that proxies may not have")
+
+
+def _check_name(proxy: x509.Certificate, issuer: x509.Certificate) -> None:
     """The subject must be the issuer's and one common name more (RFC 3820, 3.4). Raises ProxyFault."""
     if not names.same(names.issuer_der(proxy), names.subject_der(issuer)):
         raise ProxyFault("was issued by somebody other than the next certificate in the chain")

@@ -18,23 +18,14 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
 from hanse.identity import names, signatures
+from hanse.identity.certificates import is_ca, key_usage, self_issued, slash_name
 from hanse.identity.principals import X509Identity
-from hanse.identity.proxies import INHERIT_ALL, LIMITED, ProxyFault, check_proxy_name, is_proxy, proxy_info
+from hanse.identity.proxies import KNOWN_CRITICAL, ProxyFault, check_proxy, is_proxy, proxy_info
 from hanse.identity.trustfiles import Anchors, fingerprint, read_anchors
 
 _MAX_CHAIN: Final = 20
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _OID: Final = ExtensionOID
-_KNOWN_CRITICAL: Final = frozenset(
-    {
-        _OID.BASIC_CONSTRAINTS,
-        _OID.KEY_USAGE,
-        _OID.EXTENDED_KEY_USAGE,
-        _OID.CERTIFICATE_POLICIES,
-        _OID.SUBJECT_ALTERNATIVE_NAME,
-        x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14"),
-    }
-)
 
 
 class TrustError(Exception):
@@ -115,8 +106,8 @@ class TrustStore:
         if len(proxies) == len(chain):
             raise TrustError("The chain consists of proxies only: send the user's certificate along.")
         owner, others = chain[len(proxies)], chain[len(proxies) + 1 :]
-        if _is_ca(owner):
-            raise TrustError(f"{_name(owner)} is the certificate of a CA: nobody can sign in with it.")
+        if is_ca(owner):
+            raise TrustError(f"{slash_name(owner)} is the certificate of a CA: nobody can sign in with it.")
         path = _PathFinder(self.anchors(), others, at).find(owner)
         _check_proxies([*proxies, owner], at)
         return VerifiedChain(
@@ -147,7 +138,7 @@ class _PathFinder:
 
     def __init__(self, anchors: Anchors, offered: Sequence[x509.Certificate], at: datetime) -> None:
         self._anchors = anchors
-        self._offered = [c for c in offered if _is_ca(c)]
+        self._offered = [c for c in offered if is_ca(c)]
         self._at = at
         self._reasons: list[tuple[int, str]] = []
 
@@ -166,13 +157,18 @@ class _PathFinder:
         candidates = self._issuers(cert, above)
         if not candidates:
             self._remember(
-                0, f"{_name(cert)} was issued by {_issuer_name(cert)}, a CA that is not trusted here."
+                0, f"{slash_name(cert)} was issued by {_issuer_name(cert)}, a CA that is not trusted here."
             )
         for issuer in candidates:
             try:
-                self._check_step(cert, issuer, len(above))
+                _check_signed(cert, issuer)
             except TrustError as error:
-                self._remember(1 + len(above), str(error))
+                self._remember(2 * len(above) + 1, str(error))
+                continue
+            try:
+                self._check_step(cert, issuer, len(above))
+            except TrustError as error:  # one that did sign says more than one that did not
+                self._remember(2 * len(above) + 2, str(error))
                 continue
             if self._is_root(issuer):
                 return [*above, issuer]
@@ -193,70 +189,55 @@ class _PathFinder:
             if candidate not in found and candidate not in above:
                 found.append(candidate)
         # only a file of the folder can be a root; a self-signed certificate that was sent along leads nowhere
-        return [c for c in found if c in trusted or not _self_issued(c)]
+        return [c for c in found if c in trusted or not self_issued(c)]
 
     def _is_root(self, issuer: x509.Certificate) -> bool:
-        return _self_issued(issuer) and issuer in self._anchors.certificates
+        return self_issued(issuer) and issuer in self._anchors.certificates
 
     def _check_step(self, cert: x509.Certificate, issuer: x509.Certificate, below: int) -> None:
-        try:
-            signatures.verify_certificate(cert, issuer.public_key())
-        except signatures.SignatureFault as fault:
-            raise TrustError(
-                f"{_name(cert)} is not signed by the trusted {_name(issuer)}: {fault}."
-            ) from fault
         _check_validity(issuer, self._at)
         _check_extensions(issuer)
         _check_may_issue(issuer, below)
         check_not_revoked(self._anchors, cert, issuer, self._at)
 
 
-def _self_issued(cert: x509.Certificate) -> bool:
-    return names.same(names.subject_der(cert), names.issuer_der(cert))
-
-
-def _is_ca(cert: x509.Certificate) -> bool:
+def _check_signed(cert: x509.Certificate, issuer: x509.Certificate) -> None:
     try:
-        return bool(cert.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except x509.ExtensionNotFound:
-        return _self_issued(cert) and cert.version is x509.Version.v1  # roots of before 1996
+        signatures.verify_certificate(cert, issuer.public_key())
+    except signatures.SignatureFault as fault:
+        raise TrustError(
+            f"{slash_name(cert)} is not signed by the trusted {slash_name(issuer)}: {fault}."
+        ) from fault
 
 
 def _check_validity(cert: x509.Certificate, at: datetime) -> None:
     if at < cert.not_valid_before_utc:
-        raise TrustError(f"{_name(cert)} is not valid before {_time(cert.not_valid_before_utc)}.")
+        raise TrustError(f"{slash_name(cert)} is not valid before {_time(cert.not_valid_before_utc)}.")
     if at > cert.not_valid_after_utc:
-        raise TrustError(f"{_name(cert)} expired at {_time(cert.not_valid_after_utc)}.")
+        raise TrustError(f"{slash_name(cert)} expired at {_time(cert.not_valid_after_utc)}.")
 
 
 def _check_extensions(cert: x509.Certificate) -> None:
     for extension in cert.extensions:
-        unknown = extension.critical and extension.oid not in _KNOWN_CRITICAL
+        unknown = extension.critical and extension.oid not in KNOWN_CRITICAL
         if unknown or extension.oid == _OID.NAME_CONSTRAINTS:
             raise TrustError(
-                f"{_name(cert)} has the extension {extension.oid.dotted_string}, not understood here."
+                f"{slash_name(cert)} has the extension {extension.oid.dotted_string}, not understood here."
             )
 
 
 def _check_may_issue(issuer: x509.Certificate, below: int) -> None:
     """`below`: how many CAs stand between issuer and end entity (RFC 5280 section 4.2.1.9)."""
-    if not _is_ca(issuer):
-        raise TrustError(f"{_name(issuer)} is not a CA and cannot issue certificates.")
-    usage = _key_usage(issuer)
+    if not is_ca(issuer):
+        raise TrustError(f"{slash_name(issuer)} is not a CA and cannot issue certificates.")
+    usage = key_usage(issuer)
     if usage is not None and not usage.key_cert_sign:
-        raise TrustError(f"{_name(issuer)} may not sign certificates by its key usage.")
+        raise TrustError(f"{slash_name(issuer)} may not sign certificates by its key usage.")
     if issuer.version is x509.Version.v1:
         return
     length = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
     if length is not None and below > length:
-        raise TrustError(f"{_name(issuer)} allows {length} CAs below it, and the chain has {below}.")
-
-
-def _key_usage(cert: x509.Certificate) -> x509.KeyUsage | None:
-    try:
-        return cert.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return None
+        raise TrustError(f"{slash_name(issuer)} allows {length} CAs below it, and the chain has {below}.")
 
 
 # --- revocation ---------------------------------------------------------------------------------------------
@@ -269,7 +250,7 @@ def check_not_revoked(
     crl = _usable_crl(anchors, issuer, at)
     entry = crl.get_revoked_certificate_by_serial_number(cert.serial_number)
     if entry is not None:
-        raise TrustError(f"{_name(cert)} was revoked at {_time(entry.revocation_date_utc)}.")
+        raise TrustError(f"{slash_name(cert)} was revoked at {_time(entry.revocation_date_utc)}.")
 
 
 def _usable_crl(anchors: Anchors, issuer: x509.Certificate, at: datetime) -> x509.CertificateRevocationList:
@@ -277,28 +258,30 @@ def _usable_crl(anchors: Anchors, issuer: x509.Certificate, at: datetime) -> x50
     subject = names.canonical(names.subject_der(issuer))
     named = anchors.crls.get(subject, ())
     if not named:
-        raise TrustError(f"There is no revocation list of {_name(issuer)}: nothing it issued can be trusted.")
+        raise TrustError(
+            f"There is no revocation list of {slash_name(issuer)}: nothing it issued can be trusted."
+        )
     signed = [crl for crl in named if _signed_by(crl, issuer)]
     if not signed:
-        raise TrustError(f"The revocation list of {_name(issuer)} is not signed by it.")
+        raise TrustError(f"The revocation list of {slash_name(issuer)} is not signed by it.")
     newest = max(signed, key=lambda crl: crl.last_update_utc)
     if newest.next_update_utc is None or newest.next_update_utc <= at:
         raise TrustError(
-            f"The revocation list of {_name(issuer)} expired at {_time(newest.next_update_utc)}."
+            f"The revocation list of {slash_name(issuer)} expired at {_time(newest.next_update_utc)}."
         )
     if newest.last_update_utc > max(at, datetime.now(UTC)) + _CLOCK_SKEW:
-        raise TrustError(f"The revocation list of {_name(issuer)} is dated in the future.")
+        raise TrustError(f"The revocation list of {slash_name(issuer)} is dated in the future.")
     for extension in newest.extensions:
         if extension.critical:  # delta and partial lists do not answer whether a certificate is revoked
             raise TrustError(
-                f"The revocation list of {_name(issuer)} has the extension {extension.oid.dotted_string}, "
+                f"The revocation list of {slash_name(issuer)} has the extension {extension.oid.dotted_string}, "
                 "so it is not a complete list."
             )
     return newest
 
 
 def _signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
-    usage = _key_usage(issuer)
+    usage = key_usage(issuer)
     if usage is not None and not usage.crl_sign:
         return False
     try:
@@ -336,50 +319,13 @@ def _check_proxies(line: Sequence[x509.Certificate], at: datetime) -> None:
     """`line`: proxies, leaf first, and the end entity last. RFC 3820 sections 3 and 4."""
     for depth, (proxy, issuer) in enumerate(itertools.pairwise(line)):
         try:
-            _check_proxy(proxy, issuer, depth)
+            check_proxy(proxy, issuer, depth)
         except ProxyFault as fault:
-            raise TrustError(f"The proxy {_name(proxy)} {fault}.") from fault
+            raise TrustError(f"The proxy {slash_name(proxy)} {fault}.") from fault
         _check_validity(proxy, at)
 
 
-def _check_proxy(proxy: x509.Certificate, issuer: x509.Certificate, depth: int) -> None:
-    """`depth`: how many proxies stand below this one."""
-    info = proxy_info(proxy)
-    if not info.critical:
-        raise ProxyFault("does not mark its proxyCertInfo as critical")
-    if info.language not in (INHERIT_ALL, LIMITED):
-        raise ProxyFault(f"has the policy {info.language}, which hands on no rights that are understood here")
-    if info.path_length is not None and depth > info.path_length:
-        raise ProxyFault(f"allows {info.path_length} proxies below it, and the chain has {depth}")
-    check_proxy_name(proxy, issuer)
-    _check_proxy_extensions(proxy)
-    usage = _key_usage(issuer)
-    if usage is not None and not usage.digital_signature:
-        raise ProxyFault("was signed with a key that may not make signatures")
-    try:
-        signatures.verify_certificate(proxy, issuer.public_key())
-    except signatures.SignatureFault as fault:
-        raise ProxyFault(f"is not signed by {_name(issuer)}: {fault}") from fault
-
-
-def _check_proxy_extensions(proxy: x509.Certificate) -> None:
-    for extension in proxy.extensions:
-        if extension.oid in (_OID.SUBJECT_ALTERNATIVE_NAME, _OID.ISSUER_ALTERNATIVE_NAME):
-            raise ProxyFault("has an alternative name, which proxies may not have")
-        if extension.critical and extension.oid not in _KNOWN_CRITICAL:
-            raise ProxyFault(f"has the critical extension {extension.oid.dotted_string}, not understood here")
-    if _is_ca(proxy):
-        raise ProxyFault("claims to be a CA")
-    usage = _key_usage(proxy)
-    if usage is not None and (usage.key_cert_sign or usage.content_commitment):
-        raise ProxyFault("has a key usage that proxies may not have")
-
-
 # --- words --------------------------------------------------------------------------------------------------
-
-
-def _name(cert: x509.Certificate) -> str:
-    return names.slash(names.subject_der(cert))
 
 
 def _issuer_name(cert: x509.Certificate) -> str:
