@@ -1,4 +1,4 @@
-"""The JSON side: strict bodies, problems with sentences, permissions, ETags, paging, CSV, and a database that is away."""
+"""The JSON side: strict bodies, problems with sentences, permissions, ETags, paging, CSV, a database that is away."""
 
 from __future__ import annotations
 
