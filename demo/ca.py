@@ -14,8 +14,8 @@ Layout of a directory made by `CertificateAuthority.create(directory, name)`:
 
 from __future__ import annotations
 
-import ipaddress
 import hashlib
+import ipaddress
 import json
 import os
 import re
