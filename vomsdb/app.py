@@ -10,7 +10,7 @@ from flask import Flask
 from hanse.database import Database
 from hanse.identity.authority import Authority
 from hanse.identity.trust import TrustStore
-from hanse.web import Gauge, make_app
+from hanse.web import Api, Gauge, Pages, Protocol, make_app
 from hanse.web.feed import feed_room
 from vomsdb import applications, mails, promise, views, vos
 from vomsdb.api import people as people_api
@@ -24,7 +24,7 @@ from vomsdb.settings import VomsdbSettings
 def create_app(settings: VomsdbSettings) -> Flask:
     """The application; connects to nothing yet."""
     db = Database(settings.database_url)
-    rooms = [
+    rooms: list[Api | Pages | Protocol] = [
         vos_api.api,
         people_api.api,
         replication_api.api,

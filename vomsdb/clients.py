@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,3 +34,53 @@ def files(vo: str, certificate: Path, host: str, port: int) -> ClientFiles:
         ) from fault
     above = [c for c in chain if c.subject != c.issuer] or chain[:1]
     return ClientFiles(vomses_line(vo, host, port, chain[0]), write_lsc(above))
+
+
+def bundle(vo: str, host: str, texts: ClientFiles) -> bytes:
+    """vomses and vomsdir as .tar.gz, to be unpacked in ~/.glite, where both clients look for them."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, text in ((f"vomses/{vo}-{host}", texts.vomses), (f"vomsdir/{vo}/{host}.lsc", texts.lsc)):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text.encode()), 0o644  # the C++ client refuses a vomses others can write
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What to paste: once on a computer, each day, and to check it with the lines the answer must have."""
+
+    once: str
+    daily: str
+    check: str
+    answer: str
+
+
+def commands(vo: str, url: str, client: str, certificates_dir: str) -> Commands:
+    """The commands for the Java client, or the C++ one (`cxx`), from the addresses of this federation."""
+    once = (
+        f"mkdir -p -m 755 ~/.glite/vomses && curl -fsS {url.rstrip('/')}/vos/{vo}/client.tar.gz \\\n"
+        "  | tar xz -C ~/.glite"
+    )
+    trust = f"export X509_CERT_DIR={certificates_dir}\n" if certificates_dir else ""
+    mine = "cert ~/.globus/usercert.pem"
+    if client == "cxx":
+        return Commands(
+            once,
+            f"{trust}X509_VOMS_DIR=~/.glite/vomsdir voms-proxy-init2 -voms {vo} -valid 12:00 \\\n"
+            f"  -vomses ~/.glite/vomses -{mine} -key ~/.globus/userkey.pem",
+            f"{trust}X509_VOMS_DIR=~/.glite/vomsdir voms-proxy-info2 -all",
+            _answer(vo),
+        )
+    return Commands(
+        once,
+        f"{trust}voms-proxy-init3 --voms {vo} --valid 12:00 --vomsdir ~/.glite/vomsdir \\\n"
+        f"  --vomses ~/.glite/vomses --{mine} --key ~/.globus/userkey.pem",
+        f"{trust}voms-proxy-info3 --all",
+        _answer(vo),
+    )
+
+
+def _answer(vo: str) -> str:
+    return f"VO        : {vo}\nattribute : /{vo}/Role=NULL/Capability=NULL"

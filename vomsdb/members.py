@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.orm import Session
@@ -314,3 +314,25 @@ def end_what_has_ended(session: Session, limit: int = 200) -> int:
                 put(session, ledger, member)
                 ledger.sites_differ(member.vo)
     return len(rows)
+
+
+@dataclass(frozen=True)
+class Week:
+    """A week from its first day, with the number of memberships that end in it."""
+
+    begins: datetime
+    ending: int
+
+
+def ending_by_week(session: Session, vo: str, weeks: int) -> list[Week]:
+    """Memberships that end in each of the next weeks, from today."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    week = func.floor(func.extract("epoch", Member.until - today) / (7 * 86400))
+    query = (
+        select(week, func.count())
+        .where(Member.vo == vo, Member.state.in_(("active", "suspended")))
+        .where(Member.until >= today, Member.until < today + timedelta(weeks=weeks))
+        .group_by(week)
+    )
+    found = {int(number): count for number, count in session.execute(query)}
+    return [Week(today + timedelta(weeks=number), found.get(number, 0)) for number in range(weeks)]

@@ -76,7 +76,7 @@ class Pair:
         if self.differs:
             return "holds something else than it was given"
         if self.failures:
-            return "agent does not answer"
+            return f"told {self.failures} times, not confirmed yet"
         return "on its way"
 
 
@@ -166,6 +166,11 @@ class Day:
 
     day: datetime
     oldest_s: int
+
+    @property
+    def hours(self) -> float:
+        """The same in hours, one decimal."""
+        return round(self.oldest_s / 3600, 1)
 
 
 def days(session: Session, count: int = 30) -> list[Day]:

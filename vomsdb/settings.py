@@ -29,6 +29,10 @@ class VomsdbSettings(ServiceSettings):
         Path("/etc/grid-security/vomskey.pem"),
         description="Its RSA key, PEM, readable by the attribute authority's user alone.",
     )
+    client_certificates_dir: str = Field(
+        "",
+        description="Folder of CA certificates that the commands shown to members name; empty = the usual one.",
+    )
     aa_processes: int = Field(2, ge=1, le=64, description="Processes of the attribute authority.")
     aa_threads: int = Field(8, ge=1, le=256, description="Requests each of them answers at the same time.")
     aa_connections: int = Field(

@@ -1,3 +1,0 @@
-"""HTML pages."""
-from typing import Any
-rooms: list[Any] = []
