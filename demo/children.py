@@ -15,7 +15,7 @@ from pathlib import Path
 from hanse.children import die_with_parent
 
 _BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-_STEADY_S = 10.0
+_STEADY_S = 30.0
 
 
 @dataclass(frozen=True)

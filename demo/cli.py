@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from demo.cast import SITES, site
 from demo.cloud.faults import FAULTS, FaultFile
@@ -54,7 +55,7 @@ def _up(folder: Path, ports: str) -> None:
     from demo.up import Demo, NotUp, prepare
     from demo.welcome import welcome
 
-    say = _progress()
+    say = Progress(Console(), time.monotonic())
     try:
         layout = prepare(folder, ports, say)
         demo = Demo(layout, say)
@@ -73,10 +74,6 @@ def _up(folder: Path, ports: str) -> None:
         demo.supervisor.end()
 
 
-def _progress() -> Progress:
-    return Progress(Console(), time.monotonic())
-
-
 class Progress:
     """Prints a line with the seconds since the start in front."""
 
@@ -85,7 +82,8 @@ class Progress:
         self._begun = begun
 
     def __call__(self, line: str) -> None:
-        self._console.print(f"[dim]{time.monotonic() - self._begun:6.1f} s[/dim]  {line}", highlight=False)
+        passed = f"{time.monotonic() - self._begun:6.1f} s"
+        self._console.print(Text.assemble((passed, "dim"), "  ", line), soft_wrap=True, highlight=False)
 
 
 def _up_detached(folder: Path, ports: str) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +25,8 @@ from demo.cloud.faults import FaultFile
 from demo.cloud.listener import Listener, TlsFiles
 from demo.cloud.machines import Capacity, Machines
 from demo.cloud.occi import OcciServer
+from demo.descendants import descendants_of
+from demo.layout import Layout, State
 from demo.ports import free
 from hanse.identity.principals import X509Identity
 from hanse.identity.proxies import create_proxy
@@ -140,3 +146,44 @@ def cloud(
     yield Cloud(url, folder, ca, authority, tmp_path, reopen)
     stop.set()
     thread.join()
+
+
+class Federation:
+    """A demo that is up in a folder of its own, worked by its commands."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def hanse(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """`hanse demo WORDS --data ...`."""
+        command = [sys.executable, "-m", "hanse.cli", "demo", *words, "--data", str(self.data)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+    @property
+    def supervisor(self) -> int:
+        return int((self.data / "run" / "supervisor.pid").read_text())
+
+    @property
+    def layout(self) -> Layout:
+        state = State.read(self.data)
+        assert state is not None
+        return Layout(self.data, state.ports)
+
+    def processes(self) -> set[int]:
+        """Every process of the demo."""
+        return {self.supervisor} | descendants_of(self.supervisor)
+
+
+@pytest.fixture(scope="module")
+def federation() -> Iterator[Federation]:
+    """Up on free ports; down, and its folder gone, at the end. PostgreSQL's user must be able to enter it."""
+    folder = Path(tempfile.mkdtemp(prefix="hanse-demo-"))
+    folder.chmod(0o755)
+    demo = Federation(folder / "demo")
+    try:
+        up = demo.hanse("up", "--detach", "--ports", "free")
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield demo
+    finally:
+        demo.hanse("down")
+        shutil.rmtree(folder, ignore_errors=True)
