@@ -179,11 +179,11 @@ def house(database_for: Callable[[str], Database], make_house: Callable[[Databas
 
 
 @pytest.fixture
-def app(house: House) -> Flask:
+def app(house: House) -> Iterator[Flask]:
     """The application over the house's database."""
     made = create_app(house.settings)
-    made.config["TESTING"] = True
-    return made
+    yield made
+    made.extensions["hanse"].db.close()
 
 
 @pytest.fixture
