@@ -13,11 +13,14 @@ from hanse.identity.trust import TrustStore
 from hanse.revisions import head
 from hanse.web import Gauge, make_app
 from hanse.web.feed import feed_room
-from registry import views
 from registry.api import downtimes, federation, people, services, sites
 from registry.models import Downtime, Service, Site
 from registry.protocols import gocdb_pi
 from registry.settings import RegistrySettings
+from registry.views import downtimes as downtime_pages
+from registry.views import forms, home
+from registry.views import people as people_pages
+from registry.views import sites as site_pages
 
 METRICS = {
     "hanse_registry_sites": "Sites by certification status.",
@@ -36,7 +39,11 @@ def create_app(settings: RegistrySettings) -> Flask:
         db,
         import_name="registry",
         rooms=[
-            views.pages,
+            site_pages.pages,
+            home.pages,
+            forms.pages,
+            downtime_pages.pages,
+            people_pages.pages,
             sites.api,
             services.api,
             downtimes.api,

@@ -6,6 +6,7 @@ Text that people choose is checked in `registry.schemas`; the constraints here h
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -20,10 +21,11 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from hanse.database import GroundBase
+from hanse.identity import names
 from hanse.revisions import RevisionBase
 
 UtcTime = TIMESTAMP(timezone=True)
@@ -335,6 +337,11 @@ class HostCertificate(Base):
 
     site: Mapped[Site] = relationship(lazy="joined", innerjoin=True)
 
+    @property
+    def dn_text(self) -> str:
+        """The subject in slash form, for people."""
+        return names.slash(self.subject_der)
+
 
 class Person(Base):
     """Somebody with roles. What is personal stands here, so that it can be erased without breaking the log."""
@@ -385,6 +392,16 @@ class Credential(Base):
     created_at: Mapped[datetime] = mapped_column(UtcTime, server_default=func.now())
     not_after: Mapped[datetime | None] = mapped_column(UtcTime)
 
+    @property
+    def subject(self) -> str:
+        """The subject in slash form, for people; "" for a token."""
+        return names.slash(self.subject_der) if self.subject_der else ""
+
+    @property
+    def issuer(self) -> str:
+        """The issuer in slash form, for people; "" for a token."""
+        return names.slash(self.issuer_der) if self.issuer_der else ""
+
 
 class Role(Base):
     """A role that a person holds in a scope ("federation", "ngi:NAME", "site:NAME" kept as ids, so names may change)."""
@@ -431,6 +448,16 @@ class LinkCode(Base):
     code_hash: Mapped[str] = mapped_column(Text, primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"), index=True)
     valid_until: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class HeardAnswer(Base):
+    """The last good answer of another service to a question of our pages, for the time when it is silent."""
+
+    __tablename__ = "heard_answer"
+
+    question: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcTime)
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 metadatas = (Base.metadata, GroundBase.metadata, RevisionBase.metadata)

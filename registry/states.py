@@ -151,6 +151,7 @@ class Event:
     id: str
     op: str
     name: str
+    site: str
     changes: Mapping[str, tuple[Any, Any]]
 
     @property
@@ -207,6 +208,7 @@ def _event(row: History, revision: Revision, earlier: Body | None) -> Event:
         id=row.entity_id,
         op=row.op,
         name=called(row.kind, body),
+        site=site_of(row.kind, body),
         changes=differences(earlier, row.body) if earlier and row.body else {},
     )
 
@@ -231,6 +233,16 @@ def called(kind: str, body: Body) -> str:
     if kind == "grant":
         return f"{str(body.get('role')).replace('_', ' ')} in {body.get('scope')} for {body.get('name')}"
     return str(body.get("name") or kind)
+
+
+def site_of(kind: str, body: Body) -> str:
+    """The site that an entity belongs to; "" for none."""
+    if kind == "site":
+        return str(body.get("name") or "")
+    if kind == "grant":
+        scope = str(body.get("scope"))
+        return scope.removeprefix("site:") if scope.startswith("site:") else ""
+    return str(body.get("site") or "")
 
 
 def of_site(name: str) -> ColumnElement[bool]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 
+from flask import Response
+
 from hanse.identity import names
 from hanse.identity.permissions import PUBLIC, SIGNED_IN
-from hanse.web import Api, current_principal, ground
+from hanse.web import Api, csv_response, current_principal, ground
 from registry import credentials, finding, sites, states
 from registry.api.answers import (
     Body,
@@ -49,6 +51,23 @@ from registry.schemas.sites import (
 
 api = Api("registry_sites", __name__, "Sites")
 Answer = tuple[Body, int, dict[str, str]]
+CSV_COLUMNS = (
+    "name",
+    "official_name",
+    "country_code",
+    "country",
+    "location",
+    "ngi",
+    "middleware",
+    "certification",
+    "production",
+    "vcpu",
+    "ram_gb",
+    "storage_tb",
+    "volumes",
+    "public_ips",
+    "vos",
+)
 
 
 @api.get("/sites", permission=PUBLIC, summary="Sites by name", responses={200: SitePage})
@@ -58,6 +77,19 @@ def list_sites(query: SiteQuery) -> Body:
         found = finding.sites(session, query, query.limit + 1)
     shown = [site_answer(state) for state in found[: query.limit]]
     return page_of(found, query.limit, shown, shown[-1]["name"] if shown else "")
+
+
+@api.get("/sites.csv", permission=PUBLIC, summary="Sites as CSV")
+def list_sites_csv(query: SiteQuery) -> Response:
+    """The same filters; one row a site."""
+    with ground().db.transaction() as session:
+        found = finding.sites(session, query)
+    rows = [{**state.body, **state.body["capacity"], "vos": _vos(state.body)} for state in found]
+    return csv_response(rows, CSV_COLUMNS, "sites.csv")
+
+
+def _vos(body: Body) -> str:
+    return " ".join(share["vo"] for share in body["supports"])
 
 
 @api.post("/sites", permission=REGISTER_SITE, summary="Register a site", responses={201: SiteOut})

@@ -158,9 +158,16 @@ def _entity_id(value: object) -> int:
     return value
 
 
+def _not_an_address(name: str) -> str:
+    """`/sites/new` is a form."""
+    if name.lower() == "new":
+        raise ValueError("is taken by a page; choose another name")
+    return name
+
+
 Line = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(one_line)]
 Code = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-SiteName = Code
+SiteName = Annotated[Code, AfterValidator(_not_an_address)]
 NgiName = Code
 VoName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 ServiceTypeName = Code

@@ -1,0 +1,1 @@
+"""HTML pages of the registry; the same use cases as the API."""

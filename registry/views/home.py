@@ -1,0 +1,164 @@
+"""Home: the operator's page, and the way in for everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import redirect
+from markupsafe import Markup
+from werkzeug.wrappers import Response as BaseResponse
+
+from hanse.identity.permissions import PUBLIC
+from hanse.identity.principals import Principal
+from hanse.pages.charts import Stack, stacked
+from hanse.web import Pages, current_principal, ground, page
+from registry import neighbours, overview, standing
+from registry.neighbours import Heard
+from registry.rights import is_operator
+from registry.settings import RegistrySettings
+from registry.views import looking
+from registry.views.words import Line, lines
+
+pages = Pages("registry_home", __name__)
+QUESTIONS = {
+    "status": standing.QUESTION,
+    "monitoring": ("monitoring", "/api/v1/overview"),
+    "accounting": ("accounting", "/api/v1/overview"),
+    "vomsdb": ("vomsdb", "/api/v1/overview"),
+}
+REFRESH_S = 30
+
+
+@pages.get("/", permission=PUBLIC)
+def home() -> BaseResponse:
+    """The operator's page; others are shown to their own, visitors the way in."""
+    principal = current_principal()
+    if is_operator(principal):
+        return operators_page()
+    if principal.signed_in and (target := own_home(principal, settings())):
+        return redirect(target)
+    return landing(principal)
+
+
+def settings() -> RegistrySettings:
+    """The registry's settings."""
+    found = ground().settings
+    assert isinstance(found, RegistrySettings)
+    return found
+
+
+def own_home(principal: Principal, known: RegistrySettings) -> str:
+    """Where somebody's work waits: the own site, the queue of the own VO, the own membership; "" for nowhere."""
+    for role in ("site_administrator", "site_security_officer"):
+        for scope in sorted(principal.scopes(role)):
+            return f"/sites/{scope.removeprefix('site:')}"
+    if known.vomsdb_url:
+        membership = known.vomsdb_url.rstrip("/")
+        for scope in sorted(principal.scopes("vo_manager")):
+            return f"{membership}/vos/{scope.removeprefix('vo:')}/queue"
+        if principal.scopes("vo_member"):
+            return f"{membership}/me"
+    return "/sites" if principal.grants else ""
+
+
+def landing(principal: Principal) -> BaseResponse:
+    """What this place is, what can be seen without signing in, and the ways to sign in."""
+    known = settings()
+    with ground().db.transaction() as session:
+        sites = looking.sites(session)
+        ongoing = looking.ongoing(session)
+    offered = sum(site["capacity"].get("vcpu") or 0 for site in sites)
+    return page(
+        "registry/landing.html",
+        title=known.federation,
+        sentence=Markup("<b>{} clouds in {} countries</b> offer {} vCPU to researchers.").format(
+            len(sites), len({site["country"] for site in sites}), f"{offered:,}"
+        ),
+        sites=sites,
+        ongoing=ongoing,
+        principal=principal,
+        settings=known,
+    )
+
+
+def operators_page() -> BaseResponse:
+    """What fails now, whose it is, and whether anybody reacted; each card from its owner."""
+    db, known = ground().db, settings()
+    heard = neighbours.ask(db, known, QUESTIONS)
+    now = datetime.now(UTC)
+    with db.transaction() as session:
+        own = overview.look(session, now)
+        sites = looking.sites(session)
+        found = standing.standings(heard["status"], sites, looking.monitored(session), looking.away(session))
+    return page(
+        "registry/home.html",
+        title=f"{now:%A} {now.day} {now:%B %Y}",
+        sentence=_sentence(list(found.values()), heard["status"]),
+        api="/api/v1/overview",
+        refresh_s=REFRESH_S,
+        heard=heard,
+        own=own,
+        now=now,
+        minute=now.replace(second=0, microsecond=0),
+        counted=standing.tell(list(found.values())),
+        total=len(sites),
+        in_order=sum(one.kind == "ok" for one in found.values()),
+        changed=_changed(own.changes),
+        chart=_usage_chart(heard["accounting"]),
+        settings=known,
+    )
+
+
+_WORDS = {
+    "down": ("is down", "are down"),
+    "degraded": ("is degraded", "are degraded"),
+    "downtime": ("is in downtime", "are in downtime"),
+    "unknown": ("is not known", "are not known"),
+    "suspended": ("is suspended", "are suspended"),
+    "not_monitored": ("is not monitored", "are not monitored"),
+}
+
+
+def _sentence(found: Sequence[standing.Standing], monitoring: Heard) -> Markup:
+    """ "1 site is down, 2 are degraded; 9 of 14 are in order." """
+    if not found:
+        return Markup("No site is registered yet.")
+    if monitoring.absent or not monitoring.known:
+        return Markup("<b>Monitoring does not answer;</b> the state of the {} sites is not known.").format(
+            len(found)
+        )
+    counted = dict(standing.tell(found))
+    trouble = [_words(kind, counted[kind]) for kind in ("down", "degraded", "downtime") if kind in counted]
+    good = f"{counted.get('ok', 0)} of {len(found)} are in order"
+    rest = [
+        _words(kind, counted[kind]) for kind in ("unknown", "suspended", "not_monitored") if kind in counted
+    ]
+    if not trouble:
+        return Markup("<b>No site fails;</b> {}.").format(", ".join([good, *rest]))
+    trouble[0] = trouble[0].replace(" ", " site " if trouble[0].startswith("1 ") else " sites ", 1)
+    return Markup("<b>{};</b> {}.").format(", ".join(trouble), ", ".join([good, *rest]))
+
+
+def _words(kind: str, count: int) -> str:
+    return f"{count} {_WORDS[kind][count != 1]}"
+
+
+def _changed(events: Sequence[Any]) -> list[Line]:
+    return lines(events)[:9]
+
+
+def _usage_chart(accounting: Heard) -> Stack | None:
+    days = accounting.body.get("by_day") or []
+    if not days:
+        return None
+    labels = [str(int(str(day["day"])[8:10])) for day in days]
+    return stacked(
+        labels,
+        {"CPU hours": [day.get("cpu_hours") for day in days]},
+        unit="CPU hours",
+        partial_last=True,
+        width=400,
+        height=140,
+    )
