@@ -319,7 +319,8 @@ def _options(request: _Request, watchdog: Watchdog) -> dict[str, Any]:
 
 def _read(response: requests.Response, max_bytes: int, shown: str) -> bytes:
     announced = response.headers.get("Content-Length", "")
-    if announced.isdigit() and int(announced) > max_bytes:
+    has_body = response.request.method != "HEAD"
+    if has_body and announced.isdigit() and int(announced) > max_bytes:
         raise HttpError(f"{shown} answers with {announced} bytes; {max_bytes} is the most that is read.")
     body = bytearray()
     while chunk := response.raw.read1(_CHUNK, decode_content=True):  # what is there, not a full chunk

@@ -181,6 +181,12 @@ def test_an_answer_beyond_the_cap_or_undecodable_is_refused(answer: bytes, sente
         fetch("GET", server.url, max_bytes=1000)
 
 
+def test_a_head_may_announce_a_body_that_it_does_not_send() -> None:
+    with serving(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")) as server:
+        answer = fetch("HEAD", server.url, max_bytes=1000, deadline_s=3)
+    assert (answer.body, answer.headers["content-length"]) == (b"", "5000")
+
+
 def test_a_decoded_body_within_the_cap_arrives_whole() -> None:
     body = bytes(range(256)) * 100
     packed = plain(gzip.compress(body), "200 OK", "Content-Encoding: gzip", "X-One: 1")

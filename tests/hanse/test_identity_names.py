@@ -125,7 +125,7 @@ def test_case_spaces_and_order_are_part_of_a_name() -> None:
         "E=anna@cesnet.example, CN=Anna Lindqvist, O=Hanse Demo, C=EU",
         "Email=anna@cesnet.example;CN=Anna Lindqvist;O=Hanse Demo;C=EU",
         'OID.1.2.840.113549.1.9.1=anna@cesnet.example,CN="Anna Lindqvist",O=Hanse Demo,C=EU',
-        "1.2.840.113549.1.9.1=#1613616e6e61406365736e65742e6578616d706c65,CN=Anna Lindqvist, O=Hanse Demo, C=EU",  # noqa: E501
+        "1.2.840.113549.1.9.1=#1613616e6e61406365736e65742e6578616d706c65,CN=Anna Lindqvist, O=Hanse Demo, C=EU",
     ],
 )
 def test_spellings_of_one_name(spelling: str) -> None:
