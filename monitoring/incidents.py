@@ -83,7 +83,7 @@ def _join_or_open(
         Incident.site == site, Incident.ended_at.is_(None), Incident.severity == _SEVERITY[judged]
     )
     if not doubting:
-        same = same.where(Incident.host == culprit.host, Incident.reason == culprit.reason)
+        same = same.where(Incident.host == culprit.host, Incident.reason == culprit.judged_reason)
     incident = session.scalars(same.order_by(Incident.number).with_for_update()).first()
     if incident is not None:
         session.add(IncidentEndpoint(number=incident.number, endpoint_id=endpoint.id))
@@ -102,13 +102,15 @@ def _open(
     downtime: Downtime | None,
 ) -> Incident:
     doubting = judged == State.UNKNOWN
-    cause = "No site can be reached: monitoring's own network is in doubt" if doubting else culprit.summary
+    cause = (
+        "No site can be reached: monitoring's own network is in doubt" if doubting else culprit.judged_summary
+    )
     incident = Incident(
         site="" if doubting else endpoint.site,
         host="" if doubting else culprit.host,
         severity=_SEVERITY[judged],
         probe=culprit.probe,
-        reason="own-network" if doubting else culprit.reason,
+        reason="own-network" if doubting else culprit.judged_reason,
         cause=cause,
         began_at=culprit.judged_since or at,
         confirmed_at=at,
@@ -135,7 +137,7 @@ def _open(
 def _first_notes(session: Session, incident: Incident, culprit: Check, at: datetime) -> None:
     if culprit.good_at is not None:
         note(session, incident, culprit.good_at, "good", f"Last good answer: {culprit.good_summary}")
-    note(session, incident, incident.began_at, "failing", f"First failure: {culprit.summary}")
+    note(session, incident, incident.began_at, "failing", f"First failure: {culprit.judged_summary}")
     if incident.severity != "doubt":
         note(session, incident, at, "confirmed", "Confirmed by another failure. Incident opened")
     else:
@@ -155,14 +157,18 @@ def _change(
     if incident.severity == "doubt":
         return
     severity = _SEVERITY[judged]
-    if culprit.reason != incident.reason:
-        note(session, incident, at, "cause", f"Now: {culprit.summary}")
-    incident.probe, incident.reason, incident.cause = culprit.probe, culprit.reason, culprit.summary
+    if culprit.judged_reason != incident.reason:
+        note(session, incident, at, "cause", f"Now: {culprit.judged_summary}")
+    incident.probe, incident.reason, incident.cause = (
+        culprit.probe,
+        culprit.judged_reason,
+        culprit.judged_summary,
+    )
     incident.host = culprit.host
     worse = severity == "down" and incident.severity == "degraded"
     incident.severity = severity
     if worse:
-        note(session, incident, at, "confirmed", f"Worse: {reasons.title(culprit.reason)}")
+        note(session, incident, at, "confirmed", f"Worse: {reasons.title(culprit.judged_reason)}")
         if incident.muted_by is None:
             alerts.tell(session, incident, audience)
 

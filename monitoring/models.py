@@ -57,7 +57,8 @@ class Endpoint(Base):
 class Check(Base):
     """A probe of an endpoint: when it is due, who has it, what it last measured, how it is judged.
 
-    `held` = not run, because a check that it needs fails. `missed` counts due times that nobody could
+    `judged_*` come from the last measurement that agreed with the judgement: the cause, while it lasts.
+    `held_since` = not run, because a check that it needs fails. `missed` counts due times that nobody could
     serve."""
 
     __tablename__ = "probe_check"
@@ -94,6 +95,8 @@ class Check(Base):
     good_summary: Mapped[str] = mapped_column(server_default="")
     judged: Mapped[str] = mapped_column(server_default="missing")
     judged_since: Mapped[datetime | None] = mapped_column(UtcTime)
+    judged_reason: Mapped[str] = mapped_column(server_default="")
+    judged_summary: Mapped[str] = mapped_column(server_default="")
     candidate: Mapped[str | None]
     candidate_since: Mapped[datetime | None] = mapped_column(UtcTime)
     candidate_count: Mapped[int] = mapped_column(server_default="0")

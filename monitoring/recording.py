@@ -58,6 +58,20 @@ class Bench:
     audience: Audience
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a check had measured before the result at hand."""
+
+    measured: str | None
+    reason: str
+    at: datetime | None
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it could not get through."""
+        return self.measured == Status.CRITICAL and self.reason in NETWORK
+
+
 def record(session: Session, outcome: Outcome, bench: Bench) -> None:
     """Store the result and all that follows from it. Twice is once; an endpoint that is gone is passed
     over."""
@@ -70,11 +84,12 @@ def record(session: Session, outcome: Outcome, bench: Bench) -> None:
         return
     site = _lock_site(session, check)
     check = session.get_one(Check, check.id, with_for_update=True, populate_existing=True)
+    before = Before(check.measured, check.reason, check.measured_at)
     _measure(session, check, outcome)
     if outcome.lease.due_at is None:
         _bring_forward(session, check, outcome)
         return
-    _judge(session, check, outcome, bench.rules)
+    _judge(session, check, outcome, before, bench.rules)
     settle(session, session.get_one(Endpoint, check.endpoint_id), site, bench, outcome.started_at)
 
 
@@ -88,7 +103,7 @@ def settle(session: Session, endpoint: Endpoint, site: Site, bench: Bench, at: d
         return  # what was held back has its say before a recovery is believed
     downtime = _downtime(session, endpoint, at)
     _write_endpoint(session, endpoint, judged, since, downtime)
-    endpoint.cause = culprit.summary if culprit is not None else ""
+    endpoint.cause = culprit.judged_summary if culprit is not None else ""
     endpoint.cause_check = culprit.probe if culprit is not None else ""
     fold_site(session, site, since if endpoint.since == since else at)
     incidents.follow(session, endpoint, judged, culprit, downtime, bench.audience, at)
@@ -150,23 +165,27 @@ def _bring_forward(session: Session, check: Check, outcome: Outcome) -> None:
         hurry(session, check, 0)
 
 
-def _judge(session: Session, check: Check, outcome: Outcome, rules: Rules) -> None:
+def _judge(session: Session, check: Check, outcome: Outcome, before: Before, rules: Rules) -> None:
     measured, at = MEASURED[outcome.result.status], outcome.started_at
-    if _held_by_network(session, check, outcome):
+    if _held_by_network(session, check, outcome, before):
         return
     standing = read_standing(check)
     after = judge(standing, measured, at, rules)
     if outcome.result.reason in SILENCE and would_accuse(standing, measured, at, rules):
         after = _weigh(session, check, standing, after, at)
     write_standing(session, check, after, outcome.result.reason)
+    doubting = after.judged == State.UNKNOWN and measured == State.CRITICAL
+    if measured == after.judged or doubting:
+        check.judged_reason, check.judged_summary = check.reason, check.summary
     if after.suspect:
         hurry(session, check, check.retry_s)
     _release_dependents(session, check, outcome)
 
 
-def _held_by_network(session: Session, check: Check, outcome: Outcome) -> bool:
-    """A deeper check that cannot get through says nothing about its own subject: ask the check that it
-    needs."""
+def _held_by_network(session: Session, check: Check, outcome: Outcome, before: Before) -> bool:
+    """A deeper check that cannot get through says nothing about its own subject: ask the check that it needs.
+
+    Where that one has found the way open since the last try, the failure is the deeper check's own."""
     if outcome.result.status != Status.CRITICAL or outcome.result.reason not in NETWORK:
         check.held_since = None
         return False
@@ -175,9 +194,8 @@ def _held_by_network(session: Session, check: Check, outcome: Outcome) -> bool:
             Check.endpoint_id == check.endpoint_id, Check.active, Check.probe.in_(check.needs)
         )
     ).all()
-    if not needed:
-        return False
-    if check.held_since is not None and all(_well_since(other, check.held_since) for other in needed):
+    if (before.cut_off and all(_well_since(other, before.at) for other in needed)) or not needed:
+        check.held_since = None
         return False
     check.held_since = check.held_since or outcome.started_at
     for other in needed:
@@ -186,8 +204,9 @@ def _held_by_network(session: Session, check: Check, outcome: Outcome) -> bool:
     return True
 
 
-def _well_since(check: Check, moment: datetime) -> bool:
-    return check.measured == Status.OK and check.measured_at is not None and check.measured_at > moment
+def _well_since(check: Check, moment: datetime | None) -> bool:
+    good = check.measured == Status.OK and check.measured_at is not None
+    return bool(good and moment and check.measured_at and check.measured_at > moment)
 
 
 def _release_dependents(session: Session, check: Check, outcome: Outcome) -> None:

@@ -145,6 +145,8 @@ def upgrade() -> None:
     sa.Column('good_summary', sa.String(), server_default='', nullable=False),
     sa.Column('judged', sa.String(), server_default='missing', nullable=False),
     sa.Column('judged_since', postgresql.TIMESTAMP(timezone=True), nullable=True),
+    sa.Column('judged_reason', sa.String(), server_default='', nullable=False),
+    sa.Column('judged_summary', sa.String(), server_default='', nullable=False),
     sa.Column('candidate', sa.String(), nullable=True),
     sa.Column('candidate_since', postgresql.TIMESTAMP(timezone=True), nullable=True),
     sa.Column('candidate_count', sa.Integer(), server_default='0', nullable=False),
