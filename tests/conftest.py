@@ -28,7 +28,7 @@ from hanse.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS_FILE = ROOT / "tests" / "peers.toml"
-PEER_COUNTS_FILE = ROOT / ".runs" / "peers.json"
+PEER_COUNTS = ROOT / ".runs"
 
 hypothesis.settings.register_profile("hanse", deadline=None, max_examples=50)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "hanse"))
@@ -238,10 +238,11 @@ class PeerCounts:
             self._counts.update({name for key, name in report.user_properties if key == "peer"})
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        PEER_COUNTS_FILE.parent.mkdir(exist_ok=True)
         counts = {name: self._counts[name] for name in sorted(_peers())}
         if any(counts.values()):
-            PEER_COUNTS_FILE.write_text(json.dumps(counts, indent=2) + "\n")
+            PEER_COUNTS.mkdir(exist_ok=True)
+            name = "peers-slow.json" if self._config.option.markexpr == "slow" else "peers.json"
+            (PEER_COUNTS / name).write_text(json.dumps(counts, indent=2) + "\n")
         if _required() and exitstatus == 0 and self._whole_suite():
             self._too_few = [
                 f"{name} took part in {counts[name]} tests, and tests/peers.toml wants {peer['tests']}"
