@@ -32,7 +32,6 @@ from hanse.web import (
     Protocol,
     Wire,
     after,
-    csv_response,
     current_principal,
     cursor_page,
     ground,
