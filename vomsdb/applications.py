@@ -1,7 +1,7 @@
 """Requests to join a VO: sent, confirmed by mail, decided once by a manager who is somebody else.
 
-    submitted -> pending (e-mail confirmed) -> approved | rejected (reason)
-    submitted, pending -> withdrawn | expired
+submitted -> pending (e-mail confirmed) -> approved | rejected (reason)
+submitted, pending -> withdrawn | expired
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def submit(session: Session, vo_name: str, form: Form, by: Principal, terms: Ter
     )
     _insert(session, application)
     _ask_to_confirm(session, application, terms.confirm_url + token)
-    with revision(session, actor(by), f"request to join {vo.name}, AUP version {form.aup_version} accepted") as log:
+    with revision(
+        session, actor(by), f"request to join {vo.name}, AUP version {form.aup_version} accepted"
+    ) as log:
         put(log, application)
     return application
 
@@ -87,7 +89,9 @@ def _check_form(vo: Vo, form: Form) -> None:
     if not form.aup_accepted:
         faults.append(FieldFault("aup_accepted", f"must be given: {vo.name} takes nobody without it"))
     if form.aup_version != vo.aup_version:
-        faults.append(FieldFault("aup_version", f"must be {vo.aup_version}, the version in force; read it first"))
+        faults.append(
+            FieldFault("aup_version", f"must be {vo.aup_version}, the version in force; read it first")
+        )
     if form.email.count("@") != 1 or any(c.isspace() for c in form.email) or form.email.startswith("-"):
         faults.append(FieldFault("email", "must be one address, as anna@example.org"))
     if not form.name.strip():

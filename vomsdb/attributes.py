@@ -102,7 +102,9 @@ def issue(
     A limited proxy gets nothing: it was made to be given away with fewer rights than its owner's.
     """
     if chain.limited:
-        raise bad_request("A limited proxy gets no attribute certificate; use the certificate or a full proxy.")
+        raise bad_request(
+            "A limited proxy gets no attribute certificate; use the certificate or a full proxy."
+        )
     vo = session.get(Vo, _vo_of(session, ask, chain.identity))
     if vo is None or vo.state in ("suspended", "closed"):
         raise bad_request(f"{_vo_name(ask)}: this server has no such VO in service.")
@@ -115,7 +117,9 @@ def issue(
     until, why = _end(asked, now, vo, member, chain, cap)
     warnings = [] if why is None else [_shortened(until - now, why)]
     if ask.order and ask.order[0].fqan != fqans[0]:
-        warnings.append(Warned(NOT_FIRST, f"{ask.order[0].fqan} could not be selected as the first attribute."))
+        warnings.append(
+            Warned(NOT_FIRST, f"{ask.order[0].fqan} could not be selected as the first attribute.")
+        )
     der = authority.issue(chain.end_entity, vo.name, fqans, (now - BACK_DATED, until), ask.targets)
     return Issued(der, fqans, tuple(warnings))
 
@@ -164,7 +168,9 @@ def _check_active(member: Member, link: MemberCertificate) -> None:
         words = members.WORDS.get(member.suspension_code or "", "suspended")
         raise suspended(f"{words}: {member.suspension_reason}")
     if member.state == "expired" or member.until <= now:
-        raise suspended(f"the membership ended on {member.until:%d %b %Y}; ask the VO's managers to extend it")
+        raise suspended(
+            f"the membership ended on {member.until:%d %b %Y}; ask the VO's managers to extend it"
+        )
     if link.state == "suspended":
         raise suspended(f"this certificate is suspended: {link.suspension_reason}")
     if member.aup_due is not None and member.aup_due <= now:
@@ -234,4 +240,6 @@ def _end(
 def _shortened(left: timedelta, why: str) -> Warned:
     """The Java client knows this warning by the word validity."""
     seconds = int(left.total_seconds())
-    return Warned(SHORTENED, f"The validity of this VOMS AC in your proxy is shortened to {seconds} seconds: {why}.")
+    return Warned(
+        SHORTENED, f"The validity of this VOMS AC in your proxy is shortened to {seconds} seconds: {why}."
+    )

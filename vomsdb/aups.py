@@ -48,14 +48,10 @@ def publish(session: Session, vo: str, text: str, days_to_sign: int, by: Princip
     row = session.scalars(select(Vo).where(Vo.name == vo).with_for_update(key_share=True)).one()
     session.refresh(row)
     row.aup_version += 1
-    aup = Aup(
-        vo=vo, version=row.aup_version, text=text, days_to_sign=days_to_sign, published_by=by.name
-    )
+    aup = Aup(vo=vo, version=row.aup_version, text=text, days_to_sign=days_to_sign, published_by=by.name)
     session.add(aup)
     due = datetime.now(UTC) + timedelta(days=days_to_sign)
-    session.execute(
-        update(Member).where(Member.vo == vo, Member.aup_due.is_(None)).values(aup_due=due)
-    )
+    session.execute(update(Member).where(Member.vo == vo, Member.aup_due.is_(None)).values(aup_due=due))
     with revision(session, actor(by), f"AUP version {aup.version} of {vo} published") as ledger:
         vos.put_vo(ledger, row)
         ledger.sites_differ(vo)

@@ -42,7 +42,10 @@ def bundle(vo: str, host: str, texts: ClientFiles) -> bytes:
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name, text in ((f"vomses/{vo}-{host}", texts.vomses), (f"vomsdir/{vo}/{host}.lsc", texts.lsc)):
             entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(text.encode()), 0o644  # the C++ client refuses a vomses others can write
+            entry.size, entry.mode = (
+                len(text.encode()),
+                0o644,
+            )  # the C++ client refuses a vomses others can write
             archive.addfile(entry, io.BytesIO(text.encode()))
     return packed.getvalue()
 

@@ -123,5 +123,3 @@ def withdraw(session: Session, vo: str, application_id: int, by: Principal) -> A
     with revision(session, actor(by), f"request {application.id} withdrawn") as ledger:
         applications.put(ledger, application)
     return application
-
-

@@ -85,7 +85,9 @@ class Reached:
 
 def reached(session: Session, member: Member) -> Reached:
     """Counts the sites that confirmed the VO's last change before now that concerned the member's admission."""
-    admitted = select(func.min(VoChange.revision)).where(VoChange.vo == member.vo, VoChange.at >= member.since)
+    admitted = select(func.min(VoChange.revision)).where(
+        VoChange.vo == member.vo, VoChange.at >= member.since
+    )
     revision = session.scalar(admitted) or 0
     there = func.count().filter(Replica.held_revision >= revision, Replica.held_sha256.is_not(None))
     known, sites = session.execute(select(there, func.count()).where(Replica.vo == member.vo)).one()

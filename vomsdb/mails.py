@@ -118,4 +118,7 @@ def listed(session: Session, state: str | None, limit: int = 100) -> list[Mail]:
 
 def count_by_state(session: Session) -> dict[str, int]:
     """How many mails are in each state."""
-    return {state: count for state, count in session.execute(select(Mail.state, func.count()).group_by(Mail.state))}
+    return {
+        state: count
+        for state, count in session.execute(select(Mail.state, func.count()).group_by(Mail.state))
+    }

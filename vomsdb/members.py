@@ -181,7 +181,9 @@ def put(session: Session, ledger: Ledger, member: Member) -> None:
 def suspend(session: Session, member_id: int, code: str, reason: str, by: Principal) -> Member:
     """Suspends a member everywhere at once; raises Refused, Conflict or NotFound."""
     if code not in BY_HAND:
-        raise Refused("The member cannot be suspended.", FieldFault("code", f"must be one of {', '.join(BY_HAND)}"))
+        raise Refused(
+            "The member cannot be suspended.", FieldFault("code", f"must be one of {', '.join(BY_HAND)}")
+        )
     _need_reason(reason)
     member = locked(session, member_id)
     if member.state == "suspended" and member.suspension_code in BY_HAND:

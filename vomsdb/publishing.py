@@ -47,9 +47,7 @@ def follow_the_registry(session: Session) -> None:
 
     A site that no longer supports a VO gets no further manifest of it, so that its entries end by themselves.
     """
-    session.execute(
-        text(f"insert into replica (site, vo) {_SUPPORTED} order by 1, 2 on conflict do nothing")  # noqa: S608
-    )
+    session.execute(text(f"insert into replica (site, vo) {_SUPPORTED} order by 1, 2 on conflict do nothing"))
     session.execute(
         text(f"delete from replica where (site, vo) not in ({_SUPPORTED})")  # noqa: S608
     )
@@ -122,7 +120,9 @@ def _make(
 
 def _state(session: Session, vo: str) -> list[snapshots.Member]:
     """Active members with a certificate that is not suspended, by id."""
-    rows = list(session.scalars(select(Member).where(Member.vo == vo, Member.state == "active").order_by(Member.id)))
+    rows = list(
+        session.scalars(select(Member).where(Member.vo == vo, Member.state == "active").order_by(Member.id))
+    )
     held: dict[int, list[HeldCertificate]] = {}
     certificates = (
         select(MemberCertificate.member_id, Certificate.subject_der, Certificate.issuer_der)
@@ -157,7 +157,12 @@ def _held(subject: bytes, issuer: bytes) -> HeldCertificate:
 
 
 def write_manifests(
-    session: Session, press: Press, *, vo: str | None = None, site: str | None = None, older_than: timedelta | None = None
+    session: Session,
+    press: Press,
+    *,
+    vo: str | None = None,
+    site: str | None = None,
+    older_than: timedelta | None = None,
 ) -> int:
     """Signs a manifest of the newest snapshot for each replica chosen; how many.
 

@@ -42,7 +42,9 @@ def post(pace: Pace) -> Post:
 
     def to_agent(url: str, manifests: list[dict[str, Any]]) -> str:
         address = url.rstrip("/") + "/hanse/manifests"
-        answer = fetch("POST", address, json={"manifests": manifests}, deadline_s=pace.timeout_s, max_bytes=65536)
+        answer = fetch(
+            "POST", address, json={"manifests": manifests}, deadline_s=pace.timeout_s, max_bytes=65536
+        )
         if answer.status >= 300:
             detail = answer.body.decode("utf-8", "replace")[:300]
             raise HttpError(f"{address} answered {answer.status}: {detail}")

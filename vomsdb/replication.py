@@ -65,7 +65,9 @@ def join(
     """The agent of the site is let in, once for each code. Raises Forbidden or NotFound."""
     row = session.scalar(select(JoinCode).where(JoinCode.code_hash == _hash(code)).with_for_update())
     if row is None or row.site != site:
-        raise Forbidden(f"This join code is not one of {site}. A site administrator makes them in Membership.")
+        raise Forbidden(
+            f"This join code is not one of {site}. A site administrator makes them in Membership."
+        )
     if row.used_at is not None:
         raise Forbidden("This join code was used already; make a new one.")
     if row.expires_at <= datetime.now(UTC):
@@ -211,7 +213,9 @@ def in_step(session: Session, site: str) -> bool:
 # --- telling all --------------------------------------------------------------------------------------------------
 
 
-def tell_all(session: Session, press: Press, sites: Sequence[str] | None, spread: timedelta) -> tuple[int, int]:
+def tell_all(
+    session: Session, press: Press, sites: Sequence[str] | None, spread: timedelta
+) -> tuple[int, int]:
     """Fresh manifests for all pairs and a push to every agent; (sites, pairs).
 
     `spread` parts the sites over a while, each always at the same place in it. Raises NotFound for unknown sites.

@@ -14,7 +14,10 @@ class VomsdbSettings(ServiceSettings):
 
     port: int = Field(7040, ge=0, le=65535, description="Port of the plain HTTP side, for a proxy in front.")
     tls_port: int = Field(
-        7041, ge=0, le=65535, description="Port of the side that ends TLS and asks for certificates; 0 = none."
+        7041,
+        ge=0,
+        le=65535,
+        description="Port of the side that ends TLS and asks for certificates; 0 = none.",
     )
     aa_host: str = Field(
         "localhost",
@@ -75,16 +78,22 @@ class VomsdbSettings(ServiceSettings):
         300, ge=0, description="The daily run tells the sites spread over this many seconds."
     )
     publish_interval_s: float = Field(
-        2, gt=0, description="Seconds until a change is in a signed snapshot and waiting pushes are looked at."
+        2,
+        gt=0,
+        description="Seconds until a change is in a signed snapshot and waiting pushes are looked at.",
     )
     push_timeout_s: float = Field(10, gt=0, description="Seconds a site's agent has to take a push.")
-    push_retry_s: float = Field(30, gt=0, description="Seconds before the first retry of a failed push; doubles.")
+    push_retry_s: float = Field(
+        30, gt=0, description="Seconds before the first retry of a failed push; doubles."
+    )
     push_retry_max_s: float = Field(7200, gt=0, description="Longest pause between two retries, in seconds.")
     manifest_valid_s: float = Field(
         259200, gt=0, description="Seconds for which a site may keep what it holds without hearing more."
     )
     join_code_hours: float = Field(24, gt=0, description="Hours in which a join code must be used.")
-    late_after_s: float = Field(64800, gt=0, description="Age of an unacknowledged change that warns, seconds.")
+    late_after_s: float = Field(
+        64800, gt=0, description="Age of an unacknowledged change that warns, seconds."
+    )
     breach_after_s: float = Field(86400, gt=0, description="Age at which the promise is broken, in seconds.")
 
     @property

@@ -1,20 +1,26 @@
-"""A membership service with the VO training.egi.eu, managed by Marta Kowalska, and the sites CESNET and BIFI."""
+"""A membership service with two VOs, managed by Marta Kowalska and Paavo Salo, and the sites CESNET and BIFI."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import pytest
 from cryptography import x509
+from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from hanse.database import Database, Followed
 from hanse.identity.authority import Authority
 from hanse.identity.principals import Principal
 from vomsdb import applications, decisions, vos
+from vomsdb.app import create_app
 from vomsdb.applications import Form, Terms
 from vomsdb.jobs import press_of
 from vomsdb.models import Application, Mail, Member
@@ -27,6 +33,23 @@ TERMS = Terms("https://hanse.example/confirm/", timedelta(hours=72), timedelta(d
 
 
 @dataclass
+class Browser:
+    """A client with a session; sends the form's secret along."""
+
+    client: FlaskClient
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(path)
+
+    def post(self, path: str, /, **form: Any) -> TestResponse:
+        return self.client.post(path, data={"csrf_token": "the form's secret", **form})
+
+    def call(self, method: str, path: str, body: Any = None) -> TestResponse:
+        headers = {"X-CSRF-Token": "the form's secret"}
+        return self.client.open(path, method=method, json=body, headers=headers)
+
+
+@dataclass
 class House:
     """The service's database and settings, and the cast as principals."""
 
@@ -35,6 +58,16 @@ class House:
     cast: Any
     press: Press
     _known: dict[str, Principal] = field(default_factory=dict)
+
+    @cached_property
+    def app(self) -> Flask:
+        """The application."""
+        return create_app(self.settings)
+
+    def close(self) -> None:
+        """Closes what the application opened."""
+        if "app" in self.__dict__:
+            self.app.extensions["hanse"].db.close()
 
     def principal(self, name: str) -> Principal:
         """Somebody of the cast as seen over TLS, with the grants of this moment."""
@@ -95,6 +128,18 @@ class House:
         self.follow("site", site, site_body)
         self.follow("grant", f"{key} {site}", grant)
 
+    def browser(self, name: str | None) -> Browser:
+        """Somebody of the cast signed in with the certificate, or nobody."""
+        client = self.app.test_client()
+        if name is not None:
+            who = self.principal(name)
+            assert who.x509 is not None
+            with client.session_transaction() as session:
+                session["key"], session["csrf"], session["how"] = who.key, "the form's secret", "certificate"
+                session["subject"] = base64.b64encode(who.x509.subject_der).decode()
+                session["issuer"] = base64.b64encode(who.x509.issuer_der).decode()
+        return Browser(client)
+
     def grant(self, name: str, role: str, scope: str) -> None:
         """A role as the registry's feed tells it."""
         body = {"principal": self.principal(name).key, "role": role, "scope": scope, "name": name}
@@ -120,4 +165,5 @@ def house(database_for: Any, settings_for: Callable[..., Any], cast: Any) -> Ite
     house.found_vo("chipster", "Paavo Salo")
     house.register("CESNET", VO, "chipster")
     house.register("BIFI", VO)
-    return house
+    yield house
+    house.close()

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import NotFound
 from hanse.identity.permissions import PUBLIC, SIGNED_IN, Permission, allows
-from hanse.web import Api, authorise, current_principal, ground
+from hanse.web import Api, Listing, authorise, current_principal, ground
 from vomsdb import applications, decisions, groups, members, vos
 from vomsdb.api.answers import cut, member_out, number_after, request_out, settings
 from vomsdb.applications import Form, Terms
@@ -124,21 +124,25 @@ def withdraw(path: RequestPath) -> RequestOut:
         return request_out(decisions.withdraw(session, path.vo, path.request, current_principal()))
 
 
-@api.get("/me/requests", permission=SIGNED_IN, summary="My requests", responses={200: list[RequestOut]})
-def my_requests() -> list[RequestOut]:
+@api.get("/me/requests", permission=SIGNED_IN, summary="My requests", responses={200: Listing[RequestOut]})
+def my_requests() -> Listing[RequestOut]:
     """Newest first."""
     caller = current_principal()
     with ground().db.transaction() as session:
         found = applications.of_keys(session, caller.keys | {caller.key})
-    return [request_out(application) for application in found]
+    return Listing[RequestOut](items=[request_out(application) for application in found])
 
 
-@api.get("/me/memberships", permission=SIGNED_IN, summary="My memberships", responses={200: list[MemberOut]})
-def my_memberships() -> list[MemberOut]:
+@api.get(
+    "/me/memberships", permission=SIGNED_IN, summary="My memberships", responses={200: Listing[MemberOut]}
+)
+def my_memberships() -> Listing[MemberOut]:
     """By VO."""
     caller = current_principal()
     with ground().db.transaction() as session:
-        return [member_out(profile) for profile in members.of_keys(session, caller.keys | {caller.key})]
+        return Listing[MemberOut](
+            items=[member_out(profile) for profile in members.of_keys(session, caller.keys | {caller.key})]
+        )
 
 
 # --- members ------------------------------------------------------------------------------------------------------
@@ -194,9 +198,7 @@ def _authorise(session: Session, member_id: int, permission: Permission) -> None
     authorise(permission, f"vo:{members.profile(session, member_id).member.vo}")
 
 
-@api.post(
-    "/members/<member>/suspension", permission=SUSPEND, summary="Suspend", responses={200: MemberOut}
-)
+@api.post("/members/<member>/suspension", permission=SUSPEND, summary="Suspend", responses={200: MemberOut})
 def suspend(path: MemberPath, body: SuspensionIn) -> MemberOut:
     """At once: no attribute certificate from now, and the sites are told before all else."""
     with ground().db.transaction() as session:
@@ -209,9 +211,7 @@ def suspend(path: MemberPath, body: SuspensionIn) -> MemberOut:
         return member_answer(session, path.member)
 
 
-@api.delete(
-    "/members/<member>/suspension", permission=SUSPEND, summary="Restore", responses={200: MemberOut}
-)
+@api.delete("/members/<member>/suspension", permission=SUSPEND, summary="Restore", responses={200: MemberOut})
 def restore(path: MemberPath, query: RestoreQuery) -> MemberOut:
     """A suspension for an unsigned AUP ends by signing alone."""
     with ground().db.transaction() as session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from hanse.identity.permissions import SIGNED_IN
-from hanse.web import Api, current_principal, ground
+from hanse.web import Api, Listing, current_principal, ground
 from vomsdb import applications, mails, promise, replication, vos
 from vomsdb.api.answers import pair_out, settings
 from vomsdb.api.answers import promise as promised
@@ -29,7 +29,10 @@ api = Api("vomsdb_replication", __name__, "Replication")
 
 
 @api.post(
-    "/sites/<site>/join-codes", permission=JOIN_CODES, summary="Make a join code", responses={201: JoinCodeOut}
+    "/sites/<site>/join-codes",
+    permission=JOIN_CODES,
+    summary="Make a join code",
+    responses={201: JoinCodeOut},
 )
 def join_code(path: SitePath) -> tuple[JoinCodeOut, int]:
     """Shown this once; the site's agent joins with it and with the site's host certificate."""
@@ -67,13 +70,15 @@ def run(body: RunIn) -> tuple[RunOut, int]:
     "/replication/sites/<site>/attempts",
     permission=SIGNED_IN,
     summary="Contacts with a site",
-    responses={200: list[AttemptOut]},
+    responses={200: Listing[AttemptOut]},
 )
-def attempts(path: SitePath) -> list[AttemptOut]:
+def attempts(path: SitePath) -> Listing[AttemptOut]:
     """The last 100, newest first."""
     with ground().db.transaction() as session:
         found = promise.attempts(session, path.site, limit=100)
-    return [AttemptOut(at=a.at, vo=a.vo, way=a.way, good=a.good, answer=a.answer) for a in found]
+    return Listing[AttemptOut](
+        items=[AttemptOut(at=a.at, vo=a.vo, way=a.way, good=a.good, answer=a.answer) for a in found]
+    )
 
 
 @api.get("/overview", permission=OVERSEE, summary="In a few figures", responses={200: OverviewOut})
@@ -95,9 +100,9 @@ def overview() -> OverviewOut:
     )
 
 
-@api.get("/mails", permission=OVERSEE, summary="Mails and their delivery", responses={200: list[MailOut]})
-def list_mails(query: MailQuery) -> list[MailOut]:
+@api.get("/mails", permission=OVERSEE, summary="Mails and their delivery", responses={200: Listing[MailOut]})
+def list_mails(query: MailQuery) -> Listing[MailOut]:
     """Newest first, without their text."""
     with ground().db.transaction() as session:
         found = mails.listed(session, query.state, query.limit)
-    return [MailOut.model_validate(mail, from_attributes=True) for mail in found]
+    return Listing[MailOut](items=[MailOut.model_validate(mail, from_attributes=True) for mail in found])

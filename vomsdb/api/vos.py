@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hanse.identity.permissions import PUBLIC, SIGNED_IN
-from hanse.web import Api, current_principal, ground
+from hanse.web import Api, Listing, current_principal, ground
 from vomsdb import aups, clients, groups, vos
 from vomsdb.api.answers import aup_out, cut, manager_out, settings, vo_out
 from vomsdb.api.people import member_answer
@@ -97,12 +97,16 @@ def client(path: VoPath) -> ClientOut:
 # --- managers -----------------------------------------------------------------------------------------------------
 
 
-@api.get("/vos/<vo>/managers", permission=SEE_MEMBERS, summary="Managers", responses={200: list[ManagerOut]})
-def list_managers(path: VoPath) -> list[ManagerOut]:
+@api.get(
+    "/vos/<vo>/managers", permission=SEE_MEMBERS, summary="Managers", responses={200: Listing[ManagerOut]}
+)
+def list_managers(path: VoPath) -> Listing[ManagerOut]:
     """With their addresses."""
     with ground().db.transaction() as session:
         vos.found(session, path.vo)
-        return [manager_out(manager) for manager in vos.managers_of(session, path.vo)]
+        return Listing[ManagerOut](
+            items=[manager_out(manager) for manager in vos.managers_of(session, path.vo)]
+        )
 
 
 @api.post("/vos/<vo>/managers", permission=APPOINT, summary="Appoint a manager", responses={201: ManagerOut})
@@ -125,11 +129,11 @@ def dismiss(path: ManagerPath) -> None:
 # --- AUPs ---------------------------------------------------------------------------------------------------------
 
 
-@api.get("/aups", permission=PUBLIC, summary="The AUP in force of each VO", responses={200: list[AupOut]})
-def list_aups() -> list[AupOut]:
+@api.get("/aups", permission=PUBLIC, summary="The AUP in force of each VO", responses={200: Listing[AupOut]})
+def list_aups() -> Listing[AupOut]:
     """By VO."""
     with ground().db.transaction() as session:
-        return [aup_out(aup) for aup in aups.all_in_force(session)]
+        return Listing[AupOut](items=[aup_out(aup) for aup in aups.all_in_force(session)])
 
 
 @api.get("/vos/<vo>/aups/<version>", permission=PUBLIC, summary="A version", responses={200: AupOut})
@@ -160,15 +164,17 @@ def sign_aup(path: VoPath, body: SignatureIn) -> MemberOut:
 # --- groups and roles ---------------------------------------------------------------------------------------------
 
 
-@api.get("/vos/<vo>/groups", permission=SIGNED_IN, summary="Groups", responses={200: list[GroupOut]})
-def list_groups(path: VoPath) -> list[GroupOut]:
+@api.get("/vos/<vo>/groups", permission=SIGNED_IN, summary="Groups", responses={200: Listing[GroupOut]})
+def list_groups(path: VoPath) -> Listing[GroupOut]:
     """By path, so that each stands under its parent."""
     with ground().db.transaction() as session:
         vos.found(session, path.vo)
-        return [
-            GroupOut(path=size.group.path, description=size.group.description, members=size.members)
-            for size in groups.tree(session, path.vo)
-        ]
+        return Listing[GroupOut](
+            items=[
+                GroupOut(path=size.group.path, description=size.group.description, members=size.members)
+                for size in groups.tree(session, path.vo)
+            ]
+        )
 
 
 @api.post("/vos/<vo>/groups", permission=ARRANGE, summary="Make a group", responses={201: GroupOut})
@@ -179,13 +185,13 @@ def create_group(path: VoPath, body: GroupIn) -> tuple[GroupOut, int]:
     return GroupOut(path=group.path, description=group.description, members=0), 201
 
 
-@api.get("/vos/<vo>/roles", permission=SIGNED_IN, summary="Roles", responses={200: list[RoleOut]})
-def list_roles(path: VoPath) -> list[RoleOut]:
+@api.get("/vos/<vo>/roles", permission=SIGNED_IN, summary="Roles", responses={200: Listing[RoleOut]})
+def list_roles(path: VoPath) -> Listing[RoleOut]:
     """By name."""
     with ground().db.transaction() as session:
         vos.found(session, path.vo)
         roles = vos.roles_of(session, path.vo)
-    return [RoleOut(name=role.name, description=role.description) for role in roles]
+    return Listing[RoleOut](items=[RoleOut(name=role.name, description=role.description) for role in roles])
 
 
 @api.post("/vos/<vo>/roles", permission=ARRANGE, summary="Make a role", responses={201: RoleOut})

@@ -71,8 +71,12 @@ def _read_rest(head: str) -> Ask:
         name, _, value = pair.partition("=")
         fields.setdefault(name, []).append(_decoded(value))
     return Ask(
-        wanted=_limited([_wanted(part) for text in fields.get("fqans", []) for part in text.split(",") if part]),
-        order=_limited([_ordered(part) for text in fields.get("order", []) for part in text.split(",") if part]),
+        wanted=_limited(
+            [_wanted(part) for text in fields.get("fqans", []) for part in text.split(",") if part]
+        ),
+        order=_limited(
+            [_ordered(part) for text in fields.get("order", []) for part in text.split(",") if part]
+        ),
         targets=_targets(",".join(fields.get("targets", []))),
         lifetime_s=_lifetime(fields.get("lifetime", ["43200"])[0]),
     )
@@ -135,7 +139,7 @@ def _lifetime(text: str) -> int:
 def _read_legacy(text: str) -> Ask:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        root = etree.fromstring(text.encode(), parser)  # noqa: S320 - entities and network are off
+        root = etree.fromstring(text.encode(), parser)
     except etree.XMLSyntaxError as fault:
         raise bad_request(f"The request is not XML: {fault.msg}.") from fault
     if root.tag != "voms":

@@ -34,9 +34,7 @@ log = structlog.get_logger("vomsdb.aa")
 class Clerk:
     """Answers calls: checks the chain, reads the tables, signs, and says why not."""
 
-    def __init__(
-        self, db: Database, authority: SigningAuthority, trust: TrustStore, cap: timedelta
-    ) -> None:
+    def __init__(self, db: Database, authority: SigningAuthority, trust: TrustStore, cap: timedelta) -> None:
         self._db, self._authority, self._trust, self._cap = db, authority, trust, cap
 
     def respond(self, call: voms_aa.Call, chain: list[x509.Certificate]) -> bytes:
@@ -63,7 +61,9 @@ class Clerk:
 def _database_fault(fault: SQLAlchemyError) -> Fault:
     log.error("database", reason=str(fault))
     if is_connection_loss(fault):
-        return Fault("InternalError", 500, 1003, "The membership database does not answer; try again in a minute.")
+        return Fault(
+            "InternalError", 500, 1003, "The membership database does not answer; try again in a minute."
+        )
     return Fault("InternalError", 500, 1006, "The attribute authority cannot answer this; its log says why.")
 
 
@@ -109,7 +109,9 @@ def run(settings: VomsdbSettings) -> None:
         child, status = os.wait()
         children.discard(child)
         if not stopping:
-            log.error("a process of the attribute authority ended; another one takes its place", status=status)
+            log.error(
+                "a process of the attribute authority ended; another one takes its place", status=status
+            )
             time.sleep(1)  # one that dies at once must not be started in a tight circle
             children.add(_fork(settings, authority, bound))
 

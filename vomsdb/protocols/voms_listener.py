@@ -101,7 +101,7 @@ class Listener:
             return voms_aa.refusal(legacy, fault)
         except (OSError, TimeoutError):
             raise
-        except Exception:  # noqa: BLE001 - a client must hear something, and the next one must be served
+        except Exception:
             log.exception("not answered", remote=remote)
             return voms_aa.refusal(legacy, Fault("InternalError", 500, 1006, _OUR_FAULT))
 

@@ -161,7 +161,9 @@ def _membership(session: Session, chosen: members.Profile) -> dict[str, Any]:
     places = finding.places(session, promise.pairs(session, promised(), vo=vo), vo)
     return {
         "places": places,
-        "place": next((p for p in places if p.site == request.args.get("site")), places[0] if places else None),
+        "place": next(
+            (p for p in places if p.site == request.args.get("site")), places[0] if places else None
+        ),
         "commands": clients.commands(
             vo, here.url, request.args.get("client", "java"), here.client_certificates_dir
         ),
@@ -179,7 +181,9 @@ def _sentence(own: list[members.Profile], requests: list[Application]) -> Markup
         words = Markup("<b>Next: open the link in the mail to {}</b> and confirm your request to join {}.")
         return words.format(waiting.email, waiting.vo)
     if waiting is not None:
-        return Markup("Your request to join <b>{}</b> waits for a manager. Nothing to do for you.").format(waiting.vo)
+        return Markup("Your request to join <b>{}</b> waits for a manager. Nothing to do for you.").format(
+            waiting.vo
+        )
     if own:
         return Markup("Your membership of <b>{}</b> is {}.").format(own[0].member.vo, own[0].member.state)
     return Markup("<b>Next: find a VO</b> and ask to join it.")

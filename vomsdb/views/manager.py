@@ -278,7 +278,9 @@ def _member_sentence(profile: members.Profile) -> Markup:
     one = profile.member
     if one.state == "suspended":
         words = Markup("<b>Suspended in {} by {}:</b> {}, {}")
-        return words.format(one.vo, one.suspended_by, members.WORDS[str(one.suspension_code)], one.suspension_reason)
+        return words.format(
+            one.vo, one.suspended_by, members.WORDS[str(one.suspension_code)], one.suspension_reason
+        )
     return Markup("<b>{}</b> member of {} until {}.").format(
         one.state.capitalize(), one.vo, f"{one.until:%d %b %Y}"
     )
@@ -372,7 +374,9 @@ def _groups_page(vo: str, form: FormFaults, status: int = 200) -> Response:
     return page(
         "vomsdb/groups.html",
         title=vo,
-        sentence=Markup("<b>{}</b> and <b>{}</b>.").format(count(len(tree), "group"), count(len(roles), "role")),
+        sentence=Markup("<b>{}</b> and <b>{}</b>.").format(
+            count(len(tree), "group"), count(len(roles), "role")
+        ),
         crumbs=[("VOs", "/vos")],
         api=f"/api/v1/vos/{vo}/groups",
         status=status,

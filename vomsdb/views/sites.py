@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from hanse.identity.permissions import SIGNED_IN, allows
 from hanse.pages.words import age, count
-from hanse.web import Pages, current_principal, csv_response, ground, page
+from hanse.web import Pages, csv_response, current_principal, ground, page
 from vomsdb import promise, replication
 from vomsdb.api.answers import promise as promised
 from vomsdb.api.answers import settings
@@ -89,7 +89,9 @@ def _sentence(pairs: Sequence[Pair]) -> Markup:
         words = Markup("<b>{} of {} past the promise: {}, {}.</b> {} past the warning. {} in step.")
         return words.format(len(broken), count(len(pairs), "pair"), worst.site, worst.vo, late, kept)
     if late:
-        return Markup("<b>{} of {} past the warning.</b> {} in step.").format(late, count(len(pairs), "pair"), kept)
+        return Markup("<b>{} of {} past the warning.</b> {} in step.").format(
+            late, count(len(pairs), "pair"), kept
+        )
     if kept == len(pairs):
         return Markup("<b>All {} in step.</b>").format(count(len(pairs), "pair"))
     words = Markup("<b>The promise is kept.</b> {} of {} in step, the others on their way.")
