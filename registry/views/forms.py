@@ -125,7 +125,7 @@ def _form_page(
         else f"Offers {capacity_words(body['capacity'])}.",
         crumbs=[("Sites", "/sites"), *([(name, f"/sites/{name}")] if body else [])],
         status=status,
-        api="POST /api/v1/sites" if body is None else f"/api/v1/sites/{name}",
+        api="/api/v1/sites" if body is None else f"/api/v1/sites/{name}",
         form=form,
         body=body,
         labels=LABELS,

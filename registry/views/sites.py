@@ -144,7 +144,9 @@ def one_site(name: str) -> BaseResponse:
             limit=6,
         )
         events = states.events(session, where=[states.of_site(site_name)], limit=60)
-        certificates = credentials.host_certificates(session, site_name)
+        certificates = states.by_id(
+            session, "host_certificate", where=[states.text_of("site") == site_name], as_of=as_of
+        )
         moment = _moment(session, as_of)
         row = session.get(Site, int(site.id))
         rights = _rights(row)
@@ -157,7 +159,7 @@ def one_site(name: str) -> BaseResponse:
     return page(
         "registry/site.html",
         title=site_name,
-        sentence=_site_sentence(found, site.body, len(services)),
+        sentence=_site_sentence(found, site.body, len(services), past=moment is not None),
         crumbs=[
             ("Sites", "/sites"),
             (site.body["country"], f"/sites?country_code={site.body['country_code']}"),
@@ -171,7 +173,7 @@ def one_site(name: str) -> BaseResponse:
         found=found,
         services=[state.body for state in services],
         downtimes=[state.body for state in past],
-        certificates=certificates,
+        certificates=[state.body for state in certificates],
         history=lines(events)[:8],
         heard=heard,
         pairs=[pair for pair in heard["vomsdb"].body.get("pairs", ()) if pair.get("site") == site_name],
@@ -195,10 +197,12 @@ def _of_site(publishing: neighbours.Heard, site: str) -> Mapping[str, Any] | Non
     return next((one for one in publishing.body.get("items", ()) if one.get("site") == site), None)
 
 
-def _site_sentence(found: standing.Standing, site: Mapping[str, Any], services: int) -> Markup:
+def _site_sentence(found: standing.Standing, site: Mapping[str, Any], services: int, *, past: bool) -> Markup:
     facts = Markup(" {} with {} {}.").format(
         site["official_name"], services, "service" if services == 1 else "services"
     )
+    if past:
+        return facts
     if found.kind == "ok":
         return Markup("<b>Every endpoint answers.</b>") + facts
     if found.kind in ("down", "degraded"):

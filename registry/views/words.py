@@ -59,13 +59,19 @@ def _line(group: Sequence[Event]) -> Line:
         at=first.at,
         who="by the clock" if first.by_the_clock else first.actor_name,
         by_the_clock=first.by_the_clock,
-        reason=first.reason or f"{first.name} {_VERBS[not first.changes]}",
+        reason=_reason(first),
         about=first.name,
         kind=first.kind,
         site=first.site,
         changes=tuple(shorten(first.changes)),
         more=len(group) - 1,
     )
+
+
+def _reason(event: Event) -> str:
+    """The reason that was given; with the site before it where it does not name it itself."""
+    words = event.reason or f"{event.name} {_VERBS[not event.changes]}"
+    return f"{event.site}: {words}" if event.site and event.site not in words else words
 
 
 def shorten(changes: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:
