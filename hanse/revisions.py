@@ -291,16 +291,7 @@ def history_of(session: Session, kind: str, entity_id: str) -> list[HistoryEntry
         .order_by(History.from_revision)
     )
     return [
-        HistoryEntry(
-            revision.number,
-            row.to_revision,
-            revision.at,
-            revision.actor,
-            revision.actor_name,
-            revision.reason,
-            row.op,
-            row.body,
-        )
+        HistoryEntry(revision.number, row.to_revision, *_who_and_why(revision), row.op, row.body)
         for row, revision in session.execute(statement)
     ]
 
@@ -404,14 +395,9 @@ def _feed_rows(session: Session, since: int, limit: int) -> Sequence[Row[History
 
 def _feed_change(row: Row[History, Revision]) -> FeedChange:
     state, revision = row
-    return FeedChange(
-        revision.number,
-        revision.at,
-        revision.actor,
-        revision.actor_name,
-        revision.reason,
-        state.kind,
-        state.entity_id,
-        state.op,
-        state.body,
-    )
+    what = (state.kind, state.entity_id, state.op, state.body)
+    return FeedChange(revision.number, *_who_and_why(revision), *what)
+
+
+def _who_and_why(revision: Revision) -> tuple[datetime, str, str, str]:
+    return revision.at, revision.actor, revision.actor_name, revision.reason
