@@ -280,17 +280,17 @@ class Figures:
 def figures(session: Session, site: str, now: datetime) -> Figures:
     """The key figures of a site's page of refused records."""
     week, month = now - timedelta(days=7), now - timedelta(days=30)
-    messages, records_, loaded, refused, last = session.execute(
+    messages, records_, loaded, last = session.execute(
         select(
             func.count(), func.coalesce(func.sum(Message.records), 0), func.coalesce(func.sum(Message.loaded), 0),
-            func.coalesce(func.sum(Message.refused), 0), func.max(Message.received_at),
+            func.max(Message.received_at),
         ).where(Message.site == site, Message.received_at >= week)
     ).one()  # fmt: skip
     open_ = (RefusedRecord.site == site, RefusedRecord.state == "refused")
-    seconds, oldest = session.execute(
-        select(func.coalesce(func.sum(RefusedRecord.cpu_s), 0), func.min(RefusedRecord.received_at)).where(
-            *open_
-        )
+    recent = func.count().filter(RefusedRecord.received_at >= week)
+    hours = func.coalesce(func.sum(RefusedRecord.cpu_s), 0) / 3600.0
+    refused, not_counted, oldest = session.execute(
+        select(recent, hours, func.min(RefusedRecord.received_at)).where(*open_)
     ).one()
     remarks = session.execute(
         select(Remark.code, func.sum(Remark.records))
@@ -308,7 +308,7 @@ def figures(session: Session, site: str, now: datetime) -> Figures:
     ).first()
     return Figures(
         messages=messages, records=int(records_), loaded=int(loaded), refused=int(refused), last_message_at=last,
-        hours_not_counted=float(seconds) / 3600, oldest=oldest,
+        hours_not_counted=float(not_counted), oldest=oldest,
         remarks=int(sum(each[1] for each in remarks)),
         remark=REMARKS.get(remarks[0][0], remarks[0][0]) if remarks else "",
         replayed=session.scalar(select(func.count()).select_from(RefusedRecord).where(*replayed)) or 0,
