@@ -72,7 +72,7 @@ def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None) -> Shel
     """The frame of the page that answers this request."""
     here = ground()
     person = _person()
-    hats = _hats(person, here)
+    hats = hats_of(person, here)
     return Shell(
         federation=here.settings.federation,
         sections=_sections(here, person),
@@ -140,7 +140,8 @@ def _nav(here: Ground) -> tuple[Link, ...]:
     return tuple(Link(label, path, path == chosen) for label, path in here.nav)
 
 
-def _hats(person: Principal, here: Ground) -> tuple[Hat, ...]:
+def hats_of(person: Principal, here: Ground) -> tuple[Hat, ...]:
+    """The roles of a person, the widest first, each with the page of its work."""
     ranked = sorted(
         person.grants, key=lambda g: (list(ROLES).index(g.role) if g.role in ROLES else 99, g.scope)
     )

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from hanse.database import Database
 from hanse.errors import Refused
 from hanse.identity.permissions import PUBLIC
-from hanse.web import Api, csv_response, problem
+from hanse.web import Api, csv_response, make_app, problem
 from hanse.web.listing import after, cursor_of
 from tests.hanse.web_service import SITES, WebHouse, build
 
@@ -241,8 +241,6 @@ def test_a_route_without_a_permission_stops_the_start(web_house: WebHouse) -> No
 
 
 def build_with(web_house: WebHouse, api: Api) -> None:
-    from hanse.web import make_app
-
     held = web_house.app.extensions["hanse"]
     make_app("x", held.settings, held.db, import_name=__name__, rooms=[api], authority=held.authority)
 

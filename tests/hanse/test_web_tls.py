@@ -12,6 +12,7 @@ import requests
 from demo.ca import CertificateAuthority, Issued
 from hanse.database import Database
 from hanse.identity.principals import X509Identity
+from hanse.identity.proxies import create_proxy
 from hanse.settings import ServiceSettings
 from tests.hanse.web_service import WebHouse, build
 from tests.tls import serving
@@ -115,8 +116,6 @@ def test_certificate_sign_in_sends_nobody_elsewhere(sides: TwoSides, cast: Any, 
 
 
 def test_a_proxy_signs_in_as_its_owner(sides: TwoSides, cast: Any, tmp_path: Any) -> None:
-    from hanse.identity.proxies import create_proxy
-
     anna = cast["Anna Lindqvist"]
     proxy = tmp_path / "proxy.pem"
     proxy.write_bytes(create_proxy(anna.cert, anna.key, [], 3600))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -230,8 +230,10 @@ def _followed(kind: str, entity: str, body: dict[str, Any]) -> Followed:
     return Followed(source="local", kind=kind, id=entity, body=body, revision=0)
 
 
-def build(db: Database, settings: ServiceSettings, **options: Any) -> WebHouse:
-    """The service on `db`, with the tokens of the cast known to it."""
+def build(
+    db: Database, settings: ServiceSettings, *, extra: Sequence[Pages] = (), **options: Any
+) -> WebHouse:
+    """The service on `db`, with the tokens of the cast known to it; `extra` rooms are added."""
     _enter_cast(db)
     gauges: list[Gauge] = []
     told: Callable[[], list[Gauge]] = lambda: gauges  # noqa: E731
@@ -240,7 +242,7 @@ def build(db: Database, settings: ServiceSettings, **options: Any) -> WebHouse:
         settings,
         db,
         import_name="tests.hanse.web_service",
-        rooms=[api_room(), pages_room(), protocol_room(), feed_room()],
+        rooms=[api_room(), pages_room(), protocol_room(), feed_room(), *extra],
         authority=Authority(db, {"monitoring": "the token of monitoring"}, TrustStore(settings.trust_dir)),
         gauges=told,
         **options,
