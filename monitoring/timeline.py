@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from monitoring.algebra import Change, State, Tally, spans, tally
@@ -37,7 +38,7 @@ def changes(
     found: dict[str, list[Change]] = defaultdict(list)
     before = (
         select(StatusChange)
-        .distinct(StatusChange.subject)
+        .ext(distinct_on(StatusChange.subject))
         .where(StatusChange.level == level, StatusChange.subject.in_(wanted), StatusChange.at <= start)
         .order_by(StatusChange.subject, StatusChange.at.desc(), StatusChange.id.desc())
     )

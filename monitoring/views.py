@@ -1,5 +1,6 @@
 """The pages. They ask what the API asks, so that every number on them has a call that returns it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -63,9 +64,22 @@ def status() -> Response:
         kind=kind_now,
         now_lines=[_now_line(site, told, known, now) for site in troubled],
         planned=planned,
+        bars={site.site: _bars([day.model_dump() for day in site.days]) for site in found.sites},
         today=now.date(),
         now=now,
     )
+
+
+def _bars(days: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Days for the 90-day bar, with what was wrong and how long as their tip."""
+    return [{"day": day["day"], "state": day["state"], "note": _day_note(day["seconds"])} for day in days]
+
+
+def _day_note(seconds: dict[str, float]) -> str:
+    wrong = [
+        f"{IN_WORDS[state]} {age(seconds[state])}" for state in ORDER if state != "ok" and seconds.get(state)
+    ]
+    return ", ".join(wrong)
 
 
 def _counts_sentence(counts: dict[str, int], now: datetime) -> str:
@@ -187,7 +201,6 @@ def _incident_page(number: int, form: FormFaults | None = None, status_code: int
         downtimes=downtimes,
         before=before,
         form=form,
-        now=now,
         titles=reasons.TITLES,
         **listed,
     )
@@ -297,7 +310,7 @@ def endpoint(endpoint: str) -> Response:
         endpoint=detail,
         active=row.active,
         view=view,
-        history=history,
+        bars=_bars(history.days),
         may=may,
         today=now.date(),
         now=now,

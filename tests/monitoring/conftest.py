@@ -41,8 +41,10 @@ def trio(federation: Federation) -> Federation:
 
 
 @pytest.fixture
-def app(settings: MonitoringSettings) -> Flask:
-    return create_app(settings)
+def app(settings: MonitoringSettings) -> Iterator[Flask]:
+    made = create_app(settings)
+    yield made
+    made.extensions["hanse"].db.close()
 
 
 @pytest.fixture
