@@ -69,12 +69,12 @@ class Pair:
         """In a few words, what keeps the site from being in step; empty when nothing does."""
         if self.state == IN_STEP:
             return ""
-        if not self.joined:
-            return "no agent has joined"
         if self.errors:
             return self.errors[0]
         if self.differs:
             return "holds something else than it was given"
+        if not self.joined:
+            return "no agent has joined"
         if self.failures:
             return f"told {self.failures} times, not confirmed yet"
         return "on its way"
