@@ -66,6 +66,7 @@ def status() -> Response:
         planned=planned,
         bars={site.site: _bars([day.model_dump() for day in site.days]) for site in found.sites},
         today=now.date(),
+        first_day=now.date() - timedelta(days=reading.SHOWN_DAYS - 1),
         now=now,
     )
 
@@ -83,11 +84,9 @@ def _day_note(seconds: dict[str, float]) -> str:
 
 
 def _counts_sentence(counts: dict[str, int], now: datetime) -> str:
-    words = [
-        f"{counts['in_order' if state == 'ok' else state]} {IN_WORDS[state]}"
-        for state in ORDER
-        if counts["in_order" if state == "ok" else state]
-    ]
+    known = {state: counts["in_order" if state == "ok" else state] for state in ORDER}
+    said = {**IN_WORDS, "downtime": "in downtime"}
+    words = [f"{number} {said[state]}" for state, number in known.items() if number]
     return f"{', '.join(words)}. Read {now:%H:%M} UTC." if words else f"Read {now:%H:%M} UTC."
 
 
