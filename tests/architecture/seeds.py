@@ -1,17 +1,84 @@
-"""One object of each kind for the matrix of routes and roles: what stands in the path of a route."""
+"""Objects of each kind, so that every route of the matrix finds what its path names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flask import Flask
+
 from hanse.database import Database
+from hanse.identity.principals import Principal, X509Identity
+from registry import people
+from registry.schemas.people import MeIn
+from registry.schemas.sites import TokenIn
+from tests.monitoring.federation import Federation
+from tests.vomsdb.conftest import House
+from vomsdb.jobs import press_of
 
-Arguments = dict[str, Callable[[str], str] | str]
+Arguments = dict[str, str]
+Seed = Callable[[Flask, Database, Any, str], Arguments]
 
 
-def accounting(db: Database, cast: Any) -> Arguments:
+def accounting(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     return {"site": "CESNET", "project": "accounting", "topic": "eu-egi-cloud-accounting"}
 
 
-SEEDS: dict[str, Callable[[Database, Any], Arguments]] = {"accounting": accounting}
+def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
+    """Site CESNET with service, endpoint, downtime, token and host certificate; person 1 with a token and a role."""
+
+    def post(path: str, body: dict[str, Any]) -> Any:
+        answer = app.test_client().post(path, json=body, headers={"Authorization": f"Bearer {operator}"})
+        assert answer.status_code in (200, 201), (path, answer.text)
+        return answer.get_json()
+
+    post("/api/v1/ngis", {"name": "NGI_CZ"})
+    site = {"name": "CESNET", "ngi": "NGI_CZ", "country": "Czech Republic", "country_code": "CZ"}
+    post("/api/v1/sites", {**site, "official_name": "CESNET", "middleware": "OpenNebula"})
+    occi = {"service_type": "eu.egi.cloud.vm-management.occi", "hostname": "occi.cesnet.example"}
+    post("/api/v1/sites/CESNET/services", {**occi, "url": "https://occi.cesnet.example:11443/"})
+    start = datetime.now(UTC) + timedelta(days=3)
+    times = {"start": start.isoformat(), "end": (start + timedelta(hours=2)).isoformat()}
+    post("/api/v1/downtimes", {"site": "CESNET", "severity": "OUTAGE", "description": "works", **times})
+    identity = X509Identity.from_certificate(cast["Eliška Malá"].cert)
+    newcomer = Principal(key=identity.key, kind="x509", name=identity.name, x509=identity)
+    person = people.register_me(db, newcomer, MeIn())
+    known = app.extensions["hanse"].authority.for_key(identity.key)
+    people.make_token(db, known, TokenIn(name="tests"))
+    post("/api/v1/roles", {"person": str(person), "role": "site_administrator", "scope": "site:CESNET"})
+    return {"site": "CESNET", "name": "CESNET", "ngi": "NGI_CZ", "number": "1"}
+
+
+def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
+    """training.egi.eu of Marta Kowalska with a member and a request that waits."""
+    settings = app.extensions["hanse"].settings
+    house = House(db, settings, cast, press_of(settings))
+    house.grant("Ingrid Holm", "federation_operator", "federation")
+    house.found_vo("training.egi.eu", "Marta Kowalska")
+    house.found_vo("chipster", "Paavo Salo")
+    house.register("CESNET", "training.egi.eu", "chipster")
+    member = house.join("Anna Lindqvist")
+    request = house.confirm(house.apply("Tomás Vidal"))
+    vo = {"vo": "training.egi.eu", "name": "training.egi.eu", "site": "CESNET"}
+    numbers = {"member": str(member.id), "member_id": str(member.id), "version": "1"}
+    return {**vo, **numbers, "request": str(request.id), "request_id": str(request.id), "sha256": "0" * 64}
+
+
+def monitoring(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
+    """CESNET, BIFI and UKIM; CESNET's endpoint is down, which is incident 1."""
+    federation = Federation(db, app.extensions["hanse"].settings)
+    for site in ("CESNET", "BIFI", "UKIM"):
+        federation.endpoint(site)
+    federation.adopt()
+    federation.all_well()
+    federation.outage("cesnet")
+    return {"endpoint": "cesnet", "number": "1", "probe": "tcp", "site": "CESNET"}
+
+
+SEEDS: dict[str, Seed] = {
+    "accounting": accounting,
+    "registry": registry,
+    "vomsdb": vomsdb,
+    "monitoring": monitoring,
+}

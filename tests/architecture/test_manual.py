@@ -12,7 +12,7 @@ import pytest
 
 from hanse.manual import pages
 from tests.architecture.seeds import SEEDS
-from tests.architecture.test_routes import enter_roles
+from tests.architecture.test_routes import enter_roles, token_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("registry", "accounting", "monitoring", "vomsdb")
@@ -35,7 +35,7 @@ def test_every_metric_is_in_the_manual_of(
         enter_roles(db)
         app = module.SERVICE.create_app(settings_for(module.SERVICE.settings, service, db))
         try:
-            SEEDS[service](db, cast)
+            SEEDS[service](app, db, cast, token_of("federation_operator"))
             text = app.test_client().get("/metrics").text
         finally:
             app.extensions["hanse"].db.close()

@@ -86,16 +86,15 @@ def filled(rule: str, arguments: dict[str, str]) -> str:
 class Called:
     """One service with seeded objects, and what each route answered to one role."""
 
-    def __init__(self, app: Flask, arguments: dict[str, Callable[[str], str] | str]) -> None:
+    def __init__(self, app: Flask, arguments: dict[str, str]) -> None:
         self.app = app
         self.arguments = arguments
 
     def answer(self, role: str, method: str, rule: str) -> str:
         headers = {} if role == "anonymous" else {"Authorization": f"Bearer {token_of(role)}"}
-        arguments = {k: v(rule) if callable(v) else v for k, v in self.arguments.items()}
         sent: dict[str, Any] = {"json": {}} if rule.startswith("/api/") and method != "GET" else {}
         response = self.app.test_client().open(
-            filled(rule, arguments), method=method, headers=headers, **sent
+            filled(rule, self.arguments), method=method, headers=headers, **sent
         )
         assert response.status_code < 500 or response.status_code == 503, (
             role,
@@ -115,7 +114,7 @@ def service_called(
         enter_roles(db)
         app = module.SERVICE.create_app(settings_for(module.SERVICE.settings, service, db))
         try:
-            yield Called(app, SEEDS[service](db, cast))
+            yield Called(app, SEEDS[service](app, db, cast, token_of("federation_operator")))
         finally:
             app.extensions["hanse"].db.close()
 
