@@ -109,6 +109,10 @@ class Authority:
             return self._principal(key, "x509", None)
         return self._known(key, _KINDS[kind], "Sign in again: the credential of this session was withdrawn.")
 
+    def certificate_revoked(self, issuer_der: bytes, serial: int) -> bool:
+        """Whether the certificate of a session was revoked since. Raises TrustError without a readable trust folder."""
+        return self._trust is not None and self._trust.names_revoked(issuer_der, serial)
+
     def _service_of(self, token: str) -> str | None:
         """Compares with every token, whether or not one matched, so that time tells nothing."""
         found = None

@@ -125,6 +125,11 @@ class TrustStore:
         anchors = self.anchors()
         return [_crl_state(anchors, ca, moment) for ca in anchors.certificates]
 
+    def names_revoked(self, issuer_der: bytes, serial: int) -> bool:
+        """Whether a list of that issuer names the serial number; for sessions, which outlive their handshake."""
+        lists = self.anchors().crls.get(names.canonical(issuer_der), ())
+        return any(crl.get_revoked_certificate_by_serial_number(serial) is not None for crl in lists)
+
     def problems(self) -> list[str]:
         """Sentences about unreadable files and lists that are missing, expired or not signed by the CA."""
         return [*self.anchors().problems, *(s.problem for s in self.crl_states() if s.problem)]

@@ -12,15 +12,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from cryptography import x509
 from flask import current_app, g, request
 
 from hanse.errors import Unauthorised
 from hanse.identity.permissions import Permission, allows, check, scope_of
 from hanse.identity.principals import ANONYMOUS, Principal
+from hanse.identity.proxies import end_entity
 from hanse.identity.tls import peer_chain as chain_of
+from hanse.identity.trust import TrustError
 from hanse.web import sessions
 from hanse.web.ground import ground
+
+log = structlog.get_logger("hanse.web")
 
 
 def current_principal() -> Principal:
@@ -91,15 +96,16 @@ def certificate_principal() -> Principal | None:
     return ground().authority.for_certificate_chain(chain) if chain else None
 
 
+def certificate_serial() -> int | None:
+    """Serial number of that owner's certificate (of the end entity, not of a proxy)."""
+    chain = peer_chain()
+    return end_entity(chain).serial_number if chain else None
+
+
 def _resolve() -> tuple[Principal, str]:
     token = presented_token()
     if token is not None:
-        principal = ground().authority.for_token(token)
-        if not principal.signed_in:
-            raise Unauthorised(
-                "This token is not known here or has been withdrawn; make a new one and send that."
-            )
-        return principal, "header"
+        return ground().authority.for_token(token), "header"
     if room_of_request() != "protocol" and (person := _session_principal()) is not None:
         return person, "session"
     owner = certificate_principal()
@@ -107,16 +113,18 @@ def _resolve() -> tuple[Principal, str]:
 
 
 def _session_principal() -> Principal | None:
-    key = sessions.session_key()
+    """Who the cookie says; None when their credential was withdrawn since, so that public pages stay open to them."""
+    key, identity, serial = sessions.session_key(), sessions.session_identity(), sessions.session_serial()
+    authority = ground().authority
     if key is None:
         return None
     try:
-        principal = ground().authority.for_key(key)
-    except (
-        Unauthorised
-    ):  # the credential was withdrawn since: the reader is nobody, and pages for everybody stay open
+        principal = authority.for_key(key)
+        if identity and serial is not None and authority.certificate_revoked(identity.issuer_der, serial):
+            return None
+    except (Unauthorised, TrustError) as reason:
+        log.info("session_without_credential", key=key, reason=str(reason))
         return None
-    identity = sessions.session_identity()
     if identity is None or identity.key != principal.key:
         return principal
     named = identity.name if principal.name in ("", principal.key) else principal.name

@@ -36,7 +36,7 @@ def configure_sessions(app: Flask, settings: ServiceSettings) -> None:
     )
 
 
-def start_session(principal: Principal, how: str) -> None:
+def start_session(principal: Principal, how: str, serial: int | None = None) -> None:
     """Sign `principal` in.
 
     A certificate session ends with the certificate, and 8 hours after its start at the latest.
@@ -49,6 +49,8 @@ def start_session(principal: Principal, how: str) -> None:
     if principal.x509 is not None:
         session["subject"] = base64.b64encode(principal.x509.subject_der).decode()
         session["issuer"] = base64.b64encode(principal.x509.issuer_der).decode()
+    if serial is not None:
+        session["serial"] = f"{serial:x}"
     if principal.certificate_not_after is not None:
         session["until"] = principal.certificate_not_after.isoformat()
 
@@ -72,6 +74,11 @@ def session_identity() -> X509Identity | None:
     if "subject" not in session:
         return None
     return X509Identity(base64.b64decode(session["subject"]), base64.b64decode(session["issuer"]))
+
+
+def session_serial() -> int | None:
+    """Serial number of that certificate, to be looked up in the revocation lists of the moment."""
+    return int(session["serial"], 16) if "serial" in session else None
 
 
 def session_not_after() -> datetime | None:

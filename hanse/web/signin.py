@@ -13,7 +13,7 @@ from werkzeug.exceptions import TooManyRequests
 from hanse.errors import Unauthorised
 from hanse.identity.permissions import PUBLIC
 from hanse.web import sessions
-from hanse.web.callers import certificate_principal
+from hanse.web.callers import certificate_principal, certificate_serial
 from hanse.web.ground import ground
 from hanse.web.pages import FormFaults, page
 from hanse.web.rooms import Pages
@@ -75,7 +75,7 @@ def signin_room() -> Pages:
                 status=401,
                 token_signin=urljoin(ground().settings.url, "/signin"),
             )
-        sessions.start_session(owner, "certificate")
+        sessions.start_session(owner, "certificate", certificate_serial())
         return _go(target)
 
     @room.post("/signout", permission=PUBLIC)

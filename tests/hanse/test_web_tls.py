@@ -107,6 +107,20 @@ def test_signing_in_with_a_certificate_counts_on_the_plain_side(sides: TwoSides,
     assert "Anna Lindqvist" in browser.get(f"{sides.plain}/sites").text
 
 
+def test_revoking_a_certificate_ends_its_session_on_the_plain_side_too(
+    sides: TwoSides, ca: CertificateAuthority
+) -> None:
+    mallory = ca.issue("/C=EU/O=Hanse Demo/OU=People/CN=Mallory of the sessions")
+    browser = sides.session(mallory)
+    browser.get(f"{sides.tls}/signin/certificate", params={"next": f"{sides.plain}/sites"})
+    assert browser.get(f"{sides.plain}/api/v1/me").status_code == 200
+    ca.revoke(mallory.cert)
+    for crl in ca.trust_dir.glob("*.r0"):
+        (sides.house.settings.trust_dir / crl.name).write_bytes(crl.read_bytes())
+    assert browser.get(f"{sides.plain}/api/v1/me").status_code == 401
+    assert browser.get(f"{sides.plain}/sites").status_code == 200
+
+
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
 def test_certificate_sign_in_sends_nobody_elsewhere(sides: TwoSides, cast: Any, target: str) -> None:
     answer = sides.session(cast["Anna Lindqvist"]).get(
