@@ -5,13 +5,20 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 BIGGEST = 2**63 - 1
 Measure = Literal["cpu_hours", "wall_hours", "vms"]
 Dimension = Literal["month", "site", "vo", "user", "service"]
 RecordState = Literal["refused", "replayed", "discarded"]
-RecordId = Annotated[int, Field(ge=1, le=BIGGEST)]
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 1000.0 is the integer 1000 (JSON Schema, section 4.2.3)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+RecordId = Annotated[int, Field(ge=1, le=BIGGEST), BeforeValidator(_whole)]
 
 
 class UsageRow(BaseModel):
