@@ -7,6 +7,7 @@ Every step looks first whether it was taken: a demo that was killed half-way is 
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -152,14 +153,13 @@ class Bootstrap:
         until(f"{site.name} joins", lambda: self._joined(site, str(made["code"])))
 
     def _joined(self, site: Site, code: str) -> bool:
-        from siteagent.cli import main as siteagent
-
         layout = self._layout
         cert, key = layout.certificate(f"acct.{site.domain}")
         where = ["--url", layout.tls_url("vomsdb"), "--site", site.name, "--code", code]
         who = ["--cert", str(cert), "--key", str(key), "--ca", str(layout.bundle)]
         own = ["--state", str(layout.agent(site)), "--agent-url", layout.agent_url(site)]
-        return siteagent(["join", *where, *who, *own]) == 0
+        command = [sys.executable, "-m", "siteagent.cli", "join", *where, *who, *own]
+        return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
 
     def _accepted(self, caller: Caller, path: str, body: object) -> dict[str, object] | None:
         """The answer; None while the service has not followed the caller's rights yet (401, 403, 404)."""
