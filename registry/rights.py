@@ -21,6 +21,7 @@ READ_PEOPLE = Permission(
     "read about people",
     frozenset({"federation_operator", "ngi_manager", "site_administrator", "site_security_officer"}),
 )
+READ_LOG = Permission("read the log of changes", OF_A_SITE | {"site_security_officer", "service"})
 READ_OVERVIEW = Permission("read the overview", frozenset({"service", "federation_operator"}), "federation")
 
 

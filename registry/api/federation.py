@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from flask import Response
 
-from hanse.identity.permissions import Permission
 from hanse.revisions import History, Revision
 from hanse.web import Api, current_principal, ground
 from registry import entities, federation, overview, states
 from registry.api.answers import Body, SitePath
 from registry.renderings.federation_yaml import write
-from registry.rights import OF_A_SITE, READ_OVERVIEW, RUN_FEDERATION
+from registry.rights import READ_LOG, READ_OVERVIEW, RUN_FEDERATION
 from registry.schemas.federation import ApplyIn, EventPage, EventQuery, FileIn, OverviewOut, PlanOut
 
 api = Api("registry_federation", __name__, "Federation")
-READ_LOG = Permission("read the log of changes", OF_A_SITE | {"site_security_officer", "service"})
 
 
 @api.post(

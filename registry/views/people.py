@@ -14,10 +14,9 @@ from hanse.identity.permissions import SIGNED_IN
 from hanse.revisions import History, Revision
 from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
 from registry import people, roles, states
-from registry.api.federation import READ_LOG
 from registry.finding import number_cursor
 from registry.models import Person
-from registry.rights import GRANT_ROLES, READ_PEOPLE
+from registry.rights import GRANT_ROLES, READ_LOG, READ_PEOPLE
 from registry.schemas.people import LinkClaim, MeIn, RoleIn
 from registry.schemas.sites import TokenIn
 from registry.views import looking

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.errors import HanseError, NotFound
-from hanse.identity.permissions import PUBLIC
+from hanse.identity.permissions import PUBLIC, allows
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from hanse.web.wire import faults_of
 from registry import credentials, finding, neighbours, standing, states
 from registry.models import Downtime, Service, Site
-from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, KEEP_MACHINES, may_site
+from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, KEEP_MACHINES, READ_LOG, may_site
 from registry.schemas.services import ServiceQuery
 from registry.schemas.sites import HostCertificateIn, SiteQuery, TokenIn
 from registry.views import looking
@@ -143,7 +143,9 @@ def one_site(name: str) -> BaseResponse:
             newest_first=True,
             limit=6,
         )
-        events = states.events(session, where=[states.of_site(site_name)], limit=60)
+        # the log holds addresses of people and machines
+        reads_log = allows(current_principal(), READ_LOG)
+        events = states.events(session, where=[states.of_site(site_name)], limit=60) if reads_log else []
         certificates = states.by_id(
             session, "host_certificate", where=[states.text_of("site") == site_name], as_of=as_of
         )
