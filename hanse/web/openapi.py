@@ -23,7 +23,7 @@ SCHEMES: Final[Mapping[str, Mapping[str, str]]] = {
         "type": "apiKey",
         "in": "cookie",
         "name": "hanse_session",
-        "description": "A person's sign-in.",
+        "description": "A person's sign-in; what changes something also needs X-CSRF-Token.",
     },
     "certificate": {
         "type": "mutualTLS",

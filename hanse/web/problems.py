@@ -108,8 +108,8 @@ def _http_error(error: HTTPException) -> Response:
         sentence = (
             f"The body is larger than {current_app.config['MAX_CONTENT_LENGTH']:,} bytes; send it in parts."
         )
-    if status in (400, 415) and error.description:
-        sentence = error.description
+    if error.description != type(error).description and status in (400, 415):
+        sentence = error.description or sentence
     return answer_error(status, sentence, headers=headers)
 
 
@@ -130,8 +130,10 @@ def _unforeseen(error: Exception) -> Response:
 
 
 _SENTENCES: Mapping[int, str] = {
+    400: "The request cannot be read; send it again as HTTP and this address ask for it.",
     404: "There is nothing at this address.",
     405: "This address does not take that method.",
+    415: "The body is of a kind that this address does not take.",
     406: "This address cannot answer in the form that was asked for.",
     429: "Too many tries in a short time; wait a minute, then try again.",
 }
