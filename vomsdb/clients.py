@@ -63,26 +63,25 @@ class Commands:
 def commands(vo: str, url: str, client: str, certificates_dir: str) -> Commands:
     """The commands for the Java client, or the C++ one (`cxx`), from the addresses of this federation."""
     once = (
-        f"mkdir -p -m 755 ~/.glite/vomses && curl -fsS {url.rstrip('/')}/vos/{vo}/client.tar.gz \\\n"
+        "mkdir -p -m 755 ~/.glite/vomses\n"
+        f"curl -fsS {url.rstrip('/')}/vos/{vo}/client.tar.gz \\\n"
         "  | tar xz -C ~/.glite"
     )
     trust = f"export X509_CERT_DIR={certificates_dir}\n" if certificates_dir else ""
-    mine = "cert ~/.globus/usercert.pem"
+    mine = ("cert ~/.globus/usercert.pem", "key ~/.globus/userkey.pem")
     if client == "cxx":
-        return Commands(
-            once,
-            f"{trust}X509_VOMS_DIR=~/.glite/vomsdir voms-proxy-init2 -voms {vo} -valid 12:00 \\\n"
-            f"  -vomses ~/.glite/vomses -{mine} -key ~/.globus/userkey.pem",
-            f"{trust}X509_VOMS_DIR=~/.glite/vomsdir voms-proxy-info2 -all",
-            _answer(vo),
-        )
-    return Commands(
-        once,
-        f"{trust}voms-proxy-init3 --voms {vo} --valid 12:00 --vomsdir ~/.glite/vomsdir \\\n"
-        f"  --vomses ~/.glite/vomses --{mine} --key ~/.globus/userkey.pem",
-        f"{trust}voms-proxy-info3 --all",
-        _answer(vo),
-    )
+        trust += "export X509_VOMS_DIR=~/.glite/vomsdir\n"
+        options: tuple[str, ...] = ("vomses ~/.glite/vomses", *mine)
+        daily = _wrapped(f"{trust}voms-proxy-init2 -voms {vo} -valid 12:00", "-", options)
+        return Commands(once, daily, f"{trust}voms-proxy-info2 -all", _answer(vo))
+    options = ("vomses ~/.glite/vomses", "vomsdir ~/.glite/vomsdir", *mine)
+    daily = _wrapped(f"{trust}voms-proxy-init3 --voms {vo} --valid 12:00", "--", options)
+    return Commands(once, daily, f"{trust}voms-proxy-info3 --all", _answer(vo))
+
+
+def _wrapped(start: str, dash: str, options: tuple[str, ...]) -> str:
+    """One option a line, so that nothing is cut off on a narrow page."""
+    return " \\\n  ".join((start, *(dash + option for option in options)))
 
 
 def _answer(vo: str) -> str:

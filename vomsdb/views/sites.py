@@ -17,7 +17,7 @@ from vomsdb.api.answers import promise as promised
 from vomsdb.api.answers import settings
 from vomsdb.jobs import press_of
 from vomsdb.permissions import JOIN_CODES, REPLICATE
-from vomsdb.promise import BREACH, IN_STEP, LATE, Pair
+from vomsdb.promise import BREACH, IN_STEP, LATE, Day, Pair
 
 pages = Pages("vomsdb_site_pages", __name__)
 
@@ -47,7 +47,7 @@ def matrix() -> Response:
         chosen=chosen,
         attempts=tried,
         speed=speed,
-        days=days,
+        days=_with_today(days, pairs),
         warn_s=here.late_after_s,
         limit_s=here.breach_after_s,
         in_step=sum(pair.state == IN_STEP for pair in pairs),
@@ -55,6 +55,13 @@ def matrix() -> Response:
         may_replicate=allows(caller, REPLICATE, "federation"),
         may_join=bool(chosen and allows(caller, JOIN_CODES, f"site:{chosen.site}")),
     )
+
+
+def _with_today(days: Sequence[Day], pairs: Sequence[Pair]) -> list[Day]:
+    """The days, today with what is not confirmed yet as well."""
+    waiting = max((pair.age_s or 0 for pair in pairs), default=0)
+    today = days[-1]
+    return [*days[:-1], Day(today.day, max(today.oldest_s, waiting))]
 
 
 def _rows(pairs: Sequence[Pair]) -> list[tuple[str, dict[str, Pair], int | None]]:
