@@ -83,7 +83,7 @@ def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None) -> Shel
         now=datetime.now(UTC),
         csrf=csrf_token(),
         signin="/signin?" + urlencode({"next": request.full_path.rstrip("?")}),
-        search=_base(here, "registry") + "/sites",
+        search=_base(here, "registry") + "/sites" if _present(here, "registry") else "",
         api=api,
         csv=csv,
         permanent=request.full_path.rstrip("?"),

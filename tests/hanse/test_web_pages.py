@@ -216,3 +216,9 @@ def test_showcase_dates_are_fixed() -> None:
     assert days[1]["day"] == date(2026, 11, 24) - timedelta(days=1)
     assert showcase()["now"] == datetime(2026, 11, 24, 14, 32, 7, tzinfo=UTC)
     assert stacked([], {}, unit="hours").summary == "No hours."
+
+
+def test_without_a_registry_there_is_no_search_that_would_lead_nowhere(web_house: WebHouse) -> None:
+    assert 'role="search"' in web_house.client().get("/sites").text
+    alone = web_house.settings.model_copy(update={"service": "accounting", "registry_url": ""})
+    assert 'role="search"' not in build(web_house.db, alone).client().get("/sites").text
