@@ -87,14 +87,14 @@ class Caller:
 
 
 def until(what: str, look: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:
-    """The first value of `look` that is not None or False; it is asked again and again.
+    """The first value of `look` that counts as true; it is asked again and again.
 
     Raises Untrue, naming `what`, after `patience_s`.
     """
     deadline = time.monotonic() + patience_s
     while True:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         if time.monotonic() > deadline:
             raise Untrue(f"It did not come true within {patience_s:g} s: {what}.")

@@ -67,8 +67,9 @@ class Demo:
         supervisor.add(programs.servers(layout))
         supervisor.add(programs.clouds(layout))
         supervisor.add(programs.agents(layout))
-        self._in_background(self._set_up, "the federation is set up")
+        # The services follow one another's feeds in their jobs: setting up needs these too.
         supervisor.add(programs.workers(layout))
+        self._in_background(self._set_up, "the federation is set up")
         self._in_background(self._services_ready, "all services are ready")
         return not supervisor.stop.is_set()
 

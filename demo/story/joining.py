@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import re
@@ -11,6 +12,7 @@ from typing import Any
 from demo.calls import until
 from demo.cast import SITES, Site
 from demo.story.scene import Scene, once, require
+from hanse.identity import names
 from hanse.identity.principals import X509Identity
 
 _LINK = re.compile(r"https?://\S+/confirm/(?P<token>[\w.~-]+)")
@@ -138,14 +140,24 @@ def gone_from_the_sites(scene: Scene) -> None:
 
 def _held(scene: Scene, site: Site, wanted: bool) -> dict[str, Any] | None:
     """The pair of site and VO when files and acknowledgement agree on what is wanted."""
-    folder = scene.layout.agent(site)
-    name = identity(scene).subject_slash
-    for file in ("grid-mapfile", "mapping.json"):
-        path = folder / file
-        if not path.exists() or (f'"{name}"' in path.read_text()) != wanted:
-            return None
+    if _in_files(scene, site) != {wanted}:
+        return None
     pairs = scene.admin(site, "vomsdb").get("/api/v1/replication")["pairs"]
     pair = next((one for one in pairs if (one["site"], one["vo"]) == (site.name, scene.vo)), None)
     if pair is None or pair["state"] != "in_step" or not pair["held"]:
         return None
     return dict(pair) if pair["held"]["sha256"] == pair["expected"]["sha256"] else None
+
+
+def _in_files(scene: Scene, site: Site) -> set[bool]:
+    """Whether grid-mapfile and mapping hold the identity; one value when they agree."""
+    who = identity(scene)
+    # Grid software prints names as OpenSSL does, in ASCII.
+    line = f'"{names.slash(who.subject_der, ascii=True)}" '
+    der = base64.b64encode(who.subject_der).decode()
+    folder = scene.layout.agent(site)
+    found = set()
+    for file, text in (("grid-mapfile", line), ("mapping.json", der)):
+        path = folder / file
+        found.add(path.exists() and text in path.read_text())
+    return found
