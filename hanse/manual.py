@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from hanse.service import Service
 from hanse.settings import ServiceSettings
+from hanse.web.health import METRICS as ground_metrics
 
 
 def services() -> list[Service[Any]]:
@@ -100,11 +102,27 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", text.replace("\b", "")).strip()
 
 
+def metrics_page() -> str:
+    """Every figure of /metrics with its meaning; those of the ground floor first."""
+    lines = ["# Metrics", "", "Written by `python -m hanse.manual docs/reference`.", ""]
+    lines += ["Every service answers `/metrics` on its plain side; the figures come from its database.", ""]
+    groups = [("every service", ground_metrics)]
+    groups += [(service.name, import_module(f"{service.package}.app").METRICS) for service in services()]
+    for heading, described in groups:
+        lines += [f"## {heading}", "", "| metric | meaning |", "|---|---|"]
+        lines += [f"| `{name}` | {text} |" for name, text in described.items()] + [""]
+    return "\n".join(lines)
+
+
 def pages() -> dict[str, str]:
     """File name -> text of each page."""
     from hanse.cli import main as program
 
-    return {"settings.md": settings_page(), "commands.md": commands_page(program)}
+    return {
+        "settings.md": settings_page(),
+        "commands.md": commands_page(program),
+        "metrics.md": metrics_page(),
+    }
 
 
 def main(folder: str) -> None:

@@ -53,19 +53,34 @@ def gauges(settings: VomsdbSettings, db: Database) -> Iterable[Gauge]:
         waiting = mails.count_by_state(session)
     for pair in pairs:
         labels = {"site": pair.site, "vo": pair.vo}
-        yield Gauge("hanse_replication_unacknowledged_seconds", METRICS[0], pair.age_s or 0, labels)
-        yield Gauge("hanse_replication_in_step", METRICS[1], float(pair.state == promise.IN_STEP), labels)
+        yield Gauge(
+            "hanse_replication_unacknowledged_seconds",
+            METRICS["hanse_replication_unacknowledged_seconds"],
+            pair.age_s or 0,
+            labels,
+        )
+        yield Gauge(
+            "hanse_replication_in_step",
+            METRICS["hanse_replication_in_step"],
+            float(pair.state == promise.IN_STEP),
+            labels,
+        )
     for one in listed:
-        yield Gauge("hanse_vo_members", METRICS[2], one.members, {"vo": one.vo.name})
-        yield Gauge("hanse_vo_requests_pending", METRICS[3], pending[one.vo.name], {"vo": one.vo.name})
+        yield Gauge("hanse_vo_members", METRICS["hanse_vo_members"], one.members, {"vo": one.vo.name})
+        yield Gauge(
+            "hanse_vo_requests_pending",
+            METRICS["hanse_vo_requests_pending"],
+            pending[one.vo.name],
+            {"vo": one.vo.name},
+        )
     for state, count in waiting.items():
-        yield Gauge("hanse_mails", METRICS[4], count, {"state": state})
+        yield Gauge("hanse_mails", METRICS["hanse_mails"], count, {"state": state})
 
 
-METRICS = (
-    "Age of the oldest change that a site has not acknowledged, seconds; 0 = none.",
-    "1 when the site holds exactly what it should of the VO.",
-    "Active members of a VO.",
-    "Requests to join a VO that wait for a decision.",
-    "Mails by state.",
-)
+METRICS = {
+    "hanse_replication_unacknowledged_seconds": "Age of the oldest change a site has not confirmed; 0 = none.",
+    "hanse_replication_in_step": "1 when the site holds exactly what it should of the VO.",
+    "hanse_vo_members": "Active members of a VO.",
+    "hanse_vo_requests_pending": "Requests to join a VO that wait for a decision.",
+    "hanse_mails": "Mails by state.",
+}
