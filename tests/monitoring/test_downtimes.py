@@ -1,0 +1,98 @@
+"""Downtimes mute and keep measuring; they are laid over the timeline at their own times."""
+
+from datetime import UTC, datetime, timedelta
+
+from monitoring.models import Endpoint
+from tests.monitoring.federation import OK, REFUSED, Federation
+
+HOUR = timedelta(hours=1)
+
+
+def test_an_outage_in_downtime_is_measured_and_told_to_nobody(trio: Federation) -> None:
+    trio.downtime("UKIM", trio.now, trio.now + 4 * HOUR)
+    trio.outage("ukim")
+    (incident,) = trio.incidents()
+    assert incident.muted_by == "1"
+    assert trio.messages() == []
+    assert trio.state("ukim") == "downtime"
+    assert trio.check("ukim", "tcp").judged == "critical"
+    trio.recover("ukim")
+    assert trio.messages() == []
+    assert trio.incidents()[0].ended_at is not None
+
+
+def test_the_timeline_has_the_downtime_from_its_start(trio: Federation) -> None:
+    begins = trio.now - timedelta(seconds=30)
+    trio.downtime("UKIM", begins, trio.now + 4 * HOUR)
+    trio.outage("ukim")
+    assert trio.timeline("endpoint", "ukim")[-1] == (begins, "downtime")
+
+
+def test_what_still_fails_when_the_downtime_is_over_is_told_then(trio: Federation) -> None:
+    trio.downtime("UKIM", trio.now, trio.now + HOUR)
+    trio.outage("ukim")
+    trio.now += HOUR
+    trio.measure("ukim", "tcp", REFUSED)
+    assert trio.events() == ["outage"]
+    assert trio.state("ukim") == "critical"
+    assert trio.incidents()[0].muted_by is None
+
+
+def test_a_downtime_that_begins_during_an_outage_mutes_the_rest(trio: Federation) -> None:
+    trio.outage("ukim")
+    trio.downtime("UKIM", trio.now, trio.now + HOUR)
+    trio.measure("ukim", "tcp", REFUSED)
+    assert trio.state("ukim") == "downtime"
+    assert trio.incidents()[0].muted_by == "1"
+    trio.recover("ukim")
+    assert trio.events() == ["outage", "recovery"]
+
+
+def test_at_risk_mutes_nothing(trio: Federation) -> None:
+    trio.downtime("UKIM", trio.now, trio.now + HOUR, severity="WARNING")
+    trio.outage("ukim")
+    assert trio.events() == ["outage"]
+    assert trio.state("ukim") == "critical"
+
+
+def test_a_downtime_of_one_endpoint_leaves_the_other_alone(trio: Federation) -> None:
+    trio.endpoint("UKIM", "https://occi2.ukim.example:8787/", number="ukim-2")
+    trio.adopt()
+    trio.all_well()
+    trio.downtime("UKIM", trio.now, trio.now + HOUR, endpoints=["ukim-2"])
+    trio.outage("ukim-2")
+    trio.outage("ukim")
+    assert trio.state("ukim-2") == "downtime"
+    assert trio.state("ukim") == "critical"
+    assert trio.events() == ["outage"]
+
+
+def test_the_clock_alone_brings_endpoints_into_downtime_and_out(trio: Federation) -> None:
+    """No measurement in between: the job lays the downtime over at its own start and end."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    for endpoint in ("bifi", "cesnet", "ukim"):
+        for probe in ("tcp", "certificate", "occi-categories"):
+            trio.measure(endpoint, probe, OK, at=now - timedelta(seconds=60))
+    begins = now - timedelta(seconds=20)
+    trio.downtime("UKIM", begins, now + HOUR)
+    assert "1 endpoints entered or left" in trio.watch_clock()
+    assert trio.state("ukim") == "downtime"
+    assert trio.timeline("endpoint", "ukim")[-1] == (begins, "downtime")
+    assert "0 endpoints entered or left" in trio.watch_clock()
+    ended = now - timedelta(seconds=5)
+    trio.downtime("UKIM", begins, ended)
+    trio.watch_clock()
+    assert trio.state("ukim") == "ok"
+    assert trio.timeline("endpoint", "ukim")[-1] == (ended, "ok")
+
+
+def test_a_check_without_results_is_missing_and_said_to_be(trio: Federation) -> None:
+    """The cast was measured twelve hours ago: nothing of it may be believed."""
+    said = trio.watch_clock()
+    assert "9 checks have no result" in said
+    assert trio.state("bifi") == "missing"
+    assert trio.messages() == []
+    trio.measure("bifi", "tcp", OK)
+    with trio.session() as session:
+        assert session.get_one(Endpoint, "bifi").judged == "missing"
+    assert trio.check("bifi", "tcp").judged == "ok"
