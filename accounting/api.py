@@ -157,10 +157,13 @@ def usage_row(by: tuple[str, ...], line: Line) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _fresh(each: summaries.Freshness, state: str) -> dict[str, Any]:
+def _fresh(each: summaries.Freshness | publishing.SiteStatus, state: str) -> dict[str, Any]:
     return {
-        "site": each.site, "last_message_at": each.last_message_at, "measured_until": each.measured_until, "state": state,
-    }  # fmt: skip
+        "site": each.site,
+        "last_message_at": each.last_message_at,
+        "measured_until": each.measured_until,
+        "state": state,
+    }
 
 
 @refused_api.get(
@@ -332,8 +335,5 @@ def overview() -> dict[str, Any]:
         "messages_waiting": found.waiting,
         "cpu_hours_month": found.cpu_s_month / 3600,
         "by_day": [{"day": day, "cpu_hours": hours} for day, hours in found.by_day],
-        "late_sites": [
-            {"site": each.site, "last_message_at": each.last_message_at, "measured_until": each.measured_until, "state": each.state}
-            for each in found.late
-        ],
+        "late_sites": [_fresh(each, each.state) for each in found.late],
     }  # fmt: skip

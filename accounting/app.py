@@ -15,7 +15,7 @@ from accounting.protocols.ams import ams
 from accounting.publishing import Limits
 from accounting.settings import AccountingSettings
 from accounting.signatures import Envelope
-from accounting.views import usage_pages
+from accounting.views import publishing_pages, refused_pages, usage_pages
 from hanse.database import Database
 from hanse.errors import Unavailable
 from hanse.follow import Follower, lag
@@ -41,7 +41,7 @@ def create_app(settings: AccountingSettings) -> Flask:
         settings,
         db,
         import_name="accounting",
-        rooms=[usage_api, refused_api, publishing_api, usage_pages, ams],
+        rooms=[usage_api, refused_api, publishing_api, usage_pages, publishing_pages, refused_pages, ams],
         authority=Authority(db, settings.service_tokens, trust),
         ready={"registry": _registry_followed(settings, db)},
         gauges=lambda: gauges(settings, db),

@@ -23,6 +23,7 @@ from hanse.database import Database, is_connection_loss
 from hanse.errors import Refused, Unavailable
 
 MOST_ATTEMPTS = 5
+NEVER = datetime.min.replace(tzinfo=UTC)
 ABOUT_THE_REGISTRY = frozenset({"unknown_signer", "signer_lapsed", "not_signers_site", "unknown_site"})
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,7 @@ class Loader:
     future_tolerance_s: int = 3600
     refresh: Callable[[], object] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _refreshed_at: datetime = datetime.min.replace(tzinfo=UTC)
+    _refreshed_at: datetime = NEVER
 
     def load_next(self) -> Outcome | None:
         """Load the oldest waiting message that nobody else has; None when there is none."""

@@ -111,7 +111,7 @@ def _open_refusals(session: Session) -> dict[str, int]:
         .where(RefusedRecord.state == "refused")
         .group_by(RefusedRecord.site)
     )
-    return {site: count for site, count in session.execute(statement)}
+    return {site: int(records) for site, records in session.execute(statement)}
 
 
 @dataclass(frozen=True)

@@ -111,10 +111,14 @@ def _row(message: Message, refusal: Refusal) -> dict[str, object]:
         "message_id": message.id, "record": reading.number, "site": refusal.site,
         "site_name": plain(reading.site_name)[:255], "code": first.code, "field": plain(first.field)[:255],
         "line": first.line, "reason": plain(first.reason),
-        "faults": [asdict(fault) | {"reason": plain(fault.reason), "field": plain(fault.field)} for fault in refusal.faults],
+        "faults": [_fault(fault) for fault in refusal.faults],
         "first_line": reading.line, "raw": plain(reading.raw), "subject": plain(reading.subject)[:255],
         "vo": plain(reading.vo)[:255], "cpu_s": reading.cpu_s, "month": month, "received_at": message.received_at,
     }  # fmt: skip
+
+
+def _fault(note: Note) -> dict[str, object]:
+    return asdict(note) | {"reason": plain(note.reason), "field": plain(note.field)}
 
 
 def settle(session: Session, message_id: int, numbers: Sequence[int], by: str, at: datetime) -> None:
@@ -186,14 +190,9 @@ class Group:
 
 def groups(session: Session, site: str, since: datetime | None, state: str = "refused") -> list[Group]:
     """Why records of a site were refused, most records first."""
+    received = RefusedRecord.received_at
     statement = (
-        select(
-            RefusedRecord.code,
-            RefusedRecord.field,
-            func.count(),
-            func.min(RefusedRecord.received_at),
-            func.max(RefusedRecord.received_at),
-        )  # fmt: skip
+        select(RefusedRecord.code, RefusedRecord.field, func.count(), func.min(received), func.max(received))
         .where(RefusedRecord.site == site, RefusedRecord.state == state)
         .group_by(RefusedRecord.code, RefusedRecord.field)
         .order_by(func.count().desc(), RefusedRecord.code)
@@ -308,7 +307,7 @@ def figures(session: Session, site: str, now: datetime) -> Figures:
     ).first()
     return Figures(
         messages=messages, records=int(records_), loaded=int(loaded), refused=int(refused), last_message_at=last,
-        hours_not_counted=float(not_counted), oldest=oldest,
+        hours_not_counted=float(not_counted or 0), oldest=oldest,
         remarks=int(sum(each[1] for each in remarks)),
         remark=REMARKS.get(remarks[0][0], remarks[0][0]) if remarks else "",
         replayed=session.scalar(select(func.count()).select_from(RefusedRecord).where(*replayed)) or 0,

@@ -203,11 +203,17 @@ class _Record:
         if cpu is None:
             self._remark("no_cpu", "CpuDuration", "CpuDuration is not given; the record adds no CPU time.")
         if wall is not None and cpu is not None and cores and cpu > wall * cores:
-            reason = f"CpuDuration {cpu} s is more than WallDuration {wall} s times {cores.normalize():f} cores; counted as sent."
-            self._remark("cpu_beyond_wall", "CpuDuration", reason)
+            most = f"WallDuration {wall} s times {cores.normalize():f} cores"
+            self._remark(
+                "cpu_beyond_wall", "CpuDuration", f"CpuDuration {cpu} s is more than {most}; counted as sent."
+            )
         if wall is not None and started is not None and wall > max(measured_at - started, 0) + 1:
-            reason = f"WallDuration {wall} s is longer than the {measured_at - started} s since StartTime; counted as sent."
-            self._remark("wall_beyond_life", "WallDuration", reason)
+            life = f"the {measured_at - started} s since StartTime"
+            self._remark(
+                "wall_beyond_life",
+                "WallDuration",
+                f"WallDuration {wall} s is longer than {life}; counted as sent.",
+            )
 
     def _status(self) -> str:
         return self.texts.get("Status", "").lower()

@@ -119,13 +119,17 @@ def test_base64_in_lines_is_base64(house: House, client: FlaskClient, bifi_token
     assert house.message(int(number)).body == b"y" * 200
 
 
-def test_an_empaid_that_no_text_can_hold_is_no_obstacle(client: FlaskClient, bifi_token: dict[str, str]) -> None:
+def test_an_empaid_that_no_text_can_hold_is_no_obstacle(
+    client: FlaskClient, bifi_token: dict[str, str]
+) -> None:
     body = b'{"messages": [{"attributes": {"empaid": "a\\u0000b\\ud800' + b"x" * 400 + b'"}, "data": ""}]}'
     assert post(client, body, bifi_token).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"x-api-key": ""}])
-def test_without_a_known_token_401_in_the_envelope(house: House, client: FlaskClient, headers: dict[str, str]) -> None:
+def test_without_a_known_token_401_in_the_envelope(
+    house: House, client: FlaskClient, headers: dict[str, str]
+) -> None:
     assert envelope(post(client, request_of(b"x"), headers)) == (401, "Unauthorized", "UNAUTHORIZED")
     assert stored(house) == 0
 
@@ -161,7 +165,9 @@ def test_another_topic_is_404(client: FlaskClient, bifi_token: dict[str, str], p
         b'{"messages": [{"data": "", "attributes": 3}]}', b"\xff", b"[" * 100_000,
     ],
 )  # fmt: skip
-def test_a_request_that_is_no_publish_is_400(client: FlaskClient, bifi_token: dict[str, str], body: bytes) -> None:
+def test_a_request_that_is_no_publish_is_400(
+    client: FlaskClient, bifi_token: dict[str, str], body: bytes
+) -> None:
     assert envelope(post(client, body, bifi_token)) == (400, "Invalid Message Arguments", "INVALID_ARGUMENT")
 
 

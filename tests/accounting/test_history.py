@@ -1,4 +1,6 @@
-"""Any history of machines, in any order, in any messages, ends in the same exact figures (through the database)."""
+"""Any history of machines, in any order, in any messages, ends in the same exact figures (through the
+database).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def emptied(db: Database, make_house: Callable[[Database], House]) -> House:
 
 
 def clear(house: House) -> None:
-    tables = "vm_snapshot, vm_month, usage_summary, summary_due, site_publishing, refused_record, remark, message"
+    tables = (
+        "vm_snapshot, vm_month, usage_summary, summary_due, site_publishing, refused_record, remark, message"
+    )
     with house.db.transaction() as session:
         session.execute(text(f"truncate {tables} cascade"))
 
@@ -52,7 +56,8 @@ def as_records(machine: str, readings: list[Reading]) -> list[dict[str, Any]]:
 def moved(readings: list[Reading]) -> list[Reading]:
     shift = LATEST - readings[-1].measured_at
     return [
-        Reading(each.measured_at + shift, each.started_at + shift, each.wall_s, each.cpu_s, each.cores) for each in readings
+        Reading(each.measured_at + shift, each.started_at + shift, each.wall_s, each.cpu_s, each.cores)
+        for each in readings
     ]
 
 
@@ -90,8 +95,13 @@ def test_a_republished_history_replaces_the_first(emptied: House, readings: list
     """Sent with mistakes at first, then sent right: the later receipt counts at every measurement time."""
     clear(emptied)
     order = random.Random(seed)
-    wrong = [each | {"WallDuration": order.randint(0, 10**6), "CpuDuration": order.randint(0, 10**6)} for each in as_records("vm", readings)]
+    wrong = [
+        each | {"WallDuration": order.randint(0, 10**6), "CpuDuration": order.randint(0, 10**6)}
+        for each in as_records("vm", readings)
+    ]
     emptied.load(message(*wrong))
     emptied.load(message(*as_records("vm", readings)))
     months = emptied.months().values()
-    assert (sum(wall for wall, _, _ in months), sum(cpu for _, cpu, _ in months)) == last_of_stretches(readings)
+    assert (sum(wall for wall, _, _ in months), sum(cpu for _, cpu, _ in months)) == last_of_stretches(
+        readings
+    )

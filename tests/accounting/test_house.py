@@ -62,7 +62,9 @@ def _try_many(operation: Any, mode: GenerationMode, header: dict[str, str]) -> i
     free = operation.path.endswith(("/refused-records", "/messages", "/usage", ".csv"))
     rules = CHECKS.get_by_names(["positive_data_acceptance"]) if free else []
 
-    @settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         nonlocal tried

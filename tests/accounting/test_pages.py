@@ -21,7 +21,9 @@ from tests.accounting.test_usage_api import ANNA, TOMAS, ran
 @pytest.fixture
 def used(house: House, cast: Any) -> House:
     """Usage at three sites, and refused records of BIFI."""
-    house.load(message(ran("BIFI", "a", 10), ran("CESNET", "c", 5, vo="chipster", user=TOMAS), ran("UKIM", "d", 7)))
+    house.load(
+        message(ran("BIFI", "a", 10), ran("CESNET", "c", 5, vo="chipster", user=TOMAS), ran("UKIM", "d", 7))
+    )
     bad = [record("BIFI-TEST", f"one-{n}") for n in range(25)]
     house.signed(message(*bad, record("BIFI", "ok")), cast.host("BIFI"), site="BIFI")
     house.signed(message(record("BIFI", "<b>bold</b>", CpuCount=-1)), cast.host("BIFI"), site="BIFI")
@@ -139,7 +141,9 @@ def test_more_than_a_page_of_records_goes_on(used: House, client: FlaskClient, l
     assert "5 of 25" in text_of(client.get(following))
 
 
-def test_replaying_all_of_a_reason_with_one_button(used: House, client: FlaskClient, laura: dict[str, str]) -> None:
+def test_replaying_all_of_a_reason_with_one_button(
+    used: House, client: FlaskClient, laura: dict[str, str]
+) -> None:
     fields = form_fields(signed_in(client, laura).get("/refused/BIFI"), "/refused/BIFI/replay")
     assert fields["as_site"] == ["BIFI"]
     assert fields["all"] == ["true"]
@@ -152,19 +156,25 @@ def test_replaying_all_of_a_reason_with_one_button(used: House, client: FlaskCli
 def test_discarding_one_chosen_record(used: House, client: FlaskClient, laura: dict[str, str]) -> None:
     signed_in(client, laura)
     fields = form_fields(client.get("/refused/BIFI"), "/refused/BIFI/replay")
-    answer = client.post("/refused/BIFI/discard", data={"csrf_token": fields["csrf_token"], "id": used.refused()[0].id})
+    answer = client.post(
+        "/refused/BIFI/discard", data={"csrf_token": fields["csrf_token"], "id": used.refused()[0].id}
+    )
     assert "1 record discarded." in text_of(client.get(answer.headers["Location"]))
     assert "1 record is discarded" in text_of(client.get("/refused/BIFI?state=discarded"))
 
 
 def test_a_forged_form_does_nothing(used: House, client: FlaskClient, laura: dict[str, str]) -> None:
     signed_in(client, laura)
-    answer = client.post("/refused/BIFI/replay", data={"all": "true", "code": "not_signers_site", "as_site": "BIFI"})
+    answer = client.post(
+        "/refused/BIFI/replay", data={"all": "true", "code": "not_signers_site", "as_site": "BIFI"}
+    )
     assert answer.status_code == 403
     assert len(used.refused()) == 26
 
 
-def test_a_replay_that_cannot_be_is_said_on_the_page(used: House, client: FlaskClient, laura: dict[str, str]) -> None:
+def test_a_replay_that_cannot_be_is_said_on_the_page(
+    used: House, client: FlaskClient, laura: dict[str, str]
+) -> None:
     fields = form_fields(signed_in(client, laura).get("/refused/BIFI"), "/refused/BIFI/replay")
     answer = client.post("/refused/BIFI/replay", data={"csrf_token": fields["csrf_token"]})
     assert answer.status_code == 422

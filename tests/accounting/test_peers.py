@@ -115,7 +115,9 @@ def test_what_caso_reports_later_adds_only_what_is_new(house: House, tmp_path: P
 
 @pytest.mark.peer("caso")
 def test_a_machine_that_has_just_started_and_one_with_anothers_cpu_time(house: House, tmp_path: Path) -> None:
-    """Both occur in the field: durations of 0 become 1, and an ended server can carry another server's CPU time."""
+    """Both occur in the field: durations of 0 become 1, and an ended server can carry another server's CPU
+    time.
+    """
     (body,) = written_by_caso(
         tmp_path / "out",
         machine(1, wall=0, cpu=0),
@@ -145,7 +147,9 @@ def tls_address(house: House, ca: Any) -> Iterator[str]:
     )
     command = [str(Path(sys.executable).with_name("hanse")), "--config", str(config), "accounting", "serve"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HANSE_")}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _wait_for(f"https://localhost:{tls}/v1/status", ca.bundle)
         yield f"localhost:{tls}"
@@ -168,12 +172,19 @@ def _wait_for(url: str, bundle: Path) -> None:
 @pytest.mark.peer("caso", "openssl", "argo-ams-library")
 @pytest.mark.parametrize("options", [("-md", "sha256"), ("-nodetach",)], ids=["detached", "opaque"])
 def test_from_caso_through_openssl_and_the_ams_library_to_cpu_hours(
-    house: House, tls_address: str, cast: Any, ca: Any, bifi_token: dict[str, str], tmp_path: Path, options: tuple[str, ...]
+    house: House,
+    tls_address: str,
+    cast: Any,
+    ca: Any,
+    bifi_token: dict[str, str],
+    tmp_path: Path,
+    options: tuple[str, ...],
 ) -> None:
     (body,) = written_by_caso(tmp_path / "out", machine(1), machine(2, site_name="CESNET"))
     signed = openssl_signed(body.decode(), cast.host("BIFI"), tmp_path, *options)
     given = {
-        "endpoint": tls_address, "token": bifi_token["x-api-key"], "data": signed.decode(), "empaid": "6b029f5c/6b029f6ba9e721",
+        "endpoint": tls_address, "token": bifi_token["x-api-key"], "data": signed.decode(),
+        "empaid": "6b029f5c/6b029f6ba9e721",
     }  # fmt: skip
     bundle = {"REQUESTS_CA_BUNDLE": str(ca.bundle)}
     first = json.loads(run(PUBLISH, given, **bundle))
@@ -187,12 +198,16 @@ def test_from_caso_through_openssl_and_the_ams_library_to_cpu_hours(
     assert (outcome.loaded, outcome.refused) == (1, 1)
     assert house.loader.load_next() is None
     assert house.refused()[0].code == "not_signers_site"
-    assert {(site, wall) for site, _, _, wall, _ in house.vm_months()} == {("BIFI", wall) for _, _, _, wall, _ in house.vm_months()}
+    assert {(site, wall) for site, _, _, wall, _ in house.vm_months()} == {
+        ("BIFI", wall) for _, _, _, wall, _ in house.vm_months()
+    }
     assert sum(cpu for _, _, _, _, cpu in house.vm_months()) == 16 * DAY
 
 
 @pytest.mark.peer("argo-ams-library")
-def test_the_ams_library_understands_our_refusals(house: House, tls_address: str, ca: Any, tmp_path: Path) -> None:
+def test_the_ams_library_understands_our_refusals(
+    house: House, tls_address: str, ca: Any, tmp_path: Path
+) -> None:
     program = """
 import json, sys
 from argo_ams_library import AmsException, AmsMessage, ArgoMessagingService
@@ -211,6 +226,9 @@ print(json.dumps(said))
     said = json.loads(
         run(program, {"endpoint": tls_address, "tries": tries}, REQUESTS_CA_BUNDLE=str(ca.bundle))
     )
-    assert [(kind, code) for kind, code, _ in said] == [("AmsServiceException", 401), ("AmsServiceException", 404)]
+    assert [(kind, code) for kind, code, _ in said] == [
+        ("AmsServiceException", 401),
+        ("AmsServiceException", 404),
+    ]
     assert "Unauthorized" in said[0][2]
     assert "Topic doesn't exist" in said[1][2]

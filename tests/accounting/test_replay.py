@@ -111,7 +111,9 @@ def test_only_sites_of_the_registry_can_be_replayed_as(house: House, misnamed: l
 def test_records_of_another_site_cannot_be_replayed(
     client: FlaskClient, misnamed: list[int], eliska: dict[str, str]
 ) -> None:
-    answer = client.post("/api/v1/sites/CESNET/refused-records/replay", json={"ids": misnamed}, headers=eliska)
+    answer = client.post(
+        "/api/v1/sites/CESNET/refused-records/replay", json={"ids": misnamed}, headers=eliska
+    )
     assert answer.status_code == 404
     assert client.post(f"{PATH}/replay", json={"ids": misnamed}, headers=eliska).status_code == 403
 
@@ -162,12 +164,18 @@ def test_the_machines_of_a_site_read_their_refusals_with_their_token(
     assert client.post(f"{PATH}/replay", json={"ids": misnamed}, headers=bifi_token).status_code == 403
 
 
-def test_the_list_is_paged_and_there_as_csv(client: FlaskClient, misnamed: list[int], laura: dict[str, str]) -> None:
+def test_the_list_is_paged_and_there_as_csv(
+    client: FlaskClient, misnamed: list[int], laura: dict[str, str]
+) -> None:
     first = client.get(f"{PATH}?limit=1", headers=laura).json
     assert first is not None
     second = client.get(f"{PATH}?limit=1&cursor={first['next']}", headers=laura).json
     assert second is not None
-    assert (first["items"][0]["id"], second["items"][0]["id"], second["next"]) == (misnamed[1], misnamed[0], None)
+    assert (first["items"][0]["id"], second["items"][0]["id"], second["next"]) == (
+        misnamed[1],
+        misnamed[0],
+        None,
+    )
     csv = client.get(f"{PATH}.csv", headers=laura).get_data(as_text=True)
     assert csv.startswith("id,message,record,site,site_name,code,field,line,reason")
     assert len(csv.strip().split("\r\n")) == 3

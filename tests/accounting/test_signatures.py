@@ -34,7 +34,13 @@ def test_the_signer_may_speak_for_its_own_site_only(house: House, cast) -> None:
     outcome = house.signed(message(record("BIFI", "stolen"), record("CESNET", "own")), cast.host("CESNET"))
     assert (outcome.loaded, outcome.refused) == (1, 1)
     (bad,) = house.refused()
-    assert (bad.site, bad.code, bad.field, bad.record, bad.line) == ("CESNET", "not_signers_site", "SiteName", 1, 4)
+    assert (bad.site, bad.code, bad.field, bad.record, bad.line) == (
+        "CESNET",
+        "not_signers_site",
+        "SiteName",
+        1,
+        4,
+    )
     assert 'SiteName "BIFI" is not a site that this certificate may speak for' in bad.reason
     assert "which speaks for: CESNET" in bad.reason
     assert house.months(site="BIFI") == {}
@@ -50,7 +56,9 @@ def test_a_message_altered_on_the_way_is_refused(house: House, cast) -> None:  #
     host = cast.host("BIFI")
     signed = cms.sign(message(record("BIFI")).encode(), host.cert, host.key)
     assert b"WallDuration: 86400" in signed
-    outcome = house.load(signed.replace(b"WallDuration: 86400", b"WallDuration: 86401"), source="ams", site="BIFI")
+    outcome = house.load(
+        signed.replace(b"WallDuration: 86400", b"WallDuration: 86401"), source="ams", site="BIFI"
+    )
     assert (outcome.state, outcome.loaded) == ("refused", 0)
     code, reason = whole_message(house)
     assert code == "bad_signature"
@@ -67,7 +75,9 @@ def test_a_certificate_of_a_foreign_ca_is_refused(house: House, tmp_path: Path) 
     assert "Elsewhere CA" in whole_message(house)[1]
 
 
-def test_a_ca_of_the_same_name_is_not_the_same_ca(house: House, ca: CertificateAuthority, tmp_path: Path) -> None:
+def test_a_ca_of_the_same_name_is_not_the_same_ca(
+    house: House, ca: CertificateAuthority, tmp_path: Path
+) -> None:
     twin = CertificateAuthority.create(tmp_path / "twin", "/C=EU/O=Hanse Demo/CN=Hanse Demo CA")
     host = twin.issue("/C=EU/O=Hanse Demo/OU=BIFI/CN=acct.bifi.example", host="acct.bifi.example")
     outcome = house.signed(message(record("BIFI")), host)
@@ -147,7 +157,8 @@ def test_a_certificate_that_the_registry_does_not_know_is_refused_and_replayable
 
 
 @pytest.mark.parametrize(
-    ("not_before", "not_after"), [("2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"), ("2035-01-01T00:00:00Z", None)]
+    ("not_before", "not_after"),
+    [("2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"), ("2035-01-01T00:00:00Z", None)],
 )
 def test_a_registration_counts_within_its_validity_only(
     house: House, ca: CertificateAuthority, not_before: str, not_after: str | None
@@ -161,7 +172,9 @@ def test_a_registration_counts_within_its_validity_only(
 
 
 def test_several_certificates_may_speak_for_one_site_and_one_for_several(
-    house: House, ca: CertificateAuthority, cast  # type: ignore[no-untyped-def]
+    house: House,
+    ca: CertificateAuthority,
+    cast,  # type: ignore[no-untyped-def]
 ) -> None:
     second = ca.issue("/C=EU/O=Hanse Demo/OU=BIFI/CN=acct2.bifi.example", host="acct2.bifi.example")
     house.register("BIFI", second)
@@ -211,7 +224,9 @@ def test_the_signature_is_judged_for_the_time_of_receipt(house: House, ca: Certi
         not_before=now - timedelta(hours=10),
     )  # fmt: skip
     house.register("BIFI", host)
-    text = message(record("BIFI", RecordCreateTime=None, StartTime=int((now - timedelta(days=6)).timestamp())))
+    text = message(
+        record("BIFI", RecordCreateTime=None, StartTime=int((now - timedelta(days=6)).timestamp()))
+    )
     number = house.receive(cms.sign(text.encode(), host.cert, host.key))
     with house.db.transaction() as session:
         session.get_one(Message, number).received_at = now - timedelta(hours=6)
@@ -225,14 +240,32 @@ def openssl_signed(text: str, host: Issued, folder: Path, *options: str) -> byte
     """What `openssl smime -sign` makes of a message, as ssmsend calls it."""
     plain = folder / "plain.txt"
     plain.write_text(text)
-    command = ["openssl", "smime", "-sign", "-in", plain, "-inkey", host.key_path, "-signer", host.cert_path, "-text", *options]
+    command = [
+        "openssl",
+        "smime",
+        "-sign",
+        "-in",
+        plain,
+        "-inkey",
+        host.key_path,
+        "-signer",
+        host.cert_path,
+        "-text",
+        *options,
+    ]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
 @pytest.mark.peer("openssl")
-@pytest.mark.parametrize("options", [("-md", "sha256"), ("-nodetach",), ("-md", "sha512"), ("-nodetach", "-binary"), ("-crlfeol",)])
-def test_messages_signed_by_openssl_are_counted(house: House, cast, tmp_path: Path, options: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
-    outcome = house.load(openssl_signed(message(record("BIFI")), cast.host("BIFI"), tmp_path, *options), source="ams")
+@pytest.mark.parametrize(
+    "options", [("-md", "sha256"), ("-nodetach",), ("-md", "sha512"), ("-nodetach", "-binary"), ("-crlfeol",)]
+)
+def test_messages_signed_by_openssl_are_counted(
+    house: House, cast, tmp_path: Path, options: tuple[str, ...]
+) -> None:  # type: ignore[no-untyped-def]
+    outcome = house.load(
+        openssl_signed(message(record("BIFI")), cast.host("BIFI"), tmp_path, *options), source="ams"
+    )
     assert outcome.reason == ""
     assert (outcome.loaded, outcome.refused) == (1, 0)
 

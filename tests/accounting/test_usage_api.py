@@ -16,7 +16,16 @@ ANNA = "/C=EU/O=Hanse Demo/OU=People/CN=Anna Lindqvist"
 TOMAS = "/C=EU/O=Hanse Demo/OU=People/CN=Tomás Vidal"
 
 
-def ran(site: str, vm: str, hours: int, *, vo: str = "training.egi.eu", user: str = ANNA, ago: int = 1, cores: int = 2) -> dict[str, Any]:
+def ran(
+    site: str,
+    vm: str,
+    hours: int,
+    *,
+    vo: str = "training.egi.eu",
+    user: str = ANNA,
+    ago: int = 1,
+    cores: int = 2,
+) -> dict[str, Any]:
     """A machine that ran some hours within the month that lies `ago` months back."""
     start = epoch(months_ago(ago, day=2))
     end = start + hours * 3600
@@ -47,7 +56,9 @@ def rows(client: FlaskClient, query: str, headers: dict[str, str] | None = None)
 
 
 def test_cpu_hours_wall_hours_and_machines_by_site(used: House, client: FlaskClient) -> None:
-    found = {row["site"]: (row["cpu_hours"], row["wall_hours"], row["vms"]) for row in rows(client, "by=site")}
+    found = {
+        row["site"]: (row["cpu_hours"], row["wall_hours"], row["vms"]) for row in rows(client, "by=site")
+    }
     assert found == {"BIFI": (60, 30, 2), "CESNET": (10, 5, 1), "UKIM": (14, 7, 1)}
 
 
@@ -82,8 +93,8 @@ def test_csv_has_the_dimensions_that_were_asked_for(used: House, client: FlaskCl
 
 @pytest.mark.parametrize(
     "query",
-    ["by=colour", "by=site,site", "from=2026", "to=2026-13", "from=2026-05&to=2026-04", "from=1900-01&to=2026-01", "x=1",
-     "measure=cups"],
+    ["by=colour", "by=site,site", "from=2026", "to=2026-13", "from=2026-05&to=2026-04", "from=1900-01&to=2026-01",
+     "x=1", "measure=cups"],
 )  # fmt: skip
 def test_a_question_that_cannot_be_read_names_the_parameter(client: FlaskClient, query: str) -> None:
     answer = client.get(f"/api/v1/usage?{query}")
@@ -101,7 +112,9 @@ class TestUsersAreShownToThoseEntitledOnly:
     def test_the_operator_sees_all(self, used: House, client: FlaskClient, operator: dict[str, str]) -> None:
         assert {row["user"] for row in rows(client, "by=user", operator)} == {ANNA, TOMAS}
 
-    def test_a_site_administrator_sees_the_site(self, used: House, client: FlaskClient, laura: dict[str, str]) -> None:
+    def test_a_site_administrator_sees_the_site(
+        self, used: House, client: FlaskClient, laura: dict[str, str]
+    ) -> None:
         found = {(row["user"], row["site"]): row["cpu_hours"] for row in rows(client, "by=user,site", laura)}
         assert found == {(ANNA, "BIFI"): 20, (TOMAS, "BIFI"): 40}
 
@@ -116,13 +129,17 @@ class TestUsersAreShownToThoseEntitledOnly:
     def test_a_researcher_sees_oneself(self, used: House, client: FlaskClient, anna: dict[str, str]) -> None:
         assert {row["user"] for row in rows(client, "by=user", anna)} == {ANNA}
 
-    def test_a_machine_of_a_site_sees_nobody(self, used: House, client: FlaskClient, bifi_token: dict[str, str]) -> None:
+    def test_a_machine_of_a_site_sees_nobody(
+        self, used: House, client: FlaskClient, bifi_token: dict[str, str]
+    ) -> None:
         assert client.get("/api/v1/usage?by=user", headers=bifi_token).status_code == 403
 
 
 def test_late_sites_are_named_beside_the_figures(used: House, client: FlaskClient) -> None:
     with used.db.transaction() as session:
-        session.execute(text("update site_publishing set last_message_at = now() - interval '9 days' where site = 'UKIM'"))
+        session.execute(
+            text("update site_publishing set last_message_at = now() - interval '9 days' where site = 'UKIM'")
+        )
     answer = client.get("/api/v1/usage").json
     assert answer is not None
     assert [(each["site"], each["state"]) for each in answer["late"]] == [("UKIM", "late")]
@@ -133,7 +150,11 @@ def test_publishing_tells_age_state_and_counts(used: House, client: FlaskClient)
     used.site("SILENT")
     used.load(message(record("BIFI", "bad", CpuCount=-1)))
     with used.db.transaction() as session:
-        session.execute(text("update site_publishing set last_message_at = now() - interval '40 days' where site = 'UKIM'"))
+        session.execute(
+            text(
+                "update site_publishing set last_message_at = now() - interval '40 days' where site = 'UKIM'"
+            )
+        )
     items = {each["site"]: each for each in client.get("/api/v1/publishing").json["items"]}  # type: ignore[index]
     assert {site: each["state"] for site, each in items.items()} == {
         "SILENT": "never", "UKIM": "missing", "BIFI": "in time", "CESNET": "in time",
@@ -147,7 +168,9 @@ def test_an_older_message_does_not_make_a_site_look_silent(house: House) -> None
     house.load(message(record("BIFI", "a")))
     number = house.receive(message(record("BIFI", "b")), source="load")
     with house.db.transaction() as session:
-        session.execute(text("update message set received_at = now() - interval '60 days' where id = :id"), {"id": number})
+        session.execute(
+            text("update message set received_at = now() - interval '60 days' where id = :id"), {"id": number}
+        )
     house.loader.load(number)
     with house.db.transaction() as session:
         age = session.scalar(text("select now() - last_message_at from site_publishing"))
@@ -165,7 +188,9 @@ def test_the_overview_holds_what_the_operators_page_shows(
     assert answer["refused_7d"] == 1
     assert [(each["site"], each["records"]) for each in answer["refused_sites"]] == [("BIFI", 1)]
     assert answer["messages_waiting"] == 1
-    assert answer["cpu_hours_month"] == pytest.approx(sum(cpu for m, (_, cpu, _) in used.months().items() if m == f"{NOW:%Y-%m}") / 3600)
+    assert answer["cpu_hours_month"] == pytest.approx(
+        sum(cpu for m, (_, cpu, _) in used.months().items() if m == f"{NOW:%Y-%m}") / 3600
+    )
     assert sum(each["cpu_hours"] for each in answer["by_day"]) == pytest.approx(96)
     assert len(answer["by_day"]) == 14
     assert client.get("/api/v1/overview", headers=laura).status_code == 403

@@ -38,7 +38,9 @@ def fill(house: House, host: Any, count: int, records: int = 5) -> int:
 
 def waiting(db: Database) -> int:
     with db.transaction() as session:
-        return session.scalar(select(func.count()).select_from(Message).where(Message.state == "waiting")) or 0
+        return (
+            session.scalar(select(func.count()).select_from(Message).where(Message.state == "waiting")) or 0
+        )
 
 
 def machines(house: House) -> int:
@@ -159,13 +161,21 @@ def start_worker(house: House, *arguments: str, out: int = subprocess.DEVNULL) -
         f'trust_dir = "{house.settings.trust_dir}"\nworker_poll_s = 0.05\n'
         f'tls_cert = "{house.settings.tls_cert}"\ntls_key = "{house.settings.tls_key}"\n'
     )
-    command = [str(Path(sys.executable).with_name("hanse")), "--config", str(config), "accounting", *arguments]
+    command = [
+        str(Path(sys.executable).with_name("hanse")),
+        "--config",
+        str(config),
+        "accounting",
+        *arguments,
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HANSE_")}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_killing_the_worker_at_any_instant_neither_loses_nor_doubles(house: House, cast: Any, seed: int) -> None:
+def test_killing_the_worker_at_any_instant_neither_loses_nor_doubles(
+    house: House, cast: Any, seed: int
+) -> None:
     count = fill(house, cast.host("BIFI"), 60, records=20)
     instants = random.Random(seed)
     for _ in range(4):
