@@ -1,0 +1,106 @@
+"""Every page that a person of the cast opens: it answers, fits, says nothing to the console, and weighs little.
+
+The pictures are in `screenshots/`: look at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.peer("chromium"), pytest.mark.timeout(900)]
+PICTURES = Path(__file__).resolve().parents[2] / "screenshots"
+HEAVIEST = 300_000
+TOUR = [
+    (None, "registry", "/"),
+    (None, "registry", "/sites"),
+    (None, "monitoring", "/status"),
+    (None, "vomsdb", "/vos"),
+    ("Ingrid Holm", "registry", "/"),
+    ("Ingrid Holm", "registry", "/sites"),
+    ("Ingrid Holm", "registry", "/sites/BIFI"),
+    ("Ingrid Holm", "registry", "/people"),
+    ("Ingrid Holm", "registry", "/history"),
+    ("Ingrid Holm", "registry", "/downtimes"),
+    ("Ingrid Holm", "accounting", "/usage"),
+    ("Ingrid Holm", "accounting", "/publishing"),
+    ("Ingrid Holm", "monitoring", "/incidents"),
+    ("Ingrid Holm", "monitoring", "/incidents/1"),
+    ("Ingrid Holm", "monitoring", "/probes"),
+    ("Ingrid Holm", "vomsdb", "/replication"),
+    ("Laura Gil", "registry", "/downtimes/new"),
+    ("Laura Gil", "accounting", "/refused/BIFI"),
+    ("Marta Kowalska", "vomsdb", "/vos/training.egi.eu/queue"),
+    ("Marta Kowalska", "vomsdb", "/vos/training.egi.eu/members"),
+    ("Anna Lindqvist", "vomsdb", "/me"),
+    ("Anna Lindqvist", "vomsdb", "/vos/training.egi.eu/apply"),
+]
+
+
+def open_page(page: Page, address: str) -> list[str]:
+    """Opens and waits; what the console said."""
+    said: list[str] = []
+    page.on(
+        "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: said.append(str(error)))
+    weights: list[int] = []
+    page.on("response", lambda response: weights.append(int(response.headers.get("content-length", 0))))
+    response = page.goto(address)
+    assert response is not None
+    assert response.status == 200, address
+    page.wait_for_load_state("load")
+    assert sum(weights) < HEAVIEST, f"{address} weighs {sum(weights)} bytes"
+    return said
+
+
+@pytest.mark.parametrize(("who", "service", "path"), TOUR)
+def test_the_page_answers_and_fits(
+    told: dict[str, Any], signed_in: Callable[..., Page], who: str | None, service: str, path: str
+) -> None:
+    address = told["services"][service]["url"] + path
+    name = f"{(who or 'nobody').split()[0].lower()}{path.replace('/', '-').rstrip('-')}"
+    PICTURES.mkdir(exist_ok=True)
+    page = signed_in(who)
+    assert open_page(page, address) == []
+    assert page.locator("h1").count() == 1
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.screenshot(path=PICTURES / f"{name}-phone.png", full_page=True)
+
+
+def test_a_page_that_is_not_for_everybody_says_for_whom_it_is(
+    told: dict[str, Any], signed_in: Callable[..., Page]
+) -> None:
+    page = signed_in(None)
+    response = page.goto(told["services"]["vomsdb"]["url"] + "/vos/training.egi.eu/queue")
+    assert response is not None
+    assert response.status == 401
+    assert "VO manager" in page.inner_text("main")
+    assert page.locator("a[href*='/signin']").count() >= 1
+
+
+def test_one_sign_in_counts_at_all_four_services(
+    told: dict[str, Any], signed_in: Callable[..., Page]
+) -> None:
+    page = signed_in("Ingrid Holm")
+    for service, path in (
+        ("accounting", "/publishing"),
+        ("monitoring", "/incidents"),
+        ("vomsdb", "/replication"),
+    ):
+        page.goto(told["services"][service]["url"] + path)
+        assert "Ingrid Holm" in page.inner_text("header")
+
+
+def test_home_works_in_the_dark(told: dict[str, Any], signed_in: Callable[..., Page]) -> None:
+    page = signed_in("Ingrid Holm", scheme="dark")
+    assert open_page(page, told["services"]["registry"]["url"] + "/") == []
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert sum(int(part) for part in ground[4:-1].split(",")) < 150
+    page.screenshot(path=PICTURES / "ingrid-dark.png", full_page=True)
