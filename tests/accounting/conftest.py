@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 
 from accounting import summaries
-from accounting.app import create_app, make_loader
+from accounting.app import create_app
 from accounting.files import ADMINISTRATOR
 from accounting.inbox import Arrival, Inbox, Sender
-from accounting.loading import Loader, Outcome
+from accounting.loading import Loader, Outcome, make_loader
 from accounting.models import Message, RefusedRecord, Remark, VmMonth
 from accounting.settings import AccountingSettings
 from demo.ca import Issued

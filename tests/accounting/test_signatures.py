@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import quopri
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,14 +26,14 @@ def whole_message(house: House) -> tuple[str, str]:
     return bad.code, bad.reason
 
 
-def test_a_message_signed_for_its_site_is_counted(house: House, cast) -> None:  # type: ignore[no-untyped-def]
+def test_a_message_signed_for_its_site_is_counted(house: House, cast: Any) -> None:
     outcome = house.signed(message(record("BIFI")), cast.host("BIFI"))
     assert (outcome.state, outcome.loaded) == ("loaded", 1)
     stored = house.message(outcome.message)
     assert (stored.site, stored.signer) == ("BIFI", "/C=EU/O=Hanse Demo/OU=BIFI/CN=acct.bifi.example")
 
 
-def test_the_signer_may_speak_for_its_own_site_only(house: House, cast) -> None:  # type: ignore[no-untyped-def]
+def test_the_signer_may_speak_for_its_own_site_only(house: House, cast: Any) -> None:
     outcome = house.signed(message(record("BIFI", "stolen"), record("CESNET", "own")), cast.host("CESNET"))
     assert (outcome.loaded, outcome.refused) == (1, 1)
     (bad,) = house.refused()
@@ -46,13 +49,13 @@ def test_the_signer_may_speak_for_its_own_site_only(house: House, cast) -> None:
     assert house.months(site="BIFI") == {}
 
 
-def test_a_name_that_the_registry_does_not_know_says_so(house: House, cast) -> None:  # type: ignore[no-untyped-def]
+def test_a_name_that_the_registry_does_not_know_says_so(house: House, cast: Any) -> None:
     house.signed(message(record("BIFI-TEST")), cast.host("BIFI"))
     (bad,) = house.refused()
     assert 'The registry has no site "BIFI-TEST". Set site_name = BIFI, then replay.' in bad.reason
 
 
-def test_a_message_altered_on_the_way_is_refused(house: House, cast) -> None:  # type: ignore[no-untyped-def]
+def test_a_message_altered_on_the_way_is_refused(house: House, cast: Any) -> None:
     host = cast.host("BIFI")
     signed = cms.sign(message(record("BIFI")).encode(), host.cert, host.key)
     assert b"WallDuration: 86400" in signed
@@ -174,7 +177,7 @@ def test_a_registration_counts_within_its_validity_only(
 def test_several_certificates_may_speak_for_one_site_and_one_for_several(
     house: House,
     ca: CertificateAuthority,
-    cast,  # type: ignore[no-untyped-def]
+    cast: Any,  # type: ignore[no-untyped-def]
 ) -> None:
     second = ca.issue("/C=EU/O=Hanse Demo/OU=BIFI/CN=acct2.bifi.example", host="acct2.bifi.example")
     house.register("BIFI", second)
@@ -189,25 +192,25 @@ def test_a_message_from_the_network_must_be_signed(house: House) -> None:
     assert whole_message(house)[0] == "not_signed"
 
 
-def test_a_signed_file_is_judged_by_its_signature_also_for_the_administrator(house: House, cast) -> None:  # type: ignore[no-untyped-def]
+def test_a_signed_file_is_judged_by_its_signature_also_for_the_administrator(house: House, cast: Any) -> None:
     host = cast.host("CESNET")
     signed = cms.sign(message(record("BIFI")).encode(), host.cert, host.key)
     outcome = house.load(signed)
     assert (outcome.loaded, outcome.refused) == (0, 1)
 
 
-def test_an_opaque_signature_counts_like_a_detached_one(house: House, cast) -> None:  # type: ignore[no-untyped-def]
+def test_an_opaque_signature_counts_like_a_detached_one(house: House, cast: Any) -> None:
     host = cast.host("BIFI")
     signed = cms.sign(message(record("BIFI")).encode(), host.cert, host.key, detached=False)
     assert house.load(signed, source="ams").loaded == 1
 
 
-def test_names_in_any_script_pass_through_a_signature(house: House, cast) -> None:  # type: ignore[no-untyped-def]
+def test_names_in_any_script_pass_through_a_signature(house: House, cast: Any) -> None:
     house.signed(message(record("BIFI", GlobalUserName="/CN=Eliška Malá 🚀")), cast.host("BIFI"))
     assert house.months(user_name="/CN=Eliška Malá 🚀")
 
 
-def test_a_signed_message_that_is_not_utf8_is_refused_with_the_byte(house: House, cast) -> None:  # type: ignore[no-untyped-def]
+def test_a_signed_message_that_is_not_utf8_is_refused_with_the_byte(house: House, cast: Any) -> None:
     host = cast.host("BIFI")
     signed = cms.sign(message(record("BIFI", MachineName="caf\xe9")).encode("latin-1"), host.cert, host.key)
     house.load(signed, source="ams")
@@ -261,8 +264,8 @@ def openssl_signed(text: str, host: Issued, folder: Path, *options: str) -> byte
     "options", [("-md", "sha256"), ("-nodetach",), ("-md", "sha512"), ("-nodetach", "-binary"), ("-crlfeol",)]
 )
 def test_messages_signed_by_openssl_are_counted(
-    house: House, cast, tmp_path: Path, options: tuple[str, ...]
-) -> None:  # type: ignore[no-untyped-def]
+    house: House, cast: Any, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     outcome = house.load(
         openssl_signed(message(record("BIFI")), cast.host("BIFI"), tmp_path, *options), source="ams"
     )
@@ -272,7 +275,9 @@ def test_messages_signed_by_openssl_are_counted(
 
 @pytest.mark.peer("openssl")
 @pytest.mark.parametrize("cipher", ["-aes128", "-aes256", "-aes192", "-des3"])
-def test_messages_encrypted_by_openssl_are_counted(house: House, cast, tmp_path: Path, cipher: str) -> None:  # type: ignore[no-untyped-def]
+def test_messages_encrypted_by_openssl_are_counted(
+    house: House, cast: Any, tmp_path: Path, cipher: str
+) -> None:
     signed = openssl_signed(message(record("BIFI")), cast.host("BIFI"), tmp_path)
     command = ["openssl", "smime", "-encrypt", cipher, house.settings.tls_cert]
     encrypted = subprocess.run(command, input=signed, capture_output=True, check=True, timeout=60).stdout
@@ -281,7 +286,7 @@ def test_messages_encrypted_by_openssl_are_counted(house: House, cast, tmp_path:
     assert outcome.loaded == 1
 
 
-def test_a_message_encrypted_for_somebody_else_is_refused(house: House, cast, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_message_encrypted_for_somebody_else_is_refused(house: House, cast: Any, tmp_path: Path) -> None:
     command = ["openssl", "smime", "-encrypt", "-aes128", cast["Anna Lindqvist"].cert_path]
     encrypted = subprocess.run(command, input=b"x", capture_output=True, check=True, timeout=60).stdout
     house.load(encrypted, source="ams")
@@ -291,3 +296,21 @@ def test_a_message_encrypted_for_somebody_else_is_refused(house: House, cast, tm
 def test_text_that_only_looks_like_headers_is_no_signature(house: House) -> None:
     house.load("Content-Type: multipart/signed\n\n" + lines(record("BIFI")), source="ams")
     assert whole_message(house)[0] == "bad_signature"
+
+
+@pytest.mark.peer("openssl")
+@pytest.mark.parametrize("coding", ["base64", "quoted-printable"])
+def test_a_signed_part_in_a_transfer_encoding_is_read(
+    house: House, cast: Any, tmp_path: Path, coding: str
+) -> None:
+    """A base64 part crashes SSM's receiver."""
+    text = message(record("BIFI", MachineName="vm ü")).encode()
+    coded = base64.encodebytes(text) if coding == "base64" else quopri.encodestring(text)
+    part = tmp_path / "part"
+    part.write_bytes(f"Content-Type: text/plain\nContent-Transfer-Encoding: {coding}\n\n".encode() + coded)
+    host = cast.host("BIFI")
+    command = ["openssl", "smime", "-sign", "-in", part, "-inkey", host.key_path, "-signer", host.cert_path]
+    signed = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    outcome = house.load(signed, source="ams")
+    assert outcome.reason == ""
+    assert (outcome.loaded, outcome.remarked) == (1, 0)
