@@ -64,14 +64,14 @@ def _result(line: Line, status: Status, summary: str, reason: str) -> Result:
 
 def target_of(url: str, options: dict[str, str] | None = None) -> Target:
     """The target of an address; raises Fault bad-address (also for a scheme without a known port)."""
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
+    if url.startswith(("http:", "https:")):
         host, port, _, _ = address_parts(url)
         return Target(url, host, port, options or {})
     try:
-        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError:
-        port = 0
-    if not parts.hostname or not port:
+        host, port = "", 0
+    if not host or not port:
         raise Fault("bad-address", f"{url[:80]!r} has no host or no port")
-    return Target(url, parts.hostname, port, options or {})
+    return Target(url, host, port, options or {})

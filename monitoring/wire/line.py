@@ -126,10 +126,13 @@ def address_parts(url: str) -> tuple[str, int, bool, str]:
 
 
 def _next_address(here: str, where: str) -> str:
-    there = urljoin(here, where)
+    try:
+        there = urljoin(here, where)
+    except ValueError:
+        raise Fault("redirect-forbidden", f"The server redirects to {where[:80]!r}, no address") from None
+    address_parts(there)
     if urlsplit(here).scheme == "https" and urlsplit(there).scheme != "https":
         raise Fault("redirect-forbidden", f"The server redirects from https to {there[:80]}")
-    address_parts(there)
     return there
 
 

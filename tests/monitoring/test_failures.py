@@ -363,9 +363,25 @@ def test_expected_statuses_and_texts() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x.example/", "http://", "http://x.example:99999/", "nonsense", "http://a b/"]
+    "url",
+    [
+        "ftp://x.example/",
+        "http://",
+        "http://x.example:99999/",
+        "nonsense",
+        "http://a b/",
+        "http://[broken/",
+        "ldap://[x",
+    ],
 )
 def test_an_address_that_cannot_be_probed_is_said_to_be_one(url: str) -> None:
     with pytest.raises(Fault) as refused:
         target_of(url)
     assert refused.value.reason == "bad-address"
+
+
+@pytest.mark.parametrize("where", ["http://[broken", "file:///etc/passwd", "http://x.example:99999/"])
+def test_a_redirect_to_no_address_is_said_to_be_one(where: str) -> None:
+    result = against(http("302 Found", b"", f"Location: {where}"), name="http")
+    assert result.status == Status.CRITICAL
+    assert result.reason in ("redirect-forbidden", "bad-address", "http-malformed")
