@@ -10,15 +10,14 @@ from flask import Flask
 from accounting import inbox, publishing
 from accounting.api import publishing_api, refused_api, usage_api
 from accounting.inbox import Inbox
-from accounting.loading import Loader
+from accounting.loading import make_loader
 from accounting.protocols.ams import ams
 from accounting.publishing import Limits
 from accounting.settings import AccountingSettings
-from accounting.signatures import Envelope
 from accounting.views import publishing_pages, refused_pages, usage_pages
 from hanse.database import Database
 from hanse.errors import Unavailable
-from hanse.follow import Follower, lag
+from hanse.follow import lag
 from hanse.identity.authority import Authority
 from hanse.identity.trust import TrustStore
 from hanse.web import Gauge, make_app
@@ -49,16 +48,6 @@ def create_app(settings: AccountingSettings) -> Flask:
     app.extensions["accounting.inbox"] = Inbox(db, settings.inbox_max_waiting)
     app.extensions["accounting.loader"] = make_loader(settings, db)
     return app
-
-
-def make_loader(settings: AccountingSettings, db: Database) -> Loader:
-    """The pipeline as the settings say."""
-    refresh = None
-    if settings.registry_url:
-        token = settings.service_token.get_secret_value()
-        refresh = Follower(db, "registry", settings.registry_url, token).pull
-    envelope = Envelope(TrustStore(settings.trust_dir), settings.tls_cert, settings.tls_key)
-    return Loader(db, envelope, settings.future_tolerance_s, refresh)
 
 
 def _registry_followed(settings: AccountingSettings, db: Database) -> Callable[[], None]:

@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 
 from accounting import files
-from accounting.app import make_loader
 from accounting.inbox import Inbox
-from accounting.loading import Outcome, counted
+from accounting.loading import Outcome, counted, make_loader
 from accounting.service import SERVICE
 from accounting.settings import AccountingSettings
 from accounting.worker import Worker

@@ -18,9 +18,12 @@ from accounting.formats import recognise
 from accounting.formats.records import Judging, Note, Reading, Unreadable, VmSnapshot
 from accounting.models import Message
 from accounting.quarantine import Refusal
+from accounting.settings import AccountingSettings
 from accounting.signatures import Directory, Envelope, Speaker
 from hanse.database import Database, is_connection_loss
 from hanse.errors import Refused, Unavailable
+from hanse.follow import Follower
+from hanse.identity.trust import TrustStore
 
 MOST_ATTEMPTS = 5
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -334,3 +337,13 @@ def _outcome(message: Message, verdict: Verdict) -> Outcome:
 def counted(outcomes: Sequence[Outcome]) -> tuple[int, int]:
     """(records loaded, records or whole messages refused) over several messages."""
     return sum(each.loaded for each in outcomes), sum(each.refused for each in outcomes)
+
+
+def make_loader(settings: AccountingSettings, db: Database) -> Loader:
+    """The pipeline as the settings say."""
+    refresh = None
+    if settings.registry_url:
+        token = settings.service_token.get_secret_value()
+        refresh = Follower(db, "registry", settings.registry_url, token).pull
+    envelope = Envelope(TrustStore(settings.trust_dir), settings.tls_cert, settings.tls_key)
+    return Loader(db, envelope, settings.future_tolerance_s, refresh)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cryptography import x509
-from flask import Flask
 from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import insert
 
@@ -15,6 +14,10 @@ from hanse.database import Database, Followed
 from hanse.identity.principals import X509Identity
 from hanse.jobs import Job
 from hanse.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
 
 S = TypeVar("S", bound=ServiceSettings)
 LOCAL = "local"
