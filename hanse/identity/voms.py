@@ -1,4 +1,4 @@
-"""VOMS attribute certificates: made, read, and checked the way libvomsapi and voms-api-java check them.
+"""VOMS attribute certificates: read and checked the way libvomsapi and voms-api-java check them.
 
 The structure is that of RFC 5755 with the departures both libraries insist on: the holder's name is the *subject* of
 the user's certificate, the URI stands in an IetfAttrSyntax, targets have one SEQUENCE more than the RFC, and
@@ -8,8 +8,7 @@ noRevAvail, authorityKeyIdentifier and the chain of the attribute authority are 
 from __future__ import annotations
 
 import re
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,38 +16,56 @@ from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from hanse.identity import der
-from hanse.identity.der import DerError, Node, sequence, write
+from hanse.identity.der import DerError, Node
+from hanse.identity.fqans import (
+    AUTHORITY_CHAIN,
+    AUTHORITY_KEY,
+    FQANS,
+    IN_PROXY,
+    NO_REVOCATION,
+    TARGETS,
+    VomsError,
+    inside,
+    long_fqan,
+    split_fqan,
+)
 from hanse.identity.names import canonical, subject_der
+from hanse.identity.voms_signing import (
+    BACK_DATED,
+    SHA256_RSA,
+    SigningAuthority,
+    key_identifier,
+    proxy_extension,
+)
 from hanse.identity.vomsdir import Chain, LscError, matches, read_lsc
 
-FQANS = "1.3.6.1.4.1.8005.100.100.4"
-IN_PROXY = "1.3.6.1.4.1.8005.100.100.5"
-AUTHORITY_CHAIN = "1.3.6.1.4.1.8005.100.100.10"
-GENERIC_ATTRIBUTES = "1.3.6.1.4.1.8005.100.100.11"
-NO_REVOCATION = "2.5.29.56"
-AUTHORITY_KEY = "2.5.29.35"
-TARGETS = "2.5.29.55"
+__all__ = [
+    "BACK_DATED",
+    "AttributeCertificate",
+    "SigningAuthority",
+    "VomsError",
+    "extract",
+    "from_proxy",
+    "long_fqan",
+    "parse",
+    "proxy_extension",
+    "split_fqan",
+    "verify",
+]
 
-#: The C++ verifier tolerates five minutes of clock difference, the Java one none, so notBefore is put back.
-BACK_DATED = timedelta(minutes=3)
+#: What the C++ verifier forgives a clock.
 TOLERATED = timedelta(minutes=5)
-_SHA256_RSA = "1.2.840.113549.1.1.11"
 _HASHES: dict[str, hashes.HashAlgorithm] = {
-    _SHA256_RSA: hashes.SHA256(),
+    SHA256_RSA: hashes.SHA256(),
     "1.2.840.113549.1.1.12": hashes.SHA384(),
     "1.2.840.113549.1.1.13": hashes.SHA512(),
 }
 _VO = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
-_FQAN = re.compile(r"(?:/[\w.-]+)+(?:/Role=[\w.-]+)?(?:/Capability=[\w.-]+)?", re.ASCII)
-
-
-class VomsError(ValueError):
-    """The attribute certificate must not be believed; the text is a sentence that says why."""
 
 
 class Trust(Protocol):
@@ -56,136 +73,6 @@ class Trust(Protocol):
 
     def verify(self, chain: list[x509.Certificate], at: datetime | None = None) -> object:
         """Raises an exception with a sentence when the chain is not to be trusted at that time."""
-
-
-def long_fqan(fqan: str) -> str:
-    """`/vo/g/Role=NULL/Capability=NULL` for `/vo/g`; raises VomsError when the text is not an FQAN.
-
-    >>> long_fqan("/vo.example.org/Role=analyst")
-    '/vo.example.org/Role=analyst/Capability=NULL'
-    """
-    group, role = split_fqan(fqan)
-    return f"{group}/Role={role or 'NULL'}/Capability=NULL"
-
-
-def split_fqan(fqan: str) -> tuple[str, str | None]:
-    """(group path, role or None) of an FQAN in its short or long form; any capability but NULL is refused."""
-    if not _FQAN.fullmatch(fqan) or "/." in fqan:
-        raise VomsError(f'"{fqan[:200]}" is not a group or role of the form /vo/group/Role=role')
-    path, _, capability = fqan.partition("/Capability=")
-    if capability not in ("", "NULL"):
-        raise VomsError(f'Capabilities are no longer used; leave "/Capability={capability[:100]}" out')
-    group, _, role = path.partition("/Role=")
-    return group, role if role not in ("", "NULL") else None
-
-
-# --- making one -----------------------------------------------------------------------------------------------------
-
-
-class SigningAuthority:
-    """An attribute authority: its certificate, its chain without the root, its RSA key and where it is reached.
-
-    Raises VomsError when the certificate or key cannot serve: both verifiers need RSA and a subjectKeyIdentifier.
-    """
-
-    def __init__(self, chain: Sequence[x509.Certificate], key: object, host: str, port: int) -> None:
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise VomsError("The attribute authority needs an RSA key: the Java verifier knows no other.")
-        if not chain or chain[0].public_key() != key.public_key():
-            raise VomsError("The attribute authority's key does not belong to its certificate.")
-        self.chain = tuple(c for c in chain if c.subject != c.issuer) or tuple(chain[:1])
-        self.host, self.port, self.key = host, port, key
-        self._key_identifier = _key_identifier(chain[0])
-
-    @classmethod
-    def from_files(cls, certificate: Path, key: Path, host: str, port: int) -> SigningAuthority:
-        """Reads the PEM files of certificate (with intermediates, if any) and unencrypted key."""
-        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
-        private = serialization.load_pem_private_key(key.read_bytes(), None)
-        return cls(chain, private, host, port)
-
-    def issue(
-        self,
-        holder: x509.Certificate,
-        vo: str,
-        fqans: Sequence[str],
-        lifetime: tuple[datetime, datetime],
-        targets: Sequence[str] = (),
-    ) -> bytes:
-        """The signed attribute certificate (DER) for the user's end-entity certificate.
-
-        `fqans` in the order wanted, the first is the primary one; each must lie inside `vo`. `lifetime` is
-        (not before, not after), aware. Raises VomsError for anything a verifier would refuse.
-        """
-        if not fqans:
-            raise VomsError("An attribute certificate without groups says nothing.")
-        algorithm = sequence(der.oid(_SHA256_RSA), write(der.NULL))
-        info = sequence(
-            der.integer(1),
-            _holder(holder),
-            write(0xA0, sequence(write(0xA4, subject_der(self.chain[0])))),
-            algorithm,
-            der.integer(secrets.randbits(127) | 1),
-            sequence(*(_time(moment) for moment in lifetime)),
-            sequence(self._attributes(vo, fqans)),
-            self._extensions(targets),
-        )
-        signature = self.key.sign(info, padding.PKCS1v15(), hashes.SHA256())
-        return sequence(info, algorithm, write(der.BIT_STRING, b"\0", signature))
-
-    def _attributes(self, vo: str, fqans: Sequence[str]) -> bytes:
-        uri = f"{vo}://{self.host}:{self.port}".encode("ascii")
-        values = [write(der.OCTET_STRING, _inside(vo, fqan).encode("ascii")) for fqan in fqans]
-        syntax = sequence(write(0xA0, write(0x86, uri)), sequence(*values))
-        return sequence(der.oid(FQANS), write(der.SET, syntax))
-
-    def _extensions(self, targets: Sequence[str]) -> bytes:
-        chain = (c.public_bytes(serialization.Encoding.DER) for c in self.chain)
-        found = [
-            _extension(AUTHORITY_CHAIN, sequence(sequence(*chain))),
-            _extension(NO_REVOCATION, write(der.NULL)),
-            _extension(AUTHORITY_KEY, sequence(write(0x80, self._key_identifier))),
-        ]
-        if targets:
-            hosts = [sequence(write(0xA0, write(0x86, host.encode("ascii")))) for host in targets]
-            found.append(_extension(TARGETS, sequence(sequence(*hosts)), critical=True))
-        return sequence(*found)
-
-
-def _holder(certificate: x509.Certificate) -> bytes:
-    name = write(0xA4, subject_der(certificate))
-    return sequence(write(0xA0, sequence(name), der.integer(certificate.serial_number)))
-
-
-def _inside(vo: str, fqan: str) -> str:
-    if split_fqan(fqan)[0].split("/")[1] != vo:
-        raise VomsError(f'"{fqan}" is not a group of {vo}')
-    return long_fqan(fqan)
-
-
-def _extension(oid: str, value: bytes, *, critical: bool = False) -> bytes:
-    flag = write(der.BOOLEAN, b"\xff") if critical else b""
-    return sequence(der.oid(oid), flag, write(der.OCTET_STRING, value))
-
-
-def _time(moment: datetime) -> bytes:
-    return write(der.GENERALIZED_TIME, moment.astimezone(UTC).strftime("%Y%m%d%H%M%SZ").encode("ascii"))
-
-
-def _key_identifier(certificate: x509.Certificate) -> bytes:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except x509.ExtensionNotFound:
-        raise VomsError(
-            "The attribute authority's certificate has no subjectKeyIdentifier extension, and both verifiers "
-            "refuse attribute certificates signed by such a one. Ask your CA for one that has it."
-        ) from None
-    return found.value.digest
-
-
-def proxy_extension(certificates: Iterable[bytes]) -> x509.UnrecognizedExtension:
-    """The extension by which a proxy carries attribute certificates (each DER), for `create_proxy`."""
-    return x509.UnrecognizedExtension(x509.ObjectIdentifier(IN_PROXY), sequence(sequence(*certificates)))
 
 
 # --- reading one ----------------------------------------------------------------------------------------------------
@@ -285,7 +172,7 @@ def _read_attributes(node: Node) -> tuple[str, str, int, tuple[str, ...]]:
     texts = tuple(n.expect(der.OCTET_STRING, "a group").body.decode("ascii") for n in fqans.children())
     if not texts:
         raise VomsError("The attribute certificate names no group.")
-    return vo, host, int(port), tuple(_inside(vo, text) for text in texts)
+    return vo, host, int(port), tuple(inside(vo, text) for text in texts)
 
 
 def _read_extensions(rest: list[Node]) -> dict[str, tuple[bool, bytes]]:
@@ -409,7 +296,7 @@ def _check_signature(certificate: AttributeCertificate) -> None:
     key, algorithm = authority.public_key(), _HASHES.get(certificate.algorithm)
     if canonical(subject_der(authority)) != canonical(certificate.issuer):
         raise VomsError("The attribute certificate names another issuer than the authority it brings.")
-    if certificate.key_identifier != _key_identifier(authority):
+    if certificate.key_identifier != key_identifier(authority):
         raise VomsError("The authorityKeyIdentifier is missing or belongs to another key.")
     if not isinstance(key, rsa.RSAPublicKey) or algorithm is None:
         raise VomsError("The attribute certificate is not signed with RSA and SHA-256 or better.")

@@ -51,19 +51,30 @@ def test_an_operator_makes_a_vo_with_its_managers(house: Any) -> None:
     assert made.json["managers"] == ["Laura Gil"]
     assert house.principal("Laura Gil").has("vo_manager", "vo:harbour.example.org")
     assert ingrid.call("POST", "/api/v1/vos", body).status_code == 409
-    assert house.browser("Laura Gil").call("POST", "/api/v1/vos", {**body, "name": "x.org"}).status_code == 403
-    names = {"subject": "/C=EU/O=Hanse Demo/OU=People/CN=Goran Petrov", "issuer": "/C=EU/O=Hanse Demo/CN=Hanse Demo CA"}
+    assert (
+        house.browser("Laura Gil").call("POST", "/api/v1/vos", {**body, "name": "x.org"}).status_code == 403
+    )
+    names = {
+        "subject": "/C=EU/O=Hanse Demo/OU=People/CN=Goran Petrov",
+        "issuer": "/C=EU/O=Hanse Demo/CN=Hanse Demo CA",
+    }
     by_name = {**body, "name": "ships.example.org", "managers": [{**names, "name": "Goran Petrov"}]}
     assert ingrid.call("POST", "/api/v1/vos", by_name).status_code == 201
     assert house.principal("Goran Petrov").has("vo_manager", "vo:ships.example.org")
 
 
 @pytest.mark.parametrize(
-    "change", [{"name": "Not A Name"}, {"managers": []}, {"managers": [{"name": "x", "certificate": "no PEM"}]}]
+    "change",
+    [{"name": "Not A Name"}, {"managers": []}, {"managers": [{"name": "x", "certificate": "no PEM"}]}],
 )
 def test_a_vo_that_cannot_be_is_refused_naming_the_field(house: Any, change: dict[str, Any]) -> None:
     pem = house.cast["Laura Gil"].cert_path.read_text()
-    body = {"name": "ok.org", "description": "", "aup_text": "x", "managers": [{"certificate": pem, "name": "L"}]}
+    body = {
+        "name": "ok.org",
+        "description": "",
+        "aup_text": "x",
+        "managers": [{"certificate": pem, "name": "L"}],
+    }
     refused = house.browser("Ingrid Holm").call("POST", "/api/v1/vos", {**body, **change})
     assert refused.status_code == 422
     assert refused.json["errors"][0]["field"].startswith(next(iter(change)))
@@ -85,7 +96,9 @@ def test_the_whole_way_over_the_api(house: Any) -> None:
     decision = f"/api/v1/vos/{VO}/requests/{number}/decision"
     assert marta.call("POST", decision, {"decision": "approve"}).status_code == 409
     application = type("Sent", (), {"id": number})
-    confirmed = house.browser(None).client.post("/api/v1/confirmations", json={"token": house.token(application)})
+    confirmed = house.browser(None).client.post(
+        "/api/v1/confirmations", json={"token": house.token(application)}
+    )
     assert confirmed.json == {"id": number, "vo": VO, "state": "pending"}
     waiting = marta.get(f"/api/v1/vos/{VO}/requests?state=pending").json["items"]
     assert [item["id"] for item in waiting] == [number]
@@ -129,7 +142,11 @@ def test_lists_come_in_pages(house: Any) -> None:
     marta = house.browser("Marta Kowalska")
     first = marta.get(f"/api/v1/vos/{VO}/members?limit=2").json
     rest = marta.get(f"/api/v1/vos/{VO}/members?limit=2&cursor={first['next']}").json
-    assert [m["name"] for m in first["items"] + rest["items"]] == ["Anna Lindqvist", "Tomás Vidal", "Laura Gil"]
+    assert [m["name"] for m in first["items"] + rest["items"]] == [
+        "Anna Lindqvist",
+        "Tomás Vidal",
+        "Laura Gil",
+    ]
     assert rest["next"] is None
     assert marta.get(f"/api/v1/vos/{VO}/members?cursor=nonsense").status_code == 422
 
@@ -158,7 +175,9 @@ def test_join_codes_are_for_the_sites_own_people(house: Any) -> None:
     assert made.status_code == 201
     assert len(made.json["code"]) >= 32
     assert eliska.call("POST", "/api/v1/sites/BIFI/join-codes", {}).status_code == 403
-    assert house.browser("Ingrid Holm").call("POST", "/api/v1/sites/NOWHERE/join-codes", {}).status_code == 404
+    assert (
+        house.browser("Ingrid Holm").call("POST", "/api/v1/sites/NOWHERE/join-codes", {}).status_code == 404
+    )
 
 
 def test_the_overview_and_the_gauges_tell_who_is_late(house: Any) -> None:
@@ -170,10 +189,14 @@ def test_the_overview_and_the_gauges_tell_who_is_late(house: Any) -> None:
         session.execute(update(VoChange).where(VoChange.vo == "chipster").values(at=then))
         session.execute(update(Replica).values(since=then))
     house.apply("Tomás Vidal")
-    service = house.browser(None).client.get("/api/v1/overview", headers=_token(house, ("service", "federation")))
+    service = house.browser(None).client.get(
+        "/api/v1/overview", headers=_token(house, ("service", "federation"))
+    )
     assert service.status_code == 200
     assert service.json["pairs_total"] == 3
-    assert [(late["site"], late["vo"], late["state"]) for late in service.json["late"]] == [("CESNET", "chipster", "late")]
+    assert [(late["site"], late["vo"], late["state"]) for late in service.json["late"]] == [
+        ("CESNET", "chipster", "late")
+    ]
     assert house.browser("Anna Lindqvist").get("/api/v1/overview").status_code == 403
     metrics = house.browser(None).get("/metrics").text
     assert 'hanse_replication_in_step{site="BIFI",vo="training.egi.eu"} 0.0' in metrics
@@ -182,7 +205,9 @@ def test_the_overview_and_the_gauges_tell_who_is_late(house: Any) -> None:
 
 def test_the_feed_tells_vos_grants_and_memberships(house: Any) -> None:
     house.join("Anna Lindqvist")
-    answer = house.browser(None).client.get("/api/v1/changes?since=0", headers=_token(house, ("service", "federation")))
+    answer = house.browser(None).client.get(
+        "/api/v1/changes?since=0", headers=_token(house, ("service", "federation"))
+    )
     kinds = {(change["kind"], change["id"]) for change in answer.json["changes"]}
     anna, marta = house.principal("Anna Lindqvist").key, house.principal("Marta Kowalska").key
     assert ("vo", VO) in kinds
@@ -195,7 +220,15 @@ def test_the_feed_tells_vos_grants_and_memberships(house: Any) -> None:
 def test_the_jobs_of_the_service(house: Any) -> None:
     changes = {"registry_url": "http://127.0.0.1:1", "smtp_host": "127.0.0.1", "replication_interval_s": 5}
     quick = {job.name: job for job in jobs.jobs(house.settings.model_copy(update=changes), house.db)}
-    assert set(quick) == {"publish", "push", "replication", "what time changes", "purge", "mails", "follow registry"}
+    assert set(quick) == {
+        "publish",
+        "push",
+        "replication",
+        "what time changes",
+        "purge",
+        "mails",
+        "follow registry",
+    }
     assert quick["replication"].every_s == 5
     daily = {job.name: job for job in SERVICE.jobs(house.settings, house.db)}
     assert daily["replication"].daily_at == "03:00"
@@ -206,6 +239,7 @@ def test_the_jobs_of_the_service(house: Any) -> None:
 
 
 # --- the document -------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_api_answers_as_its_document_says(house: Any, mode: GenerationMode) -> None:
@@ -227,7 +261,9 @@ def _try_many(operation: Any, mode: GenerationMode, header: dict[str, str]) -> i
     # no schema can say which names are there, which are taken, or which cursors are ours
     free = CHECKS.get_by_names(["positive_data_acceptance"])
 
-    @settings(max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         nonlocal tried

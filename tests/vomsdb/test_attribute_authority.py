@@ -150,8 +150,15 @@ def test_the_proxy_of_a_member_verifies_everywhere(desk: Desk, program: str) -> 
         .identity.subject_slash.endswith("/CN=Anna Lindqvist")
     )
     checked = desk.run(
-        ["openssl", "verify", "-allow_proxy_certs", "-CApath", str(desk.house.settings.trust_dir)]
-        + ["-untrusted", str(desk.proxy), str(desk.proxy)]
+        [
+            "openssl",
+            "verify",
+            "-allow_proxy_certs",
+            "-CApath",
+            str(desk.house.settings.trust_dir),
+            *["-untrusted", str(desk.proxy)],
+            str(desk.proxy),
+        ]
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

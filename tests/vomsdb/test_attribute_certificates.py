@@ -110,7 +110,7 @@ def test_targets_are_critical_and_bind_to_the_host(
 ) -> None:
     read = voms.parse(_issued(authority, anna, targets=("occi.cesnet.example",)))
     voms.verify(read, anna, lsc=_lsc(authority), at=NOW, hostname="occi.cesnet.example")
-    with pytest.raises(voms.VomsError, match="meant for occi.cesnet.example alone"):
+    with pytest.raises(voms.VomsError, match=r"meant for occi\.cesnet\.example alone"):
         voms.verify(read, anna, lsc=_lsc(authority), at=NOW, hostname="occi.bifi.example")
 
 

@@ -32,7 +32,9 @@ def test_a_suspension_takes_the_grant_and_is_urgent_for_the_sites(house: Any) ->
     _suspend(house, member)
     assert not house.principal("Anna Lindqvist").has("vo_member", f"vo:{VO}")
     with house.db.transaction() as session:
-        last = session.scalars(select(VoChange).where(VoChange.vo == VO).order_by(VoChange.revision.desc())).first()
+        last = session.scalars(
+            select(VoChange).where(VoChange.vo == VO).order_by(VoChange.revision.desc())
+        ).first()
         log = history_of(session, "membership", str(member.id))
     assert last is not None
     assert last.urgent
@@ -135,7 +137,9 @@ def test_a_subgroup_brings_those_above_along_and_goes_with_them(house: Any) -> N
         assert members.profile(session, member.id).fqans == (f"/{VO}", f"/{VO}/course_b")
 
 
-@pytest.mark.parametrize("path", ["/chipster/x", f"/{VO}", f"/{VO}/a b", f"/{VO}/none/a", f"/{VO}/../x", "x", f"/{VO}x/a"])
+@pytest.mark.parametrize(
+    "path", ["/chipster/x", f"/{VO}", f"/{VO}/a b", f"/{VO}/none/a", f"/{VO}/../x", "x", f"/{VO}x/a"]
+)
 def test_groups_grow_only_below_the_vo(house: Any, path: str) -> None:
     with pytest.raises((Refused, Conflict)), house.db.transaction() as session:
         groups.create_group(session, VO, path, "", house.principal("Marta Kowalska"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +45,9 @@ def _pair(house: Any, site: str = "CESNET", vo: str = VO) -> Pair:
 
 def _newest(house: Any, vo: str = VO) -> Snapshot:
     with house.db.transaction() as session:
-        found = session.scalars(select(Snapshot).where(Snapshot.vo == vo).order_by(Snapshot.seq.desc())).first()
+        found = session.scalars(
+            select(Snapshot).where(Snapshot.vo == vo).order_by(Snapshot.seq.desc())
+        ).first()
     assert found is not None
     return found
 
@@ -178,11 +181,18 @@ def test_replicated_means_that_the_hash_is_the_expected_one(house: Any) -> None:
     assert (_pair(house).state, _pair(house).why) == ("behind", "no agent has joined")
     _ack(house)
     pair = _pair(house)
-    assert (pair.state, pair.age_s, pair.missing, pair.held_sha256) == ("in_step", None, 0, _newest(house).sha256)
+    assert (pair.state, pair.age_s, pair.missing, pair.held_sha256) == (
+        "in_step",
+        None,
+        0,
+        _newest(house).sha256,
+    )
 
 
 @pytest.mark.parametrize(("hours", "state"), [(1, "behind"), (18, "late"), (24, "breach"), (100, "breach")])
-def test_the_age_of_the_oldest_unacknowledged_change_is_the_promise(house: Any, hours: int, state: str) -> None:
+def test_the_age_of_the_oldest_unacknowledged_change_is_the_promise(
+    house: Any, hours: int, state: str
+) -> None:
     _publish(house)
     _ack(house)
     house.join("Anna Lindqvist")
@@ -243,7 +253,9 @@ def test_confirmations_are_measured(house: Any) -> None:
 
 def _code(house: Any, site: str = "CESNET", hours: float = 1) -> str:
     with house.db.transaction() as session:
-        return replication.new_join_code(session, site, timedelta(hours=hours), house.principal("Ingrid Holm"))[0]
+        return replication.new_join_code(
+            session, site, timedelta(hours=hours), house.principal("Ingrid Holm")
+        )[0]
 
 
 def _join(house: Any, code: str, site: str = "CESNET", by: str = "CESNET", url: str | None = None) -> Any:
@@ -298,7 +310,7 @@ def test_a_push_is_repeated_ever_more_rarely_until_the_site_confirms(house: Any)
         assert due is not None
         pauses.append((due - datetime.now(UTC)).total_seconds())
     assert sent == [2, 2, 2, 2]
-    assert all(later > sooner for sooner, later in zip(pauses, pauses[1:], strict=False))
+    assert all(later > sooner for sooner, later in itertools.pairwise(pauses))
     assert pushing.push_due(house.db, house.press, PACE, away) == (0, 0)
     for vo in (VO, "chipster"):
         _ack(house, _newest(house, vo))
@@ -326,7 +338,9 @@ def test_a_suspension_does_not_wait_for_the_pause(house: Any) -> None:
     _publish(house)
     assert _due(house) == late
     with house.db.transaction() as session:
-        members.suspend(session, member.id, "SECURITY_INCIDENT", "key lost", house.principal("Marta Kowalska"))
+        members.suspend(
+            session, member.id, "SECURITY_INCIDENT", "key lost", house.principal("Marta Kowalska")
+        )
     _publish(house)
     due = _due(house)
     assert due is not None
@@ -404,7 +418,7 @@ def test_what_a_person_at_the_site_adds_shows_at_the_next_acknowledgement(site: 
     path.write_text(path.read_text() + '"/C=EU/CN=Mallory" .training\n')
     site.run("pull")
     with house.db.transaction() as session:
-        acks = [a for a in session.scalars(select(Attempt).where(Attempt.way == "ack").order_by(Attempt.id))]
+        acks = list(session.scalars(select(Attempt).where(Attempt.way == "ack").order_by(Attempt.id)))
     assert any(not ack.good for ack in acks)
 
 
@@ -426,12 +440,20 @@ def test_only_the_sites_own_machine_fetches_and_acknowledges(site: Site) -> None
     other = f"{site.url}/replication/vos/chipster/snapshots/{_newest(house, 'chipster').sha256}"
     assert _client(site, cast.host("CESNET")).get(manifests).status_code == 200
     assert _client(site, cast.host("CESNET")).get(document).status_code == 200
-    assert _client(site, cast.host("CESNET")).get(f"{site.url}/replication/vos/{VO}/snapshots/{'0' * 64}").status_code == 404
+    assert (
+        _client(site, cast.host("CESNET"))
+        .get(f"{site.url}/replication/vos/{VO}/snapshots/{'0' * 64}")
+        .status_code
+        == 404
+    )
     assert _client(site, cast.host("BIFI")).get(manifests).status_code == 403
     assert _client(site, cast.host("BIFI")).get(other).status_code == 403
     assert _client(site, cast["Anna Lindqvist"]).get(document).status_code == 403
     assert _client(site, None).get(manifests).status_code == 401
-    forged = {"SSL-CLIENT-S-DN": "/C=EU/O=Hanse Demo/OU=CESNET/CN=acct.cesnet.example", "SSL-CLIENT-VERIFY": "SUCCESS"}
+    forged = {
+        "SSL-CLIENT-S-DN": "/C=EU/O=Hanse Demo/OU=CESNET/CN=acct.cesnet.example",
+        "SSL-CLIENT-VERIFY": "SUCCESS",
+    }
     assert _client(site, None).get(manifests, headers=forged).status_code == 401
     body = {"vo": VO, "seq": 1, "sha256": "x", "applied_at": "2026-11-24T14:00:00Z"}
     refused = _client(site, cast.host("CESNET")).post(f"{site.url}/replication/sites/CESNET/acks", json=body)

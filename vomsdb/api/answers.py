@@ -11,17 +11,9 @@ from hanse.web import ground
 from vomsdb.members import Profile
 from vomsdb.models import Application, Aup, Vo, VoManager
 from vomsdb.promise import Pair, Promise
-from vomsdb.schemas import (
-    AupOut,
-    CertificateOut,
-    ManagerOut,
-    MemberOut,
-    PairOut,
-    RequestOut,
-    State,
-    SuspensionOut,
-    VoOut,
-)
+from vomsdb.schemas.people import CertificateOut, MemberOut, RequestOut, SuspensionOut
+from vomsdb.schemas.replication import PairOut, State
+from vomsdb.schemas.vos import AupOut, ManagerOut, VoOut
 from vomsdb.settings import VomsdbSettings
 
 Row = TypeVar("Row")

@@ -13,7 +13,8 @@ from vomsdb import applications, decisions, groups, members, vos
 from vomsdb.api.answers import cut, member_out, number_after, request_out, settings
 from vomsdb.applications import Form, Terms
 from vomsdb.permissions import ARRANGE_MEMBER, DECIDE, SEE_MEMBERS, SEE_QUEUE, SUSPEND
-from vomsdb.schemas import (
+from vomsdb.schemas.fields import MemberPath, MemberQuery, RequestPath, RequestQuery, RestoreQuery, VoPath
+from vomsdb.schemas.people import (
     ConfirmationIn,
     ConfirmationOut,
     DecisionIn,
@@ -21,17 +22,11 @@ from vomsdb.schemas import (
     FqanQuery,
     MemberOut,
     MemberPage,
-    MemberPath,
-    MemberQuery,
     RemovalQuery,
     RequestIn,
     RequestOut,
     RequestPage,
-    RequestPath,
-    RequestQuery,
-    RestoreQuery,
     SuspensionIn,
-    VoPath,
 )
 
 api = Api("vomsdb_people", __name__, "People")

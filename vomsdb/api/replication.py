@@ -11,18 +11,16 @@ from vomsdb.api.answers import pair_out, settings
 from vomsdb.api.answers import promise as promised
 from vomsdb.jobs import press_of
 from vomsdb.permissions import JOIN_CODES, OVERSEE, REPLICATE
-from vomsdb.schemas import (
+from vomsdb.schemas.fields import MailQuery, PairQuery, SitePath
+from vomsdb.schemas.replication import (
     AttemptOut,
     JoinCodeOut,
     LateOut,
     MailOut,
-    MailQuery,
     OverviewOut,
-    PairQuery,
     ReplicationOut,
     RunIn,
     RunOut,
-    SitePath,
 )
 
 api = Api("vomsdb_replication", __name__, "Replication")

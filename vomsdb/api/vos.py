@@ -8,25 +8,22 @@ from vomsdb import aups, clients, groups, vos
 from vomsdb.api.answers import aup_out, cut, manager_out, settings, vo_out
 from vomsdb.api.people import member_answer
 from vomsdb.permissions import APPOINT, ARRANGE, CREATE_VO, PUBLISH_AUP, SEE_MEMBERS
-from vomsdb.schemas import (
+from vomsdb.schemas.fields import AupPath, ManagerPath, SearchQuery, VoPath
+from vomsdb.schemas.people import MemberOut
+from vomsdb.schemas.vos import (
     AupIn,
     AupOut,
-    AupPath,
     ClientOut,
     GroupIn,
     GroupOut,
     ManagerIn,
     ManagerOut,
-    ManagerPath,
-    MemberOut,
     RoleIn,
     RoleOut,
-    SearchQuery,
     SignatureIn,
     VoIn,
     VoOut,
     VoPage,
-    VoPath,
 )
 from vomsdb.vos import Card, Manager, identity_from_names, identity_from_pem
 

@@ -20,7 +20,7 @@ from vomsdb.api.answers import settings
 from vomsdb.jobs import press_of
 from vomsdb.permissions import ANY_SITE_AGENT, SITE_AGENT
 from vomsdb.replication import Report
-from vomsdb.schemas import AckIn, JoinIn
+from vomsdb.schemas.replication import AckIn, JoinIn
 from vomsdb.snapshots import Envelope, SigningKey
 
 protocol = Protocol("vomsdb_agents", __name__)

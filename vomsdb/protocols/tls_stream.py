@@ -7,6 +7,7 @@ was revoked or has expired; so the few lines that move the bytes stand here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -48,10 +49,8 @@ class TlsStream:
 
     async def say_goodbye(self) -> None:
         """Says that no more follows; the peer's own goodbye is not waited for."""
-        try:
-            self._tls.unwrap()
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
-            pass  # said, and not yet answered
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+            self._tls.unwrap()  # said, and not yet answered
         await self._flush()
 
     def chain(self) -> list[x509.Certificate]:

@@ -21,7 +21,7 @@ from vomsdb.api.answers import settings
 from vomsdb.api.people import terms
 from vomsdb.applications import Form
 from vomsdb.models import Application
-from vomsdb.schemas import Line, Name, Text, Wire
+from vomsdb.schemas.fields import Line, Name, Text, Wire
 
 pages = Pages("vomsdb_applicant_pages", __name__)
 

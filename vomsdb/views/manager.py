@@ -30,7 +30,7 @@ from vomsdb.permissions import (
     SEE_QUEUE,
     SUSPEND,
 )
-from vomsdb.schemas import Fqan, Id, LongText, Reason, Text, Wire
+from vomsdb.schemas.fields import Fqan, Id, LongText, Reason, Text, Wire
 
 pages = Pages("vomsdb_manager_pages", __name__)
 _PAGE = 50
@@ -102,7 +102,7 @@ class QueueForm(Wire):
     """Buttons of the queue: `approve:7`, or approve or reject for the ticked ones."""
 
     action: Annotated[str, Field(pattern="^(approve:[0-9]{1,15}|approve|reject|reject-now)$")]
-    request: Annotated[list[Id], Field(max_length=500)] = []
+    request: list[Id] = Field(default_factory=list, max_length=500)
     reason: Reason = ""
 
 
