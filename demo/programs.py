@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
 
 from demo.cast import SERVICES, SITES, VOS, Site
 from demo.children import Program
 from demo.cloud.configuration import CloudConfiguration
 from demo.layout import Layout
+from demo.settings_file import database_url
 
 DATABASES = tuple(f"hanse_{name}" for name in SERVICES)
 
@@ -104,6 +104,7 @@ def _agent(layout: Layout, site: Site) -> Program:
     return Program(f"agent-{site.name}", command, may_start=(folder / "agent.json").exists, patience_s=5)
 
 
-def migrations(layout: Layout) -> Sequence[list[str]]:
-    """The commands that bring the databases up to date."""
-    return [hanse(layout, name, "migrate") for name in SERVICES]
+def migrations(layout: Layout) -> list[str]:
+    """The command that brings the databases up to date."""
+    addresses = [f"{name}={database_url(layout, name)}" for name in SERVICES]
+    return [sys.executable, "-m", "demo.migrate", *addresses]

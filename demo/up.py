@@ -6,7 +6,6 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -29,13 +28,22 @@ class NotUp(Exception):
 def prepare(data: Path, how: str, say: Say) -> Layout:
     """Folder, ports, certificates and settings of the demo in `data`; what is there is kept."""
     data.mkdir(parents=True, exist_ok=True)
-    state = State.read(data) or State(ports.chosen(how))
-    state.write(data)
-    moved = [name for name, port in ports.DEFAULT.items() if state.ports.get(name) != port]
-    if how == "default" and moved:
-        say(f"some default ports are taken; others are used for {', '.join(moved)} (see state.json)")
+    state = State.read(data)
+    if state is None:
+        state = State(ports.chosen(how))
+        state.write(data)
+        moved = [name for name, port in ports.DEFAULT.items() if state.ports[name] != port]
+        if how == "default" and moved:
+            say(f"some default ports are taken; others are used for {', '.join(moved)}")
     layout = Layout(data, state.ports)
-    for folder in (layout.run, layout.logs, layout.mail, layout.vomsdir, layout.postgres, *_service_folders(layout)):
+    for folder in (
+        layout.run,
+        layout.logs,
+        layout.mail,
+        layout.vomsdir,
+        layout.postgres,
+        *_service_folders(layout),
+    ):
         folder.mkdir(parents=True, exist_ok=True)
     return layout
 
@@ -104,7 +112,7 @@ class Demo:
                 time.sleep(0.1)
 
     def _migrate(self) -> None:
-        run_all(programs.migrations(self.layout), self.layout.logs / "migrate.log")
+        run_once(programs.migrations(self.layout), self.layout.logs / "migrate.log")
 
     def _set_up(self) -> None:
         state = State.read(self.layout.data)
@@ -130,18 +138,13 @@ class Demo:
         (self.layout.run / "ready").write_text(f"{os.getpid()}\n")
 
 
-def run_all(commands: Sequence[list[str]], log: Path) -> None:
-    """Run commands side by side; raises NotUp with what the first failing one said."""
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for command in commands
-    ]
-    said = [process.communicate()[0] for process in running]
-    log.write_text("".join(said))
-    for command, process, text in zip(commands, running, said, strict=True):
-        if process.returncode != 0:
-            lines = text.strip().splitlines() or ["nothing was said"]
-            raise NotUp(f"{' '.join(command[-2:])} failed: {lines[-1]}")
+def run_once(command: list[str], log: Path) -> None:
+    """Run a command to its end; raises NotUp with what it said last when it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    log.write_text(done.stdout)
+    if done.returncode != 0:
+        lines = done.stdout.strip().splitlines() or ["nothing was said"]
+        raise NotUp(f"{' '.join(command[1:3])} failed: {lines[-1]}")
 
 
 def _connects(url: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
-from rich.table import Table
 
 from demo.cast import FEDERATION, PEOPLE, SERVICES, SITES, STORY_VO
 from demo.credentials import P12_PASSWORD
@@ -19,32 +20,31 @@ _ABOUT = {
 
 def welcome(layout: Layout, console: Console) -> None:
     """Print addresses, people and commands."""
-    console.print(
-        f"\n[bold]{FEDERATION}[/bold] is up. Its clouds are simulated; everything around them is real.\n"
-    )
-    services = Table(box=None, pad_edge=False)
-    for heading in ("", "pages", "with a certificate", "for"):
-        services.add_column(heading, overflow="fold")
-    for name in SERVICES:
-        services.add_row(name, layout.url(name), layout.tls_url(name), _ABOUT[name])
-    for site in SITES:
-        services.add_row(site.name, "", layout.cloud_url(site), f"simulated OCCI cloud ({site.middleware})")
-    console.print(services)
-    people = Table(box=None, pad_edge=False, title=None)
-    for heading in ("sign in as", "role", "token (paste it at /signin)"):
-        people.add_column(heading, overflow="fold")
-    for person in PEOPLE:
-        role = ", ".join(person.roles) or "researcher"
-        people.add_row(person.name, role, str(layout.token(person)))
-    console.print()
-    console.print(people)
-    console.print(
-        f"\nCertificates: {layout.people}/NAME.cert.pem with NAME.key.pem; for a browser NAME.p12, password"
-        f" '{P12_PASSWORD}'. CA: {layout.bundle}\n"
-        f"VOMS: voms-proxy-init --voms {STORY_VO} --vomses {layout.vomses} --certdir {layout.trust}\n"
-        f"Mails: {layout.mail}   Alerts: {layout.webhooks}   Logs: {layout.logs}\n"
+    rows = [(name, layout.url(name), layout.tls_url(name), _ABOUT[name]) for name in SERVICES]
+    rows += [
+        (site.name, "", layout.cloud_url(site), f"simulated OCCI cloud ({site.middleware})") for site in SITES
+    ]
+    people = [(one.name, ", ".join(one.roles) or "researcher", one.slug) for one in PEOPLE]
+    paragraphs = [
+        f"{FEDERATION} is up. Its clouds are simulated; everything around them is real.",
+        _columns(("", "pages", "with a certificate", ""), rows),
+        _columns(("sign in as", "who is", "NAME below"), people),
+        f"Tokens (paste one at {layout.url('registry')}/signin): {layout.people}/NAME.token\n"
+        f"Certificates: {layout.people}/NAME.cert.pem and NAME.key.pem; for a browser NAME.p12, password"
+        f" {P12_PASSWORD!r}; CA: {layout.bundle}",
+        f"VOMS: voms-proxy-init --voms {STORY_VO} --vomses {layout.vomses} --certdir {layout.trust}"
+        f" --vomsdir {layout.vomsdir}",
+        f"Mails: {layout.mail}   Alerts: {layout.webhooks}   Logs: {layout.logs}",
         "Next: hanse demo story, hanse demo break BIFI, hanse demo mend BIFI, hanse demo status --json;"
         " Ctrl-C or hanse demo down ends it.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    ]
+    for paragraph in paragraphs:
+        console.print("\n" + paragraph, markup=False, highlight=False, soft_wrap=True)
+
+
+def _columns(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Text in columns; never folded, so that an address can be copied whole."""
+    table = [headings, *rows]
+    widths = [max(len(row[number]) for row in table) for number in range(len(headings))]
+    lines = ("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in table)
+    return "\n".join(line.rstrip() for line in lines)
