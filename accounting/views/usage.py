@@ -20,7 +20,7 @@ from hanse.pages.words import age, count, number
 from hanse.web import Pages, current_principal, ground, page
 
 usage_pages = Pages("accounting_usage_pages", __name__, nav=[("Portal", "/usage")])
-GROUPS = {"vo": "VO", "site": "Site", "user": "User", "service": "Cloud service"}
+GROUPS = {"vo": "VO", "site": "site", "user": "user", "service": "cloud service"}
 PLURALS = {"vo": "VOs", "site": "sites", "user": "users", "service": "cloud services"}
 UNITS = {"cpu_hours": "CPU hours", "wall_hours": "wall hours", "vms": "VMs"}
 
@@ -173,7 +173,7 @@ class _UsageView:
             {*self.months, *summaries.months_between(*report.period(None, None, datetime.now(UTC).date()))}
         )
         return {
-            "measure": list(report.MEASURES.items()), "by": list(GROUPS.items()), "months": months,
+            "measure": list(report.MEASURES.items()), "by": [(key, word[0].upper() + word[1:]) for key, word in GROUPS.items()], "months": months,
             "site": [("", f"all {len(sites)}"), *((name, name) for name in sites)],
             "vo": [("", f"all {len(vos)}"), *((name, name) for name in vos if name)],
         }  # fmt: skip
