@@ -173,7 +173,8 @@ class _UsageView:
             {*self.months, *summaries.months_between(*report.period(None, None, datetime.now(UTC).date()))}
         )
         return {
-            "measure": list(report.MEASURES.items()), "by": [(key, word[0].upper() + word[1:]) for key, word in GROUPS.items()], "months": months,
+            "measure": list(report.MEASURES.items()), "months": months,
+            "by": [(key, word[0].upper() + word[1:]) for key, word in GROUPS.items()],
             "site": [("", f"all {len(sites)}"), *((name, name) for name in sites)],
             "vo": [("", f"all {len(vos)}"), *((name, name) for name in vos if name)],
         }  # fmt: skip
