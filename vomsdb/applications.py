@@ -269,6 +269,33 @@ def doubts(session: Session, applications: Sequence[Application]) -> dict[int, l
 # --- what time alone changes --------------------------------------------------------------------------------------
 
 
+def warn(session: Session, within: timedelta, limit: int = 100) -> int:
+    """Tells, once, those who have not confirmed and have less time than this left; how many.
+
+    Only the hash of the token is kept, so the warning points back to the mail with the link.
+    """
+    due = (
+        select(Application)
+        .where(Application.state == "submitted", Application.warned_at.is_(None))
+        .where(Application.expires_at > func.now(), Application.expires_at <= datetime.now(UTC) + within)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = list(session.scalars(due))
+    for application in rows:
+        application.warned_at = datetime.now(UTC)
+        mails.queue(
+            session,
+            application.email,
+            f"Your request to join {application.vo} is about to expire",
+            f"Dear {application.name},\n\nyour request to join {application.vo} waits for you to confirm this "
+            f"address.\nOpen the link in our mail of {application.created_at:%a %d %b %Y, %H:%M} UTC by "
+            f"{application.expires_at:%a %d %b %Y, %H:%M} UTC; after that the request expires.\n",
+            f"application:{application.id}",
+        )
+    return len(rows)
+
+
 def expire(session: Session, limit: int = 100) -> int:
     """Requests that nobody confirmed or decided in time expire, and their applicants are told; how many."""
     due = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import click
@@ -31,6 +32,11 @@ def attribute_authority() -> None:
 def replicate(sites: tuple[str, ...], wait_s: float) -> None:
     """Exits with 1 when --wait was given and a pair is not in step at the end."""
     settings, db = settings_of(SERVICE), database_of(SERVICE)
+    with closing(db):
+        _replicate(settings, db, sites, wait_s)
+
+
+def _replicate(settings: VomsdbSettings, db: Database, sites: tuple[str, ...], wait_s: float) -> None:
     press, pace = press_of(settings), pace_of(settings)
     with db.transaction() as session:
         told, pairs = replication.tell_all(session, press, list(sites) or None, timedelta(0))

@@ -34,7 +34,7 @@ def jobs(settings: VomsdbSettings, db: Database) -> list[Job]:
         Job("publish", lambda: publish(db, press), every_s=settings.publish_interval_s),
         Job("push", lambda: push(db, press, pace), every_s=settings.publish_interval_s),
         _replication(settings, db, press),
-        Job("what time changes", lambda: by_the_clock(db), every_s=60),
+        Job("what time changes", lambda: by_the_clock(db, settings.confirmation_hours), every_s=60),
         Job("purge", lambda: purge(db), daily_at="02:10"),
     ]
     if settings.smtp_host:
@@ -78,14 +78,18 @@ def push(db: Database, press: Press, pace: Pace) -> str:
     return f"{taken} agents told, {refused} refused or out of reach."
 
 
-def by_the_clock(db: Database) -> str:
-    """Memberships that end, AUPs that lapse and requests that expire become revisions when it happens."""
+def by_the_clock(db: Database, confirmation_hours: float) -> str:
+    """Memberships that end, AUPs that lapse and requests that expire become revisions when it happens.
+
+    Applicants are warned when a third of their time to confirm is left.
+    """
     with db.transaction() as session:
         ended = members.end_what_has_ended(session)
     with db.transaction() as session:
         unsigned = aups.suspend_unsigned(session)
     with db.transaction() as session:
         expired = applications.expire(session)
+        applications.warn(session, timedelta(hours=confirmation_hours) / 3)
     return f"{ended} memberships ended, {unsigned} suspended for the AUP, {expired} requests expired."
 
 

@@ -81,7 +81,7 @@ class House:
         """Whoever shows the certificate."""
         return Authority(self.db).for_certificate_chain([certificate])
 
-    def apply(self, name: str, vo: str = VO, **changes: Any) -> Application:
+    def apply(self, name: str, /, vo: str = VO, **changes: Any) -> Application:
         """Somebody's request, submitted."""
         form = Form(name, f"{name.split()[0].lower()}@example.org", "Example Institute", "to learn", 1, True)
         given = Form(**{**form.__dict__, **changes})

@@ -181,6 +181,19 @@ def test_requests_that_nobody_confirms_or_decides_expire_and_say_so(house: Any) 
     assert "the address was not confirmed" in bodies
 
 
+def test_who_does_not_confirm_is_warned_once_before_the_request_expires(house: Any) -> None:
+    application = house.apply("Anna Lindqvist")
+    with house.db.transaction() as session:
+        assert applications.warn(session, timedelta(hours=24)) == 0
+        session.get_one(Application, application.id).expires_at = datetime.now(UTC) + timedelta(hours=23)
+    with house.db.transaction() as session:
+        assert applications.warn(session, timedelta(hours=24)) == 1
+        assert applications.warn(session, timedelta(hours=24)) == 0
+        subjects = list(session.scalars(select(Mail.subject).order_by(Mail.id)))
+    assert subjects == [f"Confirm your request to join {VO}", f"Your request to join {VO} is about to expire"]
+    assert house.confirm(application).state == "pending"
+
+
 def test_old_requests_are_forgotten_with_what_they_tell(house: Any) -> None:
     application = house.confirm(house.apply("Anna Lindqvist"))
     with house.db.transaction() as session:

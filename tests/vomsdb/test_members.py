@@ -79,7 +79,7 @@ def test_a_new_aup_suspends_after_its_days_and_signing_restores_without_a_manage
     with house.db.transaction() as session:
         aups.publish(session, VO, "Be kinder.", 0, marta)
     assert _state(house, member) == "active"
-    by_the_clock(house.db)
+    by_the_clock(house.db, 72)
     assert _state(house, member) == "suspended"
     with pytest.raises(Conflict, match="signing restores"), house.db.transaction() as session:
         members.restore(session, member.id, "please", marta)
@@ -104,7 +104,7 @@ def test_a_membership_that_ends_becomes_a_revision_by_the_clock(house: Any) -> N
     member = house.join("Anna Lindqvist")
     with house.db.transaction() as session:
         session.get_one(Member, member.id).until = datetime.now(UTC) - timedelta(seconds=1)
-    by_the_clock(house.db)
+    by_the_clock(house.db, 72)
     assert _state(house, member) == "expired"
     with house.db.transaction() as session:
         log = history_of(session, "membership", str(member.id))

@@ -218,6 +218,8 @@ class Application(Base):
     aup_version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcTime, server_default=sql("now()"))
     expires_at: Mapped[datetime] = mapped_column(UtcTime)
+    warned_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    """When the applicant was told that the request is about to expire unconfirmed."""
     token_hash: Mapped[str] = mapped_column(unique=True)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcTime)
     decided_at: Mapped[datetime | None] = mapped_column(UtcTime)

@@ -235,6 +235,7 @@ def upgrade() -> None:
     sa.Column('aup_version', sa.Integer(), nullable=False),
     sa.Column('created_at', postgresql.TIMESTAMP(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('expires_at', postgresql.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column('warned_at', postgresql.TIMESTAMP(timezone=True), nullable=True),
     sa.Column('token_hash', sa.String(), nullable=False),
     sa.Column('confirmed_at', postgresql.TIMESTAMP(timezone=True), nullable=True),
     sa.Column('decided_at', postgresql.TIMESTAMP(timezone=True), nullable=True),
