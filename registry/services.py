@@ -81,7 +81,7 @@ def create(session: Session, change: Change, site: Site, form: ServiceIn) -> Ser
 
 
 def _only_endpoint(form: ServiceIn) -> list[EndpointFields]:
-    if form.url is None:
+    if form.url is None or "endpoints" in form.model_fields_set:  # an empty list means none
         return []
     return [EndpointFields(name=ONLY_ENDPOINT, url=form.url, monitored=form.monitored)]
 
