@@ -47,8 +47,19 @@ class Plugin(click.Command):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as fault:
-            click.echo(f"PROBE UNKNOWN - {plain(fault.format_message())}")
-            raise click.exceptions.Exit(3) from None
+            raise _unknown(fault) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's; options that only the probe can judge are refused here."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as fault:
+            raise _unknown(fault) from None
+
+
+def _unknown(fault: click.UsageError) -> click.exceptions.Exit:
+    click.echo(f"PROBE UNKNOWN - {plain(fault.format_message())}")
+    return click.exceptions.Exit(3)
 
 
 @group.command(cls=Plugin)
