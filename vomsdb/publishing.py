@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from hanse.identity.names import rfc2253, slash
@@ -45,12 +48,22 @@ _SUPPORTED = """
 def follow_the_registry(session: Session) -> None:
     """A replica for each VO at each site that supports it, as the registry's feed says; the others go.
 
-    A site that no longer supports a VO gets no further manifest of it, so that its entries end by themselves.
+    A site that no longer supports a VO gets no further manifest of it, so that its entries end by themselves. While
+    the feed has told of no site at all, nothing is taken away.
     """
-    session.execute(text(f"insert into replica (site, vo) {_SUPPORTED} order by 1, 2 on conflict do nothing"))
-    session.execute(
-        text(f"delete from replica where (site, vo) not in ({_SUPPORTED})")  # noqa: S608
+    wanted = f"insert into replica (site, vo) {_SUPPORTED} order by 1, 2 on conflict do nothing"
+    gone = (
+        f"delete from replica where (site, vo) not in ({_SUPPORTED})"  # noqa: S608
+        " and exists (select from followed where kind = 'site')"
     )
+    session.execute(text(wanted))
+    session.execute(text(gone))
+
+
+def _one_at_a_time(session: Session) -> None:
+    """Whoever writes documents waits for the others until their transactions end: they touch the same rows in
+    different orders, and two would hold one another up."""
+    session.execute(text("select pg_advisory_xact_lock(hashtextextended('vomsdb documents', 0))"))
 
 
 def publish_changed(session: Session, press: Press) -> int:
@@ -58,6 +71,9 @@ def publish_changed(session: Session, press: Press) -> int:
     newest = select(Snapshot.revision).where(Snapshot.vo == Vo.name).order_by(Snapshot.seq.desc()).limit(1)
     changed = select(func.max(VoChange.revision)).where(VoChange.vo == Vo.name)
     stale = changed.scalar_subquery() > func.coalesce(newest.scalar_subquery(), -1)
+    if session.scalar(select(Vo.name).where(stale).limit(1)) is None:
+        return 0
+    _one_at_a_time(session)
     names = list(session.scalars(select(Vo.name).where(stale).order_by(Vo.name)))
     for vo in names:
         publish(session, vo, press)
@@ -69,8 +85,7 @@ def publish(session: Session, vo: str, press: Press) -> Snapshot:
 
     Agents are told at once when something changed, and before all others when a suspension is among the changes.
     """
-    # two publishers would give one sequence number twice; readers and writers of members need not wait
-    session.execute(select(Vo.name).where(Vo.name == vo).with_for_update(key_share=True))
+    _one_at_a_time(session)  # two publishers would give one sequence number twice
     last = session.scalar(select(Snapshot).where(Snapshot.vo == vo).order_by(Snapshot.seq.desc()).limit(1))
     covered = session.scalar(select(func.max(VoChange.revision)).where(VoChange.vo == vo)) or 0
     if last is not None and last.revision >= covered:
@@ -168,34 +183,51 @@ def write_manifests(
 
     With `older_than` only those whose manifest is older, or names another snapshot than the newest.
     """
-    query = select(Replica).order_by(Replica.site, Replica.vo).with_for_update()
+    query = select(Replica)
     query = query if vo is None else query.where(Replica.vo == vo)
     query = query if site is None else query.where(Replica.site == site)
     now = datetime.now(UTC)
-    newest: dict[str, Snapshot | None] = {}
-    written = 0
-    for replica in session.scalars(query):
-        if replica.vo not in newest:
-            newest[replica.vo] = _newest(session, replica.vo)
-        snapshot = newest[replica.vo]
-        if snapshot is not None and _outdated(replica, snapshot, now, older_than):
-            _sign(replica, snapshot, press, now)
+    newest = _newest(session, vo)
+    if not any(_outdated(replica, newest, now, older_than) for replica in session.scalars(query)):
+        return 0
+    _one_at_a_time(session)
+    newest, written = _newest(session, vo), 0
+    locked = query.order_by(Replica.site, Replica.vo).with_for_update()
+    for replica in session.scalars(locked.execution_options(populate_existing=True)):
+        if _outdated(replica, newest, now, older_than):
+            _sign(replica, newest[replica.vo], press, now)
             written += 1
     session.flush()
     return written
 
 
-def _newest(session: Session, vo: str) -> Snapshot | None:
-    return session.scalar(select(Snapshot).where(Snapshot.vo == vo).order_by(Snapshot.seq.desc()).limit(1))
+class _Head(NamedTuple):
+    """The newest snapshot of a VO, without its payload."""
+
+    seq: int
+    sha256: str
 
 
-def _outdated(replica: Replica, snapshot: Snapshot, now: datetime, older_than: timedelta | None) -> bool:
-    if older_than is None or replica.manifest_at is None or replica.sha256 != snapshot.sha256:
+def _newest(session: Session, vo: str | None) -> dict[str, _Head]:
+    """By VO; of one VO or of all."""
+    query = select(Snapshot.vo, Snapshot.seq, Snapshot.sha256).ext(distinct_on(Snapshot.vo))
+    query = query.order_by(Snapshot.vo, Snapshot.seq.desc())
+    rows = session.execute(query if vo is None else query.where(Snapshot.vo == vo))
+    return {name: _Head(seq, sha256) for name, seq, sha256 in rows}
+
+
+def _outdated(
+    replica: Replica, newest: Mapping[str, _Head], now: datetime, older_than: timedelta | None
+) -> bool:
+    head = newest.get(replica.vo)
+    if head is None:
+        return False
+    if older_than is None or replica.manifest_at is None or replica.sha256 != head.sha256:
         return True
     return now - replica.manifest_at > older_than
 
 
-def _sign(replica: Replica, snapshot: Snapshot, press: Press, now: datetime) -> None:
+def _sign(replica: Replica, snapshot: _Head, press: Press, now: datetime) -> None:
     replica.seq, replica.sha256 = snapshot.seq, snapshot.sha256
     replica.manifest_at, replica.valid_until = now, now + press.valid_for
     manifest = Manifest(

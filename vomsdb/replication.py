@@ -78,13 +78,13 @@ def join(
         )
     row.used_at = datetime.now(UTC)
     publishing.follow_the_registry(session)
+    publishing.write_manifests(session, press, site=site, older_than=timedelta(0))
     agent = session.get(Agent, site) or Agent(site=site)
     agent.url = agent_url or known(session, site).get("agent_url")
     agent.version, agent.joined_at, agent.heard_at = version, row.used_at, row.used_at
     agent.failures, agent.push_at = 0, row.used_at if agent.url else None
     session.add(agent)
     session.add(Attempt(site=site, way="join", good=True, answer=f"agent {version} joined"))
-    publishing.write_manifests(session, press, site=site, older_than=timedelta(0))
     vos = select(Replica.vo).where(Replica.site == site).order_by(Replica.vo)
     return Joined(site, list(session.scalars(vos)))
 
@@ -94,8 +94,9 @@ def join(
 
 def manifests(session: Session, site: str, press: Press) -> list[dict[str, Any]]:
     """The signed manifests of the site for its agent, which was heard of herewith."""
+    found = current_manifests(session, site, press)
     heard(session, site)
-    return current_manifests(session, site, press)
+    return found
 
 
 def current_manifests(session: Session, site: str, press: Press) -> list[dict[str, Any]]:
