@@ -98,6 +98,7 @@ def _vomsdb(layout: Layout) -> dict[str, Any]:
         "aa_cert": str(cert),
         "aa_key": str(key),
         "aa_processes": 1,
+        "client_certificates_dir": str(layout.trust),
         "mail_interval_s": 1,
         "publish_interval_s": 1,
         "push_retry_s": 2,
