@@ -172,7 +172,7 @@ BOMB = "a: &a [x,x,x]\nb: &b [*a,*a]\nsites: [*b]\n"
         ("sites:\n  - {name: A, ngi: N, colour: red}\n", "sites.1.colour", "no such key"),
         ("people:\n  - {name: A, identities: [{subject: /CN=A}]}\n", "people.1.identities.1", "issuer"),
         ("ngis: [{name: A}, {name: A}]\n", "document", "stands there twice"),
-        ("ngis: [{name: \"a\\0b\"}]\n", "ngis.1.name", "pattern"),
+        ('ngis: [{name: "a\\0b"}]\n', "ngis.1.name", "pattern"),
     ],
 )
 def test_what_cannot_be_read_is_refused_where_it_stands(document: str, where: str, why: str) -> None:
@@ -206,7 +206,12 @@ extensions = st.dictionaries(codes, words, max_size=3)
 endpoints = st.lists(
     st.fixed_dictionaries(
         {"name": codes, "url": urls},
-        optional={"interface": codes, "monitored": st.booleans(), "description": words, "extensions": extensions},
+        optional={
+            "interface": codes,
+            "monitored": st.booleans(),
+            "description": words,
+            "extensions": extensions,
+        },
     ),
     max_size=3,
     unique_by=lambda entry: entry["name"],
@@ -238,7 +243,9 @@ sites = st.fixed_dictionaries(
         "certification": st.sampled_from(["Candidate", "Certified", "Closed"]),
         "production": st.booleans(),
         "scopes": st.lists(codes, min_size=1, max_size=3, unique=True),
-        "capacity": st.fixed_dictionaries({}, optional={"vcpu": amounts, "ram_gb": st.none() | st.floats(0, 1e6)}),
+        "capacity": st.fixed_dictionaries(
+            {}, optional={"vcpu": amounts, "ram_gb": st.none() | st.floats(0, 1e6)}
+        ),
         "contacts": st.lists(
             st.fixed_dictionaries(
                 {"kind": st.sampled_from(["admin", "security"]), "name": words, "email": emails}
@@ -269,7 +276,9 @@ def documents(draw: Callable[[Any], Any]) -> dict[str, Any]:
             "name": draw(words),
             "email": draw(st.none() | emails),
             "identities": [{"subject": f"/C=EU/CN=Person {number}", "issuer": ISSUER}],
-            "roles": [{"role": "site_administrator", "scope": f"site:{draw(st.sampled_from(found))['name']}"}],
+            "roles": [
+                {"role": "site_administrator", "scope": f"site:{draw(st.sampled_from(found))['name']}"}
+            ],
         }
         for number in range(draw(st.integers(0, 2)))
     ]
@@ -296,7 +305,11 @@ NORWAY = {
 @given(documents())
 @settings(
     max_examples=15,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # each example is whole transactions: shrinking takes hours
+    phases=(
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ),  # each example is whole transactions: shrinking takes hours
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_a_federation_comes_back_as_it_went_in(empty_registry: Registry, content: dict[str, Any]) -> None:
@@ -329,7 +342,10 @@ def test_the_file_of_the_api_builds_the_same_registry(registry: Registry, empty_
     document = exported(registry)
     apply(empty_registry, document)
     assert exported(empty_registry) == document
-    assert site_document("BIFI")["capacity"]["vcpu"] == empty_registry.get("/api/v1/sites/BIFI")["capacity"]["vcpu"]
+    assert (
+        site_document("BIFI")["capacity"]["vcpu"]
+        == empty_registry.get("/api/v1/sites/BIFI")["capacity"]["vcpu"]
+    )
 
 
 def test_an_empty_document_is_an_empty_federation() -> None:
