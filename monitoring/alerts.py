@@ -4,7 +4,6 @@ A message's key is incident, event, notifier and recipient: asked for twice, it 
 told to those who were told of the outage, and never overtakes it.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from monitoring import feed, reasons
+from monitoring.letters import Letter, Means, shown
 from monitoring.models import Endpoint, Incident, IncidentEndpoint, IncidentNote, Notification
 from monitoring.settings import MonitoringSettings
 
@@ -46,6 +46,11 @@ def audience_of(settings: MonitoringSettings) -> Audience:
         settings.monitoring_url or settings.url,
         settings.federation,
     )
+
+
+def means_of(settings: MonitoringSettings) -> Means:
+    """How messages go out."""
+    return Means(settings.smtp_host, settings.smtp_port, settings.mail_from, settings.webhook_token)
 
 
 def contacts(session: Session, site: str) -> list[dict[str, str]]:
@@ -145,24 +150,6 @@ def _text(incident: Incident, event: str, urls: Sequence[str], link: str) -> str
     return "\n".join([*lines, f"Incident {incident.number}: {link}", ""])
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A message that is ours to send now; `attempt` counts from 1."""
-
-    key: str
-    number: int
-    event: str
-    notifier: str
-    recipient: str
-    body: dict[str, Any]
-    attempt: int
-
-    @property
-    def fingerprint(self) -> str:
-        """The key without the address in it, which may be a secret: the same at every attempt."""
-        return hashlib.sha256(self.key.encode()).hexdigest()[:32]
-
-
 _CLAIM = text(
     """
     update notification n set lease_until = clock_timestamp() + interval '90 seconds', attempts = attempts + 1
@@ -218,15 +205,3 @@ def _close(session: Session, letter: Letter, outcome: str, detail: str) -> None:
         ),
         {"key": letter.key, "outcome": outcome, "detail": detail[:500]},
     )
-
-
-def shown(letter: Letter) -> str:
-    """The recipient without what may be secret in an address (query, user part)."""
-    return public_recipient(letter.notifier, letter.recipient)
-
-
-def public_recipient(notifier: str, recipient: str) -> str:
-    """A webhook by its host alone: its path and query may be a secret. A mail address as it is."""
-    if notifier != "webhook":
-        return recipient
-    return recipient.partition("://")[2].partition("/")[0].rpartition("@")[2].partition("?")[0]

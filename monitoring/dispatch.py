@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hanse.database import Database
 from monitoring import alerts
-from monitoring.alerts import Letter
+from monitoring.letters import Letter
 from monitoring.notifiers import NOTIFIERS, NotSent
 from monitoring.settings import MonitoringSettings
 
@@ -53,7 +53,7 @@ def send_due(db: Database, settings: MonitoringSettings, senders: ThreadPoolExec
 def deliver(db: Database, settings: MonitoringSettings, letter: Letter) -> bool:
     """Send one message and note how it went; whether it went out."""
     try:
-        detail = NOTIFIERS[letter.notifier](letter, settings)
+        detail = NOTIFIERS[letter.notifier](letter, alerts.means_of(settings))
     except NotSent as fault:
         wait = None if fault.for_good else wait_after(letter.attempt)
         said = {"number": letter.number, "notifier": letter.notifier, "attempt": letter.attempt}

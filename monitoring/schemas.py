@@ -5,30 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from hanse.web import CursorQuery, PathModel, QueryModel, Wire
-
 BIGGEST = 2**63 - 1
 Kind = Literal["ok", "degraded", "down", "downtime", "unknown"]
 Number = Annotated[int, Field(ge=1, le=BIGGEST)]
 ProbeName = Annotated[str, Field(max_length=60, pattern=r"^[a-z][a-z0-9-]*$")]
-
-
-class EndpointPath(PathModel):
-    """An endpoint, by the registry's id."""
-
-    endpoint: str = Field(max_length=100)
-
-
-class AnswerPath(EndpointPath):
-    """One of its checks."""
-
-    probe: str = Field(max_length=60)
-
-
-class IncidentPath(PathModel):
-    """An incident, by its number."""
-
-    number: Number
 
 
 class Contact(BaseModel):
@@ -83,12 +63,6 @@ class Counts(BaseModel):
     downtime: int
     unknown: int
     total: int
-
-
-class StatusQuery(QueryModel):
-    """What to tell of the sites."""
-
-    days: bool = Field(False, description="Give the last 90 days of each site.")
 
 
 class StatusOut(BaseModel):
@@ -155,23 +129,10 @@ class EndpointOut(EndpointState):
     checks: list[CheckOut]
 
 
-class EndpointsQuery(QueryModel):
-    """Which endpoints."""
-
-    site: str | None = Field(None, max_length=100)
-    state: Kind | None = None
-
-
 class EndpointsOut(BaseModel):
     """Monitored endpoints, worst first."""
 
     items: list[EndpointState]
-
-
-class ResultsQuery(CursorQuery):
-    """Which results."""
-
-    probe: ProbeName | None = None
 
 
 class ResultOut(BaseModel):
@@ -201,23 +162,10 @@ class RawAnswerOut(BaseModel):
     body_bytes: int
 
 
-class ProbeNow(Wire):
-    """What to probe; no probe = all checks of the endpoint."""
-
-    probe: ProbeName | None = None
-
-
 class ProbeNowOut(BaseModel):
     """How many checks were put first in the queue."""
 
     asked: int
-
-
-class IncidentsQuery(CursorQuery):
-    """Which incidents."""
-
-    state: Literal["open", "over", "all"] = "open"
-    site: str | None = Field(None, max_length=100)
 
 
 class NoteOut(BaseModel):
@@ -267,18 +215,6 @@ class IncidentDetail(IncidentOut):
     notes: list[NoteOut]
     notifications: list[NotificationOut]
     contacts: list[Contact]
-
-
-class AcknowledgeIn(Wire):
-    """Somebody has it in hand."""
-
-    comment: str = Field("", max_length=2000)
-
-
-class CommentIn(Wire):
-    """A line for the story."""
-
-    text: str = Field(min_length=1, max_length=2000)
 
 
 class ProbeOut(BaseModel):

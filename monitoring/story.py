@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import NotFound
 from monitoring import alerts, reasons
+from monitoring.letters import public_recipient
 from monitoring.models import Check, Endpoint, Incident, IncidentEndpoint, IncidentNote, Notification
 from monitoring.reading import EndpointLine, checks_of, endpoint_lines
 
@@ -115,4 +116,4 @@ def endpoint(session: Session, endpoint_id: str) -> Endpoint:
 
 def recipients(rows: Sequence[Notification]) -> list[str]:
     """Who was told, for a sentence: each once, webhooks by host."""
-    return list(dict.fromkeys(alerts.public_recipient(row.notifier, row.recipient) for row in rows))
+    return list(dict.fromkeys(public_recipient(row.notifier, row.recipient) for row in rows))

@@ -12,6 +12,7 @@ from hanse.errors import FieldFault, NotFound, Refused
 from hanse.identity.permissions import PUBLIC, SIGNED_IN
 from hanse.web import Api, Listing, after, authorise, csv_response, current_principal, cursor_page, ground
 from monitoring import alerts, reading, schedule, schemas, story
+from monitoring.api import asking
 from monitoring.models import Answer, Check, Endpoint, StoredResult
 from monitoring.permissions import PROBE
 from monitoring.probes import PROBES
@@ -38,19 +39,19 @@ def endpoint_state(line: reading.EndpointLine) -> schemas.EndpointState:
 @endpoints_api.get(
     "/endpoints", permission=PUBLIC, summary="Monitored endpoints", responses={200: schemas.EndpointsOut}
 )
-def endpoints(query: schemas.EndpointsQuery) -> schemas.EndpointsOut:
+def endpoints(query: asking.EndpointsQuery) -> schemas.EndpointsOut:
     """Worst first."""
     return schemas.EndpointsOut(items=[endpoint_state(line) for line in _lines(query)])
 
 
 @endpoints_api.get("/endpoints.csv", permission=PUBLIC, summary="Monitored endpoints, as CSV")
-def endpoints_csv(query: schemas.EndpointsQuery) -> Response:
+def endpoints_csv(query: asking.EndpointsQuery) -> Response:
     """One line an endpoint."""
     rows = [endpoint_state(line).model_dump() for line in _lines(query)]
     return csv_response(rows, ENDPOINT_COLUMNS, "endpoints.csv")
 
 
-def _lines(query: schemas.EndpointsQuery) -> list[reading.EndpointLine]:
+def _lines(query: asking.EndpointsQuery) -> list[reading.EndpointLine]:
     with ground().db.transaction() as session:
         return [
             line
@@ -62,7 +63,7 @@ def _lines(query: schemas.EndpointsQuery) -> list[reading.EndpointLine]:
 @endpoints_api.get(
     "/endpoints/<endpoint>", permission=PUBLIC, summary="One endpoint", responses={200: schemas.EndpointOut}
 )
-def one_endpoint(path: schemas.EndpointPath) -> schemas.EndpointOut:
+def one_endpoint(path: asking.EndpointPath) -> schemas.EndpointOut:
     """State, checks, and availability of the last 30 days. Contacts only for those who are signed in."""
     with ground().db.transaction() as session:
         return read_endpoint(session, story.endpoint(session, path.endpoint))
@@ -115,7 +116,7 @@ def check_out(check: Check) -> schemas.CheckOut:
     summary="Measurements of an endpoint",
     responses={200: Listing[schemas.ResultOut]},
 )
-def results(path: schemas.EndpointPath, query: schemas.ResultsQuery) -> dict[str, Any]:
+def results(path: asking.EndpointPath, query: asking.ResultsQuery) -> dict[str, Any]:
     """Latest first, of all its checks or one."""
     key = after(query.cursor)
     with ground().db.transaction() as session:
@@ -157,7 +158,7 @@ def _result_out(pair: tuple[StoredResult, str]) -> schemas.ResultOut:
     summary="The last raw answer of a check",
     responses={200: schemas.RawAnswerOut},
 )
-def raw_answer(path: schemas.AnswerPath) -> schemas.RawAnswerOut:
+def raw_answer(path: asking.AnswerPath) -> schemas.RawAnswerOut:
     """What was asked and answered, word for word; secrets are taken out before it is stored."""
     with ground().db.transaction() as session:
         found = session.scalars(
@@ -180,7 +181,7 @@ def raw_answer(path: schemas.AnswerPath) -> schemas.RawAnswerOut:
     summary="Probe now",
     responses={202: schemas.ProbeNowOut},
 )
-def probe_now(path: schemas.EndpointPath, body: schemas.ProbeNow) -> tuple[schemas.ProbeNowOut, int]:
+def probe_now(path: asking.EndpointPath, body: asking.ProbeNow) -> tuple[schemas.ProbeNowOut, int]:
     """Put the checks first in the queue. Their results are shown, and not counted for availability."""
     with ground().db.transaction() as session:
         row = story.endpoint(session, path.endpoint)

@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 from hanse.errors import FieldFault, Refused
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, Listing, after, authorise, csv_response, current_principal, cursor_page, ground
-from monitoring import alerts, incidents, reasons, schemas, story
+from monitoring import incidents, reasons, schemas, story
+from monitoring.api import asking
 from monitoring.api.endpoints import endpoint_state
+from monitoring.letters import public_recipient
 from monitoring.models import Incident, Notification
 from monitoring.permissions import ACKNOWLEDGE
 
@@ -21,7 +23,7 @@ INCIDENT_COLUMNS = ("number", "site", "severity", "title", "cause", "began_at", 
 @incidents_api.get(
     "/incidents", permission=PUBLIC, summary="Incidents", responses={200: Listing[schemas.IncidentOut]}
 )
-def list_incidents(query: schemas.IncidentsQuery) -> dict[str, Any]:
+def list_incidents(query: asking.IncidentsQuery) -> dict[str, Any]:
     """Latest first."""
     key = after(query.cursor)
     rows = story.wanted(query.state, query.site)
@@ -33,7 +35,7 @@ def list_incidents(query: schemas.IncidentsQuery) -> dict[str, Any]:
 
 
 @incidents_api.get("/incidents.csv", permission=PUBLIC, summary="Incidents, as CSV")
-def incidents_csv(query: schemas.IncidentsQuery) -> Response:
+def incidents_csv(query: asking.IncidentsQuery) -> Response:
     """The first page of the list."""
     rows = story.wanted(query.state, query.site).order_by(Incident.number.desc()).limit(query.limit)
     with ground().db.transaction() as session:
@@ -47,7 +49,7 @@ def incidents_csv(query: schemas.IncidentsQuery) -> Response:
     summary="One incident",
     responses={200: schemas.IncidentDetail},
 )
-def one_incident(path: schemas.IncidentPath) -> schemas.IncidentDetail:
+def one_incident(path: asking.IncidentPath) -> schemas.IncidentDetail:
     """Cause, endpoints and story; comments and who was told only for those who are signed in."""
     with ground().db.transaction() as session:
         return incident_detail(session, path.number)
@@ -59,7 +61,7 @@ def one_incident(path: schemas.IncidentPath) -> schemas.IncidentDetail:
     summary="Acknowledge an incident",
     responses={200: schemas.IncidentOut},
 )
-def acknowledge(path: schemas.IncidentPath, body: schemas.AcknowledgeIn) -> schemas.IncidentOut:
+def acknowledge(path: asking.IncidentPath, body: asking.AcknowledgeIn) -> schemas.IncidentOut:
     """Say that it is in hand. 409 when somebody was quicker or it is over."""
     with ground().db.transaction() as session:
         authorise_incident(incidents.find(session, path.number))
@@ -74,7 +76,7 @@ def acknowledge(path: schemas.IncidentPath, body: schemas.AcknowledgeIn) -> sche
     summary="Comment an incident",
     responses={201: schemas.IncidentOut},
 )
-def comment(path: schemas.IncidentPath, body: schemas.CommentIn) -> tuple[schemas.IncidentOut, int]:
+def comment(path: asking.IncidentPath, body: asking.CommentIn) -> tuple[schemas.IncidentOut, int]:
     """Add a line to the story."""
     with ground().db.transaction() as session:
         authorise_incident(incidents.find(session, path.number))
@@ -123,7 +125,7 @@ def _notification_out(row: Notification) -> schemas.NotificationOut:
     return schemas.NotificationOut(
         event=row.event,
         notifier=row.notifier,
-        recipient=alerts.public_recipient(row.notifier, row.recipient),
+        recipient=public_recipient(row.notifier, row.recipient),
         created_at=row.created_at,
         outcome=row.outcome or "waiting",
         done_at=row.done_at,

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, csv_response, ground
 from monitoring import reading, schemas, story
+from monitoring.api import asking
 from monitoring.api.endpoints import endpoint_state
 from monitoring.clock import database_time
 from monitoring.models import Check, Worker
@@ -21,7 +22,7 @@ ALIVE_S = 30
 @status_api.get(
     "/status", permission=PUBLIC, summary="Sites and endpoints now", responses={200: schemas.StatusOut}
 )
-def status(query: schemas.StatusQuery) -> schemas.StatusOut:
+def status(query: asking.StatusQuery) -> schemas.StatusOut:
     """State since when, cause and open incident of everything that is monitored; worst first."""
     with ground().db.transaction() as session:
         return read_status(session, with_days=query.days)

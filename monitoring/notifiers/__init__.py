@@ -1,6 +1,6 @@
 """Ways to tell people: one file each, one signature, one table.
 
-    def send(letter: Letter, settings: MonitoringSettings) -> str      # a few words for the incident's story
+    def send(letter: Letter, means: Means) -> str      # a few words for the incident's story
 
 It raises NotSent with a sentence; `for_good` when trying again is of no use. A letter may arrive twice only
 when a worker dies between sending and noting it; its fingerprint goes along, so that the receiver can tell.
@@ -8,14 +8,13 @@ when a worker dies between sending and noting it; its fingerprint goes along, so
 
 from collections.abc import Callable
 
-from monitoring.alerts import Letter
+from monitoring.letters import Letter, Means
 from monitoring.notifiers import smtp, webhook
 from monitoring.notifiers.fault import NotSent
-from monitoring.settings import MonitoringSettings
 
 __all__ = ["NOTIFIERS", "NotSent"]
 
-NOTIFIERS: dict[str, Callable[[Letter, MonitoringSettings], str]] = {
+NOTIFIERS: dict[str, Callable[[Letter, Means], str]] = {
     "webhook": webhook.send,
     "smtp": smtp.send,
 }

@@ -5,19 +5,18 @@ import smtplib
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from monitoring.alerts import Letter
 from monitoring.clock import local_time
+from monitoring.letters import Letter, Means
 from monitoring.notifiers.fault import NotSent
-from monitoring.settings import MonitoringSettings
 
 TIMEOUT_S = 15
 
 
-def send(letter: Letter, settings: MonitoringSettings) -> str:
+def send(letter: Letter, means: Means) -> str:
     """Hand the mail to the relay. A refused recipient (5xx) is for good; a busy or silent relay is not."""
     try:
-        with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_S) as relay:
-            relay.send_message(mail(letter, settings))
+        with smtplib.SMTP(means.smtp_host, means.smtp_port, timeout=TIMEOUT_S) as relay:
+            relay.send_message(mail(letter, means))
     except smtplib.SMTPRecipientsRefused as fault:
         code, words = next(iter(fault.recipients.values()))
         said = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
@@ -25,15 +24,15 @@ def send(letter: Letter, settings: MonitoringSettings) -> str:
     except smtplib.SMTPException as fault:
         raise NotSent(f"the relay said {fault}") from None
     except OSError as fault:
-        where = f"{settings.smtp_host}:{settings.smtp_port}"
+        where = f"{means.smtp_host}:{means.smtp_port}"
         raise NotSent(f"the relay {where} cannot be reached: {fault.strerror or fault}") from None
     return "handed to the relay"
 
 
-def mail(letter: Letter, settings: MonitoringSettings) -> EmailMessage:
+def mail(letter: Letter, means: Means) -> EmailMessage:
     """The mail; every message of an incident refers to one thread."""
     message = EmailMessage()
-    message["From"] = settings.mail_from
+    message["From"] = means.mail_from
     message["To"] = letter.recipient
     message["Subject"] = _one_line(str(letter.body["subject"]))
     message["Date"] = format_datetime(local_time())

@@ -1,19 +1,18 @@
 """webhook: the alert as one JSON document by POST. `Idempotency-Key` is the same at every attempt."""
 
 from hanse.http import HttpError, fetch
-from monitoring.alerts import Letter
+from monitoring.letters import Letter, Means
 from monitoring.notifiers.fault import NotSent
-from monitoring.settings import MonitoringSettings
 
 DEADLINE_S = 15
 # What a receiver will not take, however often it is sent.
 _FOR_GOOD = frozenset({400, 405, 410, 413, 415, 422})
 
 
-def send(letter: Letter, settings: MonitoringSettings) -> str:
+def send(letter: Letter, means: Means) -> str:
     """POST to `letter.recipient`; a 2xx answer is delivery."""
     headers = {"Idempotency-Key": letter.fingerprint}
-    token = settings.webhook_token.get_secret_value()
+    token = means.webhook_token.get_secret_value()
     if token:
         headers["Authorization"] = f"Bearer {token}"
     body = {"key": letter.fingerprint, **letter.body}

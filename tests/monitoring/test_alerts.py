@@ -18,8 +18,9 @@ from sqlalchemy import select, text, update
 
 from hanse.database import Database
 from monitoring import alerts
-from monitoring.alerts import Audience, audience_of, contacts, public_recipient
+from monitoring.alerts import Audience, audience_of, contacts
 from monitoring.dispatch import MOST_ATTEMPTS, dispatch, send_due, wait_after
+from monitoring.letters import public_recipient
 from monitoring.models import IncidentNote, Notification
 from tests.monitoring.federation import Federation
 from tests.monitoring.hostile import serving, silence

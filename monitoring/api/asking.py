@@ -1,0 +1,70 @@
+"""What the API is asked: paths, queries, bodies."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from hanse.web import CursorQuery, PathModel, QueryModel, Wire
+from monitoring.schemas import Kind, Number, ProbeName
+
+
+class EndpointPath(PathModel):
+    """An endpoint, by the registry's id."""
+
+    endpoint: str = Field(max_length=100)
+
+
+class AnswerPath(EndpointPath):
+    """One of its checks."""
+
+    probe: str = Field(max_length=60)
+
+
+class IncidentPath(PathModel):
+    """An incident, by its number."""
+
+    number: Number
+
+
+class StatusQuery(QueryModel):
+    """What to tell of the sites."""
+
+    days: bool = Field(False, description="Give the last 90 days of each site.")
+
+
+class EndpointsQuery(QueryModel):
+    """Which endpoints."""
+
+    site: str | None = Field(None, max_length=100)
+    state: Kind | None = None
+
+
+class ResultsQuery(CursorQuery):
+    """Which results."""
+
+    probe: ProbeName | None = None
+
+
+class ProbeNow(Wire):
+    """What to probe; no probe = all checks of the endpoint."""
+
+    probe: ProbeName | None = None
+
+
+class IncidentsQuery(CursorQuery):
+    """Which incidents."""
+
+    state: Literal["open", "over", "all"] = "open"
+    site: str | None = Field(None, max_length=100)
+
+
+class AcknowledgeIn(Wire):
+    """Somebody has it in hand."""
+
+    comment: str = Field("", max_length=2000)
+
+
+class CommentIn(Wire):
+    """A line for the story."""
+
+    text: str = Field(min_length=1, max_length=2000)
