@@ -17,7 +17,7 @@ class MonitoringSettings(ServiceSettings):
         1.0,
         gt=0,
         le=100,
-        description="Multiplies every probe's period and retry; 0.1 makes a demo ten times as quick.",
+        description="Multiplies every probe's period and retry (1 s is the floor); 0.1 = ten times as often.",
     )
     failures_to_confirm: int = Field(2, ge=1, le=10, description="Failures in a row that confirm an outage.")
     successes_to_recover: int = Field(

@@ -25,6 +25,10 @@ from monitoring.settings import MonitoringSettings
 from monitoring.standing import fold_site
 
 
+# However quick a demo is told to be: a worker looks for due checks twice a second.
+LEAST_PERIOD_S = 1.0
+
+
 def adopt(db: Database, settings: MonitoringSettings) -> str:
     """Bring endpoints and checks in line with what the registry says; a sentence for the run log."""
     with db.transaction() as session:
@@ -110,8 +114,8 @@ def _check_values(settings: MonitoringSettings, probe: Probe, url: str, present:
         "host": target_of(url).host,
         "options": dict(settings.probe_options.get(probe.name, {})),
         "needs": [name for name in probe.needs if name in present],
-        "period_s": probe.period_s * settings.time_scale,
-        "retry_s": min(probe.retry_s, probe.period_s) * settings.time_scale,
+        "period_s": max(probe.period_s * settings.time_scale, LEAST_PERIOD_S),
+        "retry_s": max(probe.retry_s * settings.time_scale, LEAST_PERIOD_S),
         "deadline_s": probe.deadline_s,
     }
 

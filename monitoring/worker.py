@@ -37,6 +37,9 @@ BEAT_S = 5.0
 FINISH_S = 5.0
 BATCH = 100
 _FORGET = text("delete from worker where seen_at < clock_timestamp() - interval '1 day'")
+_PRUNE = text(
+    "delete from job_run where job like 'probes by %' and due_at < clock_timestamp() - interval '2 days'"
+)
 log = structlog.get_logger(__name__)
 
 
@@ -207,6 +210,7 @@ class ProbeWorker:
         try:
             with self.db.transaction() as session:
                 session.execute(row.on_conflict_do_update(index_elements=["job", "due_at"], set_=values))
+                session.execute(_PRUNE)
         except SQLAlchemyError as fault:
             log.warning("the run log waits for the database", error=str(fault.__cause__ or fault))
 
