@@ -24,7 +24,6 @@ from monitoring.running import target_of
 from monitoring.settings import MonitoringSettings
 from monitoring.standing import fold_site
 
-
 # However quick a demo is told to be: a worker looks for due checks twice a second.
 LEAST_PERIOD_S = 1.0
 
