@@ -73,10 +73,12 @@ def test_a_scheduled_probe_runs_by_itself_and_stands_in_the_run_log(federation: 
     assert {row.status for row in found} == {"ok"}
     assert all(row.due_at is not None and row.worker == "prague" for row in found)
     with federation.session() as session:
-        (run,) = session.scalars(select(JobRun).where(JobRun.job == "probes by prague"))
-        assert session.get_one(Worker, "prague").done == worker.done or run.outcome == "ok"
-    assert run.outcome == "ok"
-    assert "2 scheduled checks were run and 0 asked for, 0 not in order" in run.detail
+        runs = list(session.scalars(select(JobRun).where(JobRun.job == "probes by prague")))
+        assert session.get_one(Worker, "prague").seen_at is not None
+    assert {run.outcome for run in runs} == {"ok"}
+    told = [int(run.detail.split(" ")[0]) for run in runs]
+    assert sum(told) >= 2
+    assert all("scheduled checks were run and 0 asked for, 0 not in order" in run.detail for run in runs)
 
 
 def test_a_dead_server_becomes_one_incident_with_the_port_as_its_cause(federation: Federation) -> None:
