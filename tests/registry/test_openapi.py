@@ -1,0 +1,49 @@
+"""/openapi.json is the truth: whatever is sent, the answer is one that it announces, and never a 500."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS
+
+from .conftest import Registry
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_every_answer_is_as_documented(registry: Registry, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", registry.app)
+    headers = registry.headers("Ingrid Holm")
+    asked = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if mode is GenerationMode.POSITIVE or operation.body or operation.query or operation.path_parameters:
+            asked += ask_often(operation, mode, headers)
+    assert asked > 100
+
+
+def ask_often(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> int:
+    """How many requests were made; raises for an answer that is not as documented."""
+    asked = 0
+    # what no schema can say: that a name is registered, a host free, a rule of downtimes kept, a plan still current
+    beyond_schemas = CHECKS.get_by_names(["positive_data_acceptance"])
+
+    @settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        nonlocal asked
+        asked += 1
+        case.call_and_validate(headers=headers, excluded_checks=beyond_schemas)
+
+    ask()
+    return asked
+
+
+def test_every_operation_says_what_it_does(registry: Registry) -> None:
+    document = registry.ask("GET", "/openapi.json", None).get_json()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation.get("summary"), f"{method} {path}"
