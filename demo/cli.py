@@ -16,6 +16,7 @@ from rich.text import Text
 
 from demo.cast import SITES, site
 from demo.cloud.faults import FAULTS, FaultFile
+from demo.descendants import is_alive
 from demo.layout import Layout, State, default_data
 from demo.supervisor import AlreadyUp, running
 
@@ -151,7 +152,7 @@ def down(data: Path | None) -> None:
         return
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + 90
-    while running(folder / "run") is not None:
+    while running(folder / "run") is not None or is_alive(pid):
         if time.monotonic() > deadline:
             raise click.ClickException(f"Process {pid} did not end within 90 s; see {folder / 'logs'}.")
         time.sleep(0.1)

@@ -30,6 +30,14 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process still runs; one that ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def descendants_of(pid: int) -> set[int]:
     """Process ids of everything below a process."""
     found: set[int] = set()

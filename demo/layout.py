@@ -160,7 +160,9 @@ def default_data() -> Path:
     checkout.
     """
     inside = CHECKOUT / ".demo"
-    if os.geteuid() != 0 or all(folder.stat().st_mode & stat.S_IXOTH for folder in CHECKOUT.parents):
+    if os.geteuid() != 0 or all(
+        folder.stat().st_mode & stat.S_IXOTH for folder in (CHECKOUT, *CHECKOUT.parents)
+    ):
         return inside
     digest = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
     return Path(f"/var/lib/hanse/demo-{digest}")

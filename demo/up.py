@@ -128,7 +128,9 @@ class Demo:
         deadline = time.monotonic() + _PATIENCE_S
         waiting = list(SERVICES)
         while waiting and not self.supervisor.stop.is_set():
-            waiting = [name for name in waiting if not _ready(self.layout.url(name))]
+            for name in [name for name in waiting if _ready(self.layout.url(name))]:
+                self._say(f"{name} is ready")
+                waiting.remove(name)
             if waiting and time.monotonic() > deadline:
                 raise NotUp(f"{', '.join(waiting)} did not become ready")
             time.sleep(0.1 if waiting else 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.cast import PEOPLE, SITES
+from demo.descendants import is_alive
 
 from .conftest import Federation
 
@@ -47,7 +48,7 @@ def test_down_leaves_no_process_and_a_second_up_goes_on(federation: Federation) 
     before = federation.processes()
     assert len(before) > 15
     assert federation.hanse("down").returncode == 0
-    assert not [pid for pid in before if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in before if is_alive(pid)]
     answer = federation.hanse("status")
     assert answer.returncode == 1
     begun = time.monotonic()
@@ -61,13 +62,6 @@ def test_nothing_outlives_a_supervisor_that_is_killed(federation: Federation) ->
     before = federation.processes()
     os.kill(federation.supervisor, 9)
     deadline = time.monotonic() + 30
-    while left := [pid for pid in before if _alive(pid)]:
+    while left := [pid for pid in before if is_alive(pid)]:
         assert time.monotonic() < deadline, [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
         time.sleep(0.2)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.descendants import descendants_of
+from demo.descendants import descendants_of, is_alive
 
 SUPERVISED = """
 import sys
@@ -52,13 +52,6 @@ def eventually(check: Callable[[], object], seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def pid_of(folder: Path, name: str) -> int:
     return int((folder / "run" / f"{name}.pid").read_text())
 
@@ -82,7 +75,7 @@ def test_sigterm_ends_everybody_also_who_does_not_listen(supervisor, tmp_path: P
     said, _ = supervisor.communicate(timeout=20)
     assert "stubborn did not end in time and was killed" in said
     assert said.endswith("ended\n")
-    assert not [pid for pid in below if alive(pid)]
+    assert not [pid for pid in below if is_alive(pid)]
     assert list((tmp_path / "run").glob("*.pid")) == [tmp_path / "run" / "supervisor.pid"]
 
 
@@ -95,9 +88,9 @@ def test_nobody_is_left_behind(supervisor, deadly: signal.Signals) -> None:
         # A grandchild in a session of its own has nobody to adopt it now; the services mark theirs
         # themselves.
         below = {pid for pid in below if "sleep(600)'" not in _command(pid)}
-    eventually(lambda: sum(alive(pid) for pid in below) <= (1 if deadly == signal.SIGKILL else 0))
+    eventually(lambda: sum(is_alive(pid) for pid in below) <= (1 if deadly == signal.SIGKILL else 0))
     for pid in below:
-        if alive(pid):
+        if is_alive(pid):
             os.kill(pid, signal.SIGKILL)
 
 
@@ -111,7 +104,7 @@ def _command(pid: int) -> str:
 def test_who_dies_is_started_again(supervisor, tmp_path: Path) -> None:
     before = pid_of(tmp_path, "first")
     os.kill(before, signal.SIGKILL)
-    eventually(lambda: pid_of(tmp_path, "first") != before and alive(pid_of(tmp_path, "first")))
+    eventually(lambda: pid_of(tmp_path, "first") != before and is_alive(pid_of(tmp_path, "first")))
     assert supervisor.stdout.readline().startswith("first ended (signal SIGKILL); starting it again")
 
 
