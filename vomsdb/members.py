@@ -60,7 +60,9 @@ class Profile:
 
 def locked(session: Session, member_id: int) -> Member:
     """The member, held for change until the transaction ends; raises NotFound, also for removed ones."""
-    member = session.scalar(select(Member).where(Member.id == member_id).with_for_update())
+    query = select(Member).where(Member.id == member_id).with_for_update()
+    # read again what this transaction saw before the lock: somebody may have been quicker
+    member = session.scalar(query.execution_options(populate_existing=True))
     if member is None or member.state == "removed":
         raise NotFound(f"There is no member {member_id}.")
     return member
