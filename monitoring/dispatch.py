@@ -54,14 +54,23 @@ def deliver(db: Database, settings: MonitoringSettings, letter: Letter) -> bool:
     """Send one message and note how it went; whether it went out."""
     try:
         detail = NOTIFIERS[letter.notifier](letter, alerts.means_of(settings))
-    except NotSent as fault:
-        wait = None if fault.for_good else wait_after(letter.attempt)
+    except Exception as fault:  # noqa: BLE001 - a notifier's own fault must not stop the sending of others
+        detail, for_good = _why(fault)
+        wait = None if for_good else wait_after(letter.attempt)
         said = {"number": letter.number, "notifier": letter.notifier, "attempt": letter.attempt}
-        log.warning("alert not sent", reason=fault.detail, again_in_s=wait, **said)
+        log.warning("alert not sent", reason=detail, again_in_s=wait, **said)
         with db.transaction() as session:
-            alerts.not_sent(session, letter, fault.detail, wait)
+            alerts.not_sent(session, letter, detail, wait)
         return False
     with db.transaction() as session:
         alerts.sent(session, letter, detail)
     log.info("alert sent", number=letter.number, letter_event=letter.event, notifier=letter.notifier)
     return True
+
+
+def _why(fault: Exception) -> tuple[str, bool]:
+    """What to say of a message that did not go out, and whether another attempt is of no use."""
+    if isinstance(fault, NotSent):
+        return fault.detail, fault.for_good
+    log.error("a notifier failed in itself", exc_info=fault)
+    return f"the notifier failed in itself ({type(fault).__name__}); see the worker's log", False

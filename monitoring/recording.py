@@ -98,7 +98,7 @@ def settle(session: Session, endpoint: Endpoint, site: Site, bench: Bench, at: d
 
     `at` is when the last measurement was made; the site's row must be locked."""
     checks = list(session.scalars(select(Check).where(Check.endpoint_id == endpoint.id, Check.active)))
-    judged, since, culprit = _fold(checks, at)
+    judged, since, culprit = _fold(checks, at, new=endpoint.judged == State.MISSING)
     if judged == State.OK and endpoint.judged != State.OK and any(check.held_since for check in checks):
         return  # what was held back has its say before a recovery is believed
     downtime = _downtime(session, endpoint, at)
@@ -264,10 +264,13 @@ def _witnesses(session: Session, accused: str) -> tuple[list[Witness], Sequence[
     return found, [check for check, _ in rows]
 
 
-def _fold(checks: Sequence[Check], at: datetime) -> tuple[State, datetime, Check | None]:
-    """The endpoint's judged state, since when, and the check to blame: of several the one that others
-    need."""
-    counted = [check for check in checks if check.held_since is None and check.measured_at is not None]
+def _fold(checks: Sequence[Check], at: datetime, *, new: bool) -> tuple[State, datetime, Check | None]:
+    """The endpoint's judged state, since when, and the check to blame: of several the one that others need.
+
+    A `new` endpoint is judged when all its checks were measured; a check added later waits for its first."""
+    counted = [
+        check for check in checks if check.held_since is None and (new or check.measured_at is not None)
+    ]
     judged = both(State(check.judged) for check in counted)
     blamed = [check for check in counted if check.judged == judged]
     blamed.sort(key=lambda check: (len(check.needs), check.judged_since or at, check.probe))

@@ -66,6 +66,9 @@ class Store:
             gone = isinstance(fault, IntegrityError)  # the endpoint was removed during its check
             log.error("result not stored", check=outcome.lease.check_id, gone=gone, error=str(fault))
             self.dropped += 1
+        except Exception:
+            log.exception("result not judged", check=outcome.lease.check_id)
+            self.dropped += 1
         else:
             self.stored(outcome)
         with self._lock:

@@ -22,6 +22,7 @@ from monitoring.alerts import Audience, audience_of, contacts
 from monitoring.dispatch import MOST_ATTEMPTS, dispatch, send_due, wait_after
 from monitoring.letters import public_recipient
 from monitoring.models import IncidentNote, Notification
+from monitoring.notifiers import NOTIFIERS
 from tests.monitoring.federation import Federation
 from tests.monitoring.hostile import serving, silence
 from tests.peers.occi import free_port
@@ -361,3 +362,23 @@ def test_a_hostile_cause_cannot_add_a_mail_header(
     (mail,) = mailbox.mails
     assert mail["Bcc"] is None
     assert mail["Subject"].startswith("[Evil Bcc: victim@example.org]")
+
+
+def test_a_notifier_that_fails_in_itself_does_not_stop_the_others(
+    trio: Federation,
+    hook: Hook,
+    mailbox: Mailbox,
+    senders: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(letter: object, means: object) -> str:
+        raise ZeroDivisionError
+
+    reaching(trio, hook, mailbox)
+    monkeypatch.setitem(NOTIFIERS, "smtp", broken)
+    trio.outage("bifi")
+    send_due(trio.db, trio.settings, senders)
+    assert len(hook.came) == 1
+    failed = next(row for row in queue(trio) if row.notifier == "smtp")
+    assert (failed.outcome, failed.attempts) == (None, 1)
+    assert "ZeroDivisionError" in failed.detail

@@ -382,3 +382,26 @@ def test_one_bad_endpoint_does_not_keep_the_others_out(federation: Federation) -
 def test_settings_refuse_an_unknown_probe(settings: MonitoringSettings) -> None:
     with pytest.raises(ValueError, match="there is no probe ping"):
         MonitoringSettings(**{**settings.model_dump(), "probes_by_service_type": {"x": ["ping"]}})
+
+
+def test_a_result_that_cannot_be_judged_does_not_stop_the_others(
+    trio: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trio.due_all()
+    with trio.session() as session:
+        leases = claim(session, "prague", 3)
+    bad = leases[0].check_id
+
+    def judged(session: object, outcome: Outcome, bench: object) -> None:
+        if outcome.lease.check_id == bad:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr("monitoring.storing.record", judged)
+    stored: list[Outcome] = []
+    queue = Store(trio.db, trio.bench, stored.append)
+    for lease in leases:
+        queue.put(Outcome(lease, OK, datetime.now(UTC), "prague"))
+    stop = threading.Event()
+    stop.set()
+    queue.run(stop)
+    assert (len(stored), queue.dropped) == (2, 1)
