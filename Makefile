@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup peers demo test fast check check-style format bench soak lock clean
+.PHONY: setup peers demo test fast check check-style format lock clean
 
 setup: $(VENV)/.ready hanse/pages/assets/vendor/.ready
 
@@ -47,12 +47,6 @@ check: check-style fast
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-bench: setup
-	$(BIN)/python -m tests.bench
-
-soak: setup
-	HANSE_SOAK=1 $(BIN)/pytest -q -m soak
 
 # New versions on purpose, never by accident: writes the lock files anew.
 lock: setup

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from demo.calls import until
 from demo.cast import PEOPLE, SITES
 from demo.descendants import is_alive
 
@@ -36,6 +39,24 @@ def test_the_story_is_true(federation: Federation, turn: int) -> None:
     print(story.stdout)
     assert story.returncode == 0, story.stdout + story.stderr
     assert "Everything was true." in story.stdout
+
+
+def test_break_closes_the_port_of_a_cloud_and_mend_opens_it(federation: Federation) -> None:
+    told = json.loads(federation.hanse("status", "--json").stdout)
+    (bifi,) = [site for site in told["sites"] if site["name"] == "BIFI"]
+    address = urlsplit(bifi["occi"])
+    assert address.hostname
+    assert address.port
+
+    def answers() -> bool:
+        with socket.socket() as sock:
+            sock.settimeout(2)
+            return sock.connect_ex((address.hostname, address.port)) == 0
+
+    assert federation.hanse("break", "BIFI").returncode == 0
+    until("BIFI refuses connections", lambda: not answers())
+    assert federation.hanse("mend", "BIFI").returncode == 0
+    until("BIFI answers again", answers)
 
 
 def test_a_second_up_on_the_same_folder_is_refused(federation: Federation) -> None:

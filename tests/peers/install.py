@@ -35,8 +35,9 @@ def install() -> None:
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes"]
     run(*pip, "-r", HERE / "requirements.lock")
     run(*pip, "--no-deps", "-r", HERE / "requirements-alone.lock")
-    run(python, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--require-hashes", "--no-deps",
-        "--no-build-isolation", "--no-binary", ":all:", "--dest", HOME / "sources", "-r", HERE / "requirements-sources.lock")  # fmt: skip
+    download = [python, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--require-hashes"]
+    source = ["--no-deps", "--no-build-isolation", "--no-binary", ":all:", "--dest", HOME / "sources"]
+    run(*download, *source, "-r", HERE / "requirements-sources.lock")
     for archive in sorted((HOME / "sources").glob("*.tar.gz")):
         with tarfile.open(archive) as tar:
             tar.extractall(HOME, filter="data")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,12 +17,14 @@ import pytest
 import requests
 from sqlalchemy import delete, select, update
 
-from hanse.database import Followed
+from hanse.database import Followed, JobRun
 from hanse.errors import Forbidden, NotFound, Refused
 from hanse.http import HttpError
+from hanse.jobs import run_jobs
 from siteagent import cli as siteagent
 from tests.tls import serving
 from vomsdb import groups, members, promise, publishing, pushing, replication
+from vomsdb.jobs import jobs
 from vomsdb.models import Agent, Attempt, Member, Replica, Snapshot, VoChange
 from vomsdb.promise import Pair, Promise
 from vomsdb.pushing import Pace
@@ -357,6 +361,28 @@ def test_a_daily_run_renews_every_manifest_and_spreads_the_sites(house: Any) -> 
     due = _due(house)
     assert due is not None
     assert due < datetime.now(UTC) + timedelta(hours=1)
+
+
+def test_a_scheduled_replication_runs_by_itself_and_stands_in_the_run_log(house: Any) -> None:
+    _publish(house)
+    _join(house, _code(house), url="http://agent.invalid")
+    settings = house.settings.model_copy(update={"replication_interval_s": 1})
+    replicate = [job for job in jobs(settings, house.db) if job.name == "replication"]
+    stop = threading.Event()
+    running = threading.Thread(target=run_jobs, args=(house.db, replicate, stop))
+    running.start()
+    deadline = time.monotonic() + 30
+    runs: list[JobRun] = []
+    while len(runs) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        with house.db.transaction() as session:
+            query = select(JobRun).where(JobRun.job == "replication", JobRun.outcome == "ok")
+            runs = list(session.scalars(query.order_by(JobRun.due_at)))
+    stop.set()
+    running.join()
+    assert len(runs) >= 2
+    assert len({run.due_at for run in runs}) == len(runs)
+    assert {run.detail for run in runs} == {"3 manifests signed for 2 sites."}
 
 
 # --- with the site's own agent, over TLS --------------------------------------------------------------------------
