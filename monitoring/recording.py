@@ -175,7 +175,8 @@ def _judge(session: Session, check: Check, outcome: Outcome, before: Before, rul
         after = _weigh(session, check, standing, after, at)
     write_standing(session, check, after, outcome.result.reason)
     doubting = after.judged == State.UNKNOWN and measured == State.CRITICAL
-    if measured == after.judged or doubting:
+    confirmed = before.reason == check.reason or standing.judged != after.judged
+    if (measured == after.judged or doubting) and confirmed:
         check.judged_reason, check.judged_summary = check.reason, check.summary
     if after.suspect:
         hurry(session, check, check.retry_s)

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from tests.monitoring.federation import BROKEN, ENDING, OK, REFUSED, Federation
+from monitoring.findings import Status
+from tests.monitoring.federation import BROKEN, ENDING, OK, REFUSED, Federation, result
 
 
 def test_one_failure_is_no_outage(trio: Federation) -> None:
@@ -188,3 +189,13 @@ def test_times_that_step_back_never_turn_a_timeline_round(trio: Federation) -> N
     times = [at for at, _ in trio.timeline("endpoint", "bifi")]
     assert times == sorted(times)
     assert trio.state("bifi") == "ok"
+
+
+def test_a_cause_changes_only_when_it_is_confirmed(trio: Federation) -> None:
+    trio.outage("bifi", BROKEN, "occi-categories")
+    passing = result(Status.CRITICAL, "http-status", "The query interface answers 500")
+    trio.measure("bifi", "occi-categories", passing)
+    assert trio.incidents()[0].reason == "occi-invalid"
+    trio.measure("bifi", "occi-categories", passing)
+    assert trio.incidents()[0].reason == "http-status"
+    assert trio.events() == ["outage"]
