@@ -54,7 +54,7 @@ def kinds_of(federation: Federation) -> dict[str, list[int]]:
 
 
 def plan(federation: Federation) -> list[str]:
-    """A kind of process for each run: PostgreSQL's three, the workers, and others, in an order that the seed decides."""
+    """A kind of process for each run: PostgreSQL's three, the workers, and others in an order of the seed."""
     dice = random.Random("kinds")
     certain = [*POSTGRESQL, *WORKERS]
     others = sorted(set(kinds_of(federation)) - set(certain))
@@ -79,8 +79,9 @@ def test_ten_stories_with_a_kill_in_each_lose_and_double_nothing(federation: Fed
         with subprocess.Popen(
             [*command, "--seed", str(seed)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as story:
-            time.sleep(dice.uniform(1, 25))
-            pid = dice.choice(sorted(kinds_of(federation)[kind]))
+            time.sleep(dice.uniform(1, 15))
+            pids = until(f"there is a process {kind}", lambda kind=kind: kinds_of(federation).get(kind))
+            pid = dice.choice(sorted(pids))
             assert story.poll() is None, "the story was over before the kill"
             os.kill(pid, signal.SIGKILL)
             said, _ = story.communicate(timeout=300)
