@@ -127,12 +127,13 @@ def status(data: Path | None, as_json: bool) -> None:
     from demo.welcome import welcome
 
     layout = _layout((data or default_data()).absolute())
+    seen = told(layout)
     if as_json:
-        click.echo(json.dumps(told(layout), indent=1, ensure_ascii=False))
-    else:
-        welcome(layout, Console())
-    if not told(layout)["up"]:
+        click.echo(json.dumps(seen, indent=1, ensure_ascii=False))
+    if not seen["up"]:
         raise click.ClickException("The demo is not up; start it with `hanse demo up`.")
+    if not as_json:
+        welcome(layout, Console())
 
 
 def _layout(folder: Path) -> Layout:
