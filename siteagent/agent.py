@@ -200,12 +200,17 @@ class Agent:
         )
 
     def _snapshot(self, held: HeldVO) -> Snapshot:
-        """A snapshot that was verified when it was stored; its hash is checked again, the key may have ended
-        since.
-        """
-        envelope = self._state.snapshot(held.sha256)
-        if envelope is None:
-            raise AgentError(f"The snapshot {held.sha256} of {held.vo} is missing from {self._state.path}.")
+        """The snapshot that is held; a copy that was lost or damaged is fetched again by its hash."""
+        try:
+            return self._parsed(self._state.snapshot(held.sha256), held)
+        except AgentError:
+            envelope = self._server.snapshot(held.vo, held.sha256)
+            snapshot = self._parsed(envelope, held)
+            self._state.save_snapshot(held.sha256, envelope)
+            return snapshot
+
+    def _parsed(self, envelope: object, held: HeldVO) -> Snapshot:
+        # The key may have ended since; it was valid when the snapshot was applied.
         opened = self._keyring.open(envelope, held.applied_at)
         return Snapshot.parse(opened, self._joined.federation, held.vo, held.sha256)
 

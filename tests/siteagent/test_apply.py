@@ -241,6 +241,18 @@ def test_a_lost_file_is_told_and_written_again(site, federation) -> None:
     assert len(site.identities) == 1
 
 
+@pytest.mark.parametrize("damage", [b"", b"{}", None])
+def test_a_snapshot_whose_copy_was_damaged_is_fetched_again(site, federation, damage: bytes | None) -> None:
+    sha256 = federation.publish([ANNA], seq=1)
+    site.agent().pull()
+    copy = site.state / "snapshots" / f"{sha256}.json"
+    before = copy.read_bytes()
+    copy.unlink() if damage is None else copy.write_bytes(damage)
+    assert site.agent().pull().sentences == []
+    assert copy.read_bytes() == before
+    assert len(site.gridmap) == 1
+
+
 def test_an_unwritable_target_keeps_the_last_good_state(site, federation) -> None:
     held = federation.publish([ANNA], seq=1)
     site.agent().pull()
