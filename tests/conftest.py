@@ -31,6 +31,8 @@ PEERS_FILE = ROOT / "tests" / "peers.toml"
 PEER_COUNTS = ROOT / ".runs"
 
 hypothesis.settings.register_profile("hanse", deadline=None, max_examples=50)
+# Continuous integration looks at the same examples each time: what it refuses, a person can repeat.
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "hanse"))
 
 S = TypeVar("S", bound=ServiceSettings)
