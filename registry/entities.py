@@ -22,6 +22,7 @@ from registry.models import (
     Ngi,
     Role,
     Service,
+    ServiceType,
     Site,
 )
 from registry.schemas.fields import iso
@@ -44,6 +45,15 @@ def ngi_body(ngi: Ngi) -> Body:
         "rod_email": ngi.rod_email,
         "helpdesk_email": ngi.helpdesk_email,
         "security_email": ngi.security_email,
+    }
+
+
+def service_type_body(kind: ServiceType) -> Body:
+    """A service type."""
+    return {
+        "name": kind.name,
+        "description": kind.description or "",
+        "monitoring_exception": bool(kind.monitoring_exception),
     }
 
 

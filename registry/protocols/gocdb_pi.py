@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Protocol, conditional, current_principal, ground
-from registry import gocdb
+from registry import gocdb, gocdb_downtimes
 from registry.gocdb import BadExpression, BadValue, Page
 from registry.renderings import gocdb_xml as xml
 from registry.settings import RegistrySettings
@@ -98,7 +98,7 @@ def _downtimes(session: Session, call: Call, show: Callable[[xml.DowntimeRow, st
     dates = {"startdate", "enddate", "windowstart", "windowend", "ongoing_only"}
     if "all_lastmonth" in asked and dates & asked.keys():
         raise Fault("Invalid parameter combination - all_lastmonth cannot be used with other date parameters")
-    rows = gocdb.find_downtimes(session, asked, call.page, call.default_scopes, datetime.now(UTC))
+    rows = gocdb_downtimes.find_downtimes(session, asked, call.page, call.default_scopes, datetime.now(UTC))
     return _answer(call, rows, lambda row: show(row, call.portal))
 
 

@@ -13,8 +13,8 @@ from hanse.errors import Conflict, HanseError
 from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
 from hanse.web.wire import faults_of
 from registry import sites, states
-from registry.models import CERTIFICATIONS
-from registry.rights import CERTIFY_SITE, EDIT_SITE, REGISTER_SITE, is_operator
+from registry.models import CERTIFICATIONS, Site
+from registry.rights import CERTIFY_SITE, EDIT_SITE, REGISTER_SITE, check_site, is_operator
 from registry.schemas.sites import CertificationIn, SiteEdit, SiteIn
 from registry.views.words import capacity_words
 
@@ -75,6 +75,7 @@ def edit_site(name: str) -> BaseResponse:
     """Change a site; the form remembers the revision that it shows."""
     with ground().db.transaction() as session:
         state = states.find_named(session, "site", name)
+        check_site(current_principal(), EDIT_SITE, session.get_one(Site, int(state.id)))
     return _form_page(name, FormFaults({**_typed(state.body), "revision": str(state.revision)}))
 
 

@@ -94,6 +94,12 @@ def test_buttons_are_for_those_who_may(registry: Registry) -> None:
         assert "Edit" not in buttons(who)
 
 
+@pytest.mark.parametrize("path", ["/sites/BIFI/edit", "/sites/BIFI/machines"])
+def test_forms_of_a_site_are_for_those_of_the_site(registry: Registry, path: str) -> None:
+    assert registry.ask("GET", path, "Laura Gil").status_code == 200
+    assert registry.ask("GET", path, "Goran Petrov").status_code == 403
+
+
 def test_the_site_page_shows_what_the_registry_holds(registry: Registry) -> None:
     registry.declare("BIFI", HOUR, HOUR)
     shown = words(page(registry, "/sites/BIFI"))

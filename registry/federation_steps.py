@@ -1,0 +1,341 @@
+"""One federation document on its way into the registry, step by step."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.errors import FieldFault, HanseError, Refused
+from hanse.identity import names
+from hanse.identity.principals import Principal, X509Identity
+from hanse.revisions import Change
+from registry import credentials, people, roles, services, sites
+from registry.entities import service_type_body
+from registry.models import Credential, HostCertificate, Ngi, Person, Role, Service, ServiceType, Site
+from registry.renderings.federation_yaml import (
+    FederationDoc,
+    IdentityDoc,
+    NgiDoc,
+    PersonDoc,
+    ServiceDoc,
+    ServiceTypeDoc,
+    SiteDoc,
+)
+from registry.schemas.services import ServiceIn
+from registry.schemas.sites import SiteIn
+from registry.snapshot import identity_of, ngi_doc, service_doc, site_values
+
+Values = Mapping[str, Any]
+_New = TypeVar("_New", SiteIn, ServiceIn)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One difference: what is done to which thing, and the fields as (old, new)."""
+
+    action: str
+    kind: str
+    name: str
+    changes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The step in words, one line."""
+        fields = "; ".join(
+            f"{name}: {_short(old)} -> {_short(new)}" for name, (old, new) in self.changes.items()
+        )
+        return f"{self.action} {self.kind.replace('_', ' ')} {self.name}" + (f" ({fields})" if fields else "")
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Say in which entry of the file a rule was broken."""
+    try:
+        yield
+    except HanseError as error:
+        faults = error.fields or (FieldFault("entry", error.detail),)
+        raise type(error)(
+            f"{where}: {error.detail}",
+            *(FieldFault(f"{where}: {fault.field}", fault.reason) for fault in faults),
+        ) from error
+
+
+class Application:
+    """One document on its way into the registry, inside one transaction."""
+
+    def __init__(self, principal: Principal, prune: bool) -> None:
+        self.principal = principal
+        self.prune = prune
+        self.steps: list[Step] = []
+
+    def run(self, session: Session, change: Change, document: FederationDoc) -> None:
+        """Do everything that the document says, noting each step; raises what a rule refuses."""
+        self.session, self.change = session, change
+        for kind in document.service_types:
+            self._service_type(kind)
+        for ngi in document.ngis:
+            with _at(f"NGI {ngi.name}"):
+                self._ngi(ngi)
+        for site in document.sites:
+            with _at(f"site {site.name}"):
+                self._site(site)
+        for person in document.people:
+            with _at(f"person {person.name}"):
+                self._person(person)
+        if self.prune:
+            self._prune(document)
+
+    def _step(
+        self, action: str, kind: str, name: str, changes: dict[str, tuple[Any, Any]] | None = None
+    ) -> None:
+        self.steps.append(Step(action, kind, name, changes or {}))
+
+    def _service_type(self, wanted: ServiceTypeDoc) -> None:
+        row = self.session.scalar(select(ServiceType).where(ServiceType.name == wanted.name))
+        if row is None:
+            self._step("add", "service_type", wanted.name)
+            row = ServiceType(name=wanted.name)
+            self.session.add(row)
+        elif not self._differs(
+            "service_type", wanted.name, _set(wanted), {f: getattr(row, f) for f in type(wanted).model_fields}
+        ):
+            return
+        for name, value in _set(wanted).items():
+            setattr(row, name, value)
+        self.session.flush()
+        self.change.put("service_type", row.name, service_type_body(row))
+
+    def _differs(self, kind: str, name: str, wanted: Values, present: Values) -> dict[str, Any]:
+        """The wanted values that differ from the present ones, noted as a step; empty when none does."""
+        changes = {
+            key: (present.get(key), value) for key, value in wanted.items() if present.get(key) != value
+        }
+        if changes:
+            self._step("change", kind, name, changes)
+        return {key: new for key, (_, new) in changes.items()}
+
+    def _ngi(self, wanted: NgiDoc) -> None:
+        row = self.session.scalar(select(Ngi).where(Ngi.name == wanted.name))
+        if row is None:
+            self._step("add", "ngi", wanted.name)
+            sites.create_ngi(self.session, self.change, wanted)
+            return
+        values = _set(wanted)
+        values.pop("reason", None)
+        differing = self._differs("ngi", wanted.name, values, ngi_doc(row).model_dump())
+        if differing:
+            sites.set_ngi(self.session, self.change, row, differing)
+
+    def _site(self, wanted: SiteDoc) -> None:
+        row = self.session.scalar(select(Site).where(Site.name == wanted.name).with_for_update(of=Site))
+        values = _site_values(wanted)
+        if row is None:
+            self._step("add", "site", wanted.name)
+            row = sites.create(self.session, self.change, _as_new_site(values))
+        else:
+            differing = self._differs("site", wanted.name, values, site_values(row))
+            status = differing.pop("certification", None)
+            if status is not None:
+                sites.set_certification(row, status)
+            if differing or status is not None:
+                sites.apply(self.session, self.change, row, differing, operator=True)
+        self._services(row, wanted)
+        self._host_certificates(row, wanted)
+
+    def _services(self, site: Site, wanted: SiteDoc) -> None:
+        present: dict[tuple[str, str], list[Service]] = {}
+        for service in self.session.scalars(
+            select(Service).where(Service.site_id == site.id).order_by(Service.id)
+        ):
+            present.setdefault((service.service_type, service.hostname), []).append(service)
+        for entry in wanted.services:
+            same = present.get((entry.type, entry.hostname.lower()), [])
+            with _at(f"service {entry.type} on {entry.hostname}"):
+                self._service(site, entry, same.pop(0) if same else None)
+        if self.prune and "services" in wanted.model_fields_set:
+            for service in (one for rest in present.values() for one in rest):
+                self._step("remove", "service", f"{service.service_type} on {service.hostname}")
+                services.delete(self.session, self.change, service)
+
+    def _service(self, site: Site, wanted: ServiceDoc, row: Service | None) -> None:
+        name = f"{wanted.type} on {wanted.hostname}"
+        values = _set(wanted)
+        if row is None:
+            self._step("add", "service", name)
+            form = {**values, "service_type": values.pop("type")}
+            form.pop("type", None)
+            services.create(self.session, self.change, site, _strict(ServiceIn, form))
+            return
+        _normalise_endpoints(values, wanted.type)
+        values["hostname"] = wanted.hostname.lower()
+        differing = self._differs("service", name, values, service_doc(row).model_dump())
+        endpoints = differing.pop("endpoints", None)
+        if differing:
+            services.apply(self.session, self.change, row, differing)
+        if endpoints is not None:
+            services.set_endpoints(self.session, self.change, row, wanted.endpoints)
+
+    def _host_certificates(self, site: Site, wanted: SiteDoc) -> None:
+        certificates = [credentials.read_certificate(pem) for pem in wanted.host_certificates]
+        rows = {
+            row.fingerprint: row
+            for row in self.session.scalars(select(HostCertificate).where(HostCertificate.site_id == site.id))
+        }
+        for certificate in certificates:
+            if rows.pop(credentials.fingerprint(certificate), None) is None:
+                row = credentials.create(self.session, self.change, site, certificate)
+                self._step("add", "host_certificate", names.slash(row.subject_der))
+        if self.prune and "host_certificates" in wanted.model_fields_set:
+            for row in rows.values():
+                self._step("remove", "host_certificate", names.slash(row.subject_der))
+                credentials.delete(self.session, self.change, row)
+
+    def _person(self, wanted: PersonDoc) -> None:
+        identities = [x509_identity(entry) for entry in wanted.identities]
+        row = self._find_person(wanted, identities)
+        if row is None:
+            self._step("add", "person", wanted.name)
+            row = people.create(self.session, self.change, wanted.name, wanted.email)
+        else:
+            present = {"name": row.name, "email": row.email}
+            values = {key: value for key, value in _set(wanted).items() if key in present}
+            if self._differs("person", wanted.name, values, present):
+                email = wanted.email if "email" in wanted.model_fields_set else row.email
+                people.rename(self.session, self.change, row, wanted.name, email)
+        self._identities(row, wanted, identities)
+        self._roles(row, wanted)
+
+    def _find_person(self, wanted: PersonDoc, identities: list[X509Identity]) -> Person | None:
+        owners = set(
+            self.session.scalars(
+                select(Credential.person_id).where(Credential.key.in_([one.key for one in identities]))
+            )
+        )
+        if len(owners) > 1:
+            raise Refused(
+                "These identities belong to different people here; an identity is linked to one person."
+            )
+        if owners:
+            return self.session.get(Person, owners.pop())
+        if identities:
+            return None
+        nameless = select(Person).where(
+            Person.name == wanted.name, ~Person.credentials.any(Credential.kind == "x509")
+        )
+        return self.session.scalar(nameless.order_by(Person.id).limit(1))
+
+    def _identities(self, person: Person, wanted: PersonDoc, identities: list[X509Identity]) -> None:
+        present = {one.key: one for one in person.credentials if one.kind == "x509"}
+        for identity in identities:
+            if present.pop(identity.key, None) is None:
+                self._step("add", "identity", f"{identity.subject_slash} of {wanted.name}")
+                people.add_certificate_identity(self.session, self.change, person, identity)
+        if self.prune and "identities" in wanted.model_fields_set:
+            for credential in present.values():
+                self._step("remove", "identity", f"{identity_of(credential).subject_slash} of {wanted.name}")
+                self.change.delete("identity", credential.key)
+                person.credentials.remove(credential)
+            self.session.flush()
+
+    def _roles(self, person: Person, wanted: PersonDoc) -> None:
+        present = {(row.role, row.scope): row for row in person.roles}
+        for entry in wanted.roles:
+            if present.pop((entry.role, entry.scope), None) is None:
+                site, ngi = roles.resolve_scope(self.session, entry.role, entry.scope)
+                self._step("add", "role", f"{entry.role} in {entry.scope} for {wanted.name}")
+                roles.create(self.session, self.change, person, entry.role, site, ngi, self.principal.name)
+        if self.prune and "roles" in wanted.model_fields_set:
+            for row in present.values():
+                self._remove_role(row, wanted.name)
+
+    def _remove_role(self, row: Role, name: str) -> None:
+        self._step("remove", "role", f"{row.role} in {row.scope} for {name}")
+        roles.delete(self.session, self.change, row)
+
+    def _prune(self, document: FederationDoc) -> None:
+        """Remove what the file does not name, in the sections that it has."""
+        if "sites" in document.model_fields_set:
+            kept = {entry.name for entry in document.sites}
+            for site in self.session.scalars(select(Site).where(Site.name.not_in(kept)).order_by(Site.id)):
+                self._step("remove", "site", site.name)
+                sites.delete(self.session, self.change, site)
+        if "ngis" in document.model_fields_set:
+            kept = {entry.name for entry in document.ngis}
+            for ngi in self.session.scalars(select(Ngi).where(Ngi.name.not_in(kept)).order_by(Ngi.id)):
+                self._step("remove", "ngi", ngi.name)
+                self.change.delete("ngi", str(ngi.id))
+                self.session.delete(ngi)
+                self.session.flush()
+
+
+def x509_identity(entry: IdentityDoc) -> X509Identity:
+    """The identity that an entry names. Raises Refused for names or certificates that cannot be read."""
+    if entry.certificate is not None:
+        return X509Identity.from_certificate(credentials.read_certificate(entry.certificate))
+    try:
+        if entry.subject is not None and entry.issuer is not None:
+            return X509Identity(names.parse(entry.subject), names.parse(entry.issuer))
+        identity = X509Identity(
+            base64.b64decode(entry.subject_der or ""), base64.b64decode(entry.issuer_der or "")
+        )
+        identity.key  # noqa: B018 - a name that cannot be read shows here
+    except ValueError as error:
+        raise Refused("This identity cannot be read.", FieldFault("identities", str(error))) from None
+    return identity
+
+
+def _set(model: Any) -> dict[str, Any]:
+    """The fields that the file names, each whole."""
+    whole = model.model_dump()
+    return {name: whole[name] for name in type(model).model_fields if name in model.model_fields_set}
+
+
+def _site_values(wanted: SiteDoc) -> dict[str, Any]:
+    values = {
+        key: value for key, value in _set(wanted).items() if key not in ("services", "host_certificates")
+    }
+    if "supports" in values:
+        values["supports"] = sorted(values["supports"], key=lambda share: str(share["vo"]))
+    if "scopes" in values:
+        values["scopes"] = sorted(values["scopes"])
+    if values.get("usage_site_names") == []:
+        values["usage_site_names"] = [wanted.name]
+    return values
+
+
+def _normalise_endpoints(values: dict[str, Any], service_type: str) -> None:
+    if "scopes" in values:
+        values["scopes"] = sorted(values["scopes"])
+    if "endpoints" in values:
+        rows = [{**entry, "interface": entry["interface"] or service_type} for entry in values["endpoints"]]
+        values["endpoints"] = sorted(rows, key=lambda entry: str(entry["name"]))
+
+
+def _as_new_site(values: Values) -> SiteIn:
+    return _strict(SiteIn, values)
+
+
+def _strict(model: type[_New], values: Values) -> _New:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise Refused(
+            "Something is missing.",
+            *(
+                FieldFault(".".join(map(str, one["loc"])), one["msg"])
+                for one in error.errors(include_url=False)
+            ),
+        ) from None

@@ -1,0 +1,48 @@
+"""The registry's tables: what must always be true of a site, a service, a downtime, a person; the database says it too.
+
+Text that people choose is checked in `registry.schemas`; the constraints here hold whatever wrote the row.
+"""
+
+from hanse.database import GroundBase
+from hanse.revisions import RevisionBase
+from registry.models.base import CERTIFICATIONS, Base, downtime_id, owned_entity_id, service_id
+from registry.models.downtimes import Downtime, DowntimeEndpoint, DowntimeService
+from registry.models.heard import HeardAnswer
+from registry.models.people import Credential, HostCertificate, LinkCode, Person, Role
+from registry.models.sites import (
+    Contact,
+    Endpoint,
+    ExtensionProperty,
+    Ngi,
+    Service,
+    ServiceType,
+    Site,
+    VoShare,
+)
+
+metadatas = (Base.metadata, GroundBase.metadata, RevisionBase.metadata)
+__all__ = [
+    "CERTIFICATIONS",
+    "Base",
+    "Contact",
+    "Credential",
+    "Downtime",
+    "DowntimeEndpoint",
+    "DowntimeService",
+    "Endpoint",
+    "ExtensionProperty",
+    "HeardAnswer",
+    "HostCertificate",
+    "LinkCode",
+    "Ngi",
+    "Person",
+    "Role",
+    "Service",
+    "ServiceType",
+    "Site",
+    "VoShare",
+    "downtime_id",
+    "metadatas",
+    "owned_entity_id",
+    "service_id",
+]
