@@ -152,7 +152,7 @@ def _text(incident: Incident, event: str, urls: Sequence[str], link: str) -> str
 
 _CLAIM = text(
     """
-    update notification n set lease_until = clock_timestamp() + interval '90 seconds', attempts = attempts + 1
+    update notification n set lease_until = clock_timestamp() + interval '60 seconds', attempts = attempts + 1
     where key in (
         select key from notification q
         where outcome is null and next_at <= clock_timestamp()
@@ -168,7 +168,7 @@ _CLAIM = text(
 
 
 def claim(session: Session, limit: int) -> list[Letter]:
-    """Up to `limit` messages that are due; nobody else gets them for 90 seconds."""
+    """Up to `limit` messages that are due; nobody else gets them for 60 seconds."""
     return [Letter(*row) for row in session.execute(_CLAIM, {"limit": limit})]
 
 

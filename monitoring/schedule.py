@@ -15,7 +15,7 @@ from hanse.errors import NotFound
 from monitoring.clock import database_time
 from monitoring.models import Check, Endpoint
 
-LEASE_MARGIN_S = 30.0
+LEASE_MARGIN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from monitoring.clock import local_time
 from monitoring.letters import Letter, Means
 from monitoring.notifiers.fault import NotSent
 
-TIMEOUT_S = 15
+TIMEOUT_S = 8
 
 
 def send(letter: Letter, means: Means) -> str:
