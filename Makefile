@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup peers demo test fast check check-style format lock clean
+.PHONY: setup peers demo test fast check check-style format soak lock clean
 
 setup: $(VENV)/.ready hanse/pages/assets/vendor/.ready
 
@@ -30,11 +30,11 @@ demo: setup
 	@$(BIN)/hanse demo up
 
 test: peers
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not soak"
 	$(BIN)/pytest -q -m slow
 
 fast: setup
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" -x
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not soak" -x
 
 check-style: setup
 	$(BIN)/ruff format --check .
@@ -47,6 +47,10 @@ check: check-style fast
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Ten stories with a process killed in each: ten minutes and more.
+soak: setup
+	$(BIN)/pytest -q -s -m soak
 
 # New versions on purpose, never by accident: writes the lock files anew.
 lock: setup

@@ -23,7 +23,7 @@ from demo.descendants import descendants_of
 
 from .conftest import Federation
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 RUNS = 10
 # Its server with all that it has begun, one of its own processes, and the program that keeps it.
 POSTGRESQL = ("bin/postgres", "postgres:", "hanse.postgres")
