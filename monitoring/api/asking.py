@@ -61,10 +61,10 @@ class IncidentsQuery(CursorQuery):
 class AcknowledgeIn(Wire):
     """Somebody has it in hand."""
 
-    comment: str = Field("", max_length=2000)
+    comment: str = Field("", max_length=2000, pattern=r"^[^\x00]*$")
 
 
 class CommentIn(Wire):
     """A line for the story."""
 
-    text: str = Field(min_length=1, max_length=2000)
+    text: str = Field(max_length=2000, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")
