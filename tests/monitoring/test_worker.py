@@ -119,9 +119,9 @@ def test_what_hangs_delays_nobody(federation: Federation) -> None:
         federation.due_all()
         started = time.monotonic()
         with working(federation, per_host=30):
-            until(lambda: federation.state("cesnet") == "ok", 8)
+            until(lambda: federation.state("cesnet") == "ok", 40)
             took = time.monotonic() - started
-    assert took < 8
+    assert took < 40  # one after another the twenty would take minutes
 
 
 def test_a_probe_that_is_asked_for_comes_before_its_time(federation: Federation) -> None:
