@@ -102,9 +102,10 @@ class Agent:
         return report
 
     def receive(self, envelopes: Sequence[object]) -> Report:
-        """Follow manifests that were pushed."""
+        """Follow manifests that were pushed. A push asks for an answer, also when nothing is new."""
         report = Report()
         with self._state.lock():
+            self._state.save_acks({})
             self._work(envelopes, report)
         return report
 

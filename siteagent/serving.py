@@ -96,9 +96,7 @@ class _PushHandler(BaseHTTPRequestHandler):
 
 
 def serve(agent: Agent, listener: PushListener, interval_s: float) -> None:
-    """Run until SIGTERM or SIGINT: a poll every `interval_s` seconds, back-off up to eight times that on
-    failure.
-    """
+    """Run until SIGTERM or SIGINT: a poll every `interval_s` seconds, and sooner after a failure."""
     stop = threading.Event()
 
     def finish(_signal: int, _frame: object) -> None:
@@ -128,10 +126,16 @@ def poll_loop(
         except queue.Empty:
             report = _logged(agent, None)
             failures = failures + 1 if report is None or report.problems else 0
-            due = time.monotonic() + interval_s * min(8, 2**failures) * random.uniform(0.9, 1.1)  # noqa: S311
+            due = time.monotonic() + _pause(interval_s, failures)
         else:
             if pushed is not None:
                 _logged(agent, pushed)
+
+
+def _pause(interval_s: float, failures: int) -> float:
+    """Seconds to the next poll. After a failure it comes sooner, after many as rarely as ever."""
+    pause = interval_s if not failures else min(interval_s, 2.0**failures)
+    return pause * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, no secret
 
 
 def _logged(agent: Agent, pushed: Optional[list[object]]) -> Optional[Report]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from siteagent.serving import PushListener, poll_loop
+from siteagent.serving import PushListener, _pause, poll_loop
 
 from .conftest import NOW, Signer, member
 
@@ -52,6 +52,22 @@ def test_a_pushed_manifest_is_applied_and_acknowledged(site, federation, push: s
     assert (answer.status_code, answer.json()) == (202, {"accepted": 1})
     _eventually(lambda: [ack["sha256"] for ack in federation.acks] == [sha256])
     assert len(site.gridmap) == 1
+
+
+def test_a_push_is_answered_also_when_nothing_is_new(site, federation, push: str) -> None:
+    sha256 = federation.publish([member("Anna Lindqvist")], seq=1)
+    body = {"manifests": list(federation.manifests.values())}
+    for times in (1, 2):
+        assert requests.post(push, json=body, timeout=5).status_code == 202
+        _eventually(lambda times=times: len(federation.acks) >= times)
+    assert {ack["sha256"] for ack in federation.acks} == {sha256}
+
+
+@pytest.mark.parametrize(
+    ("interval", "failures", "longest"), [(300, 0, 330), (300, 1, 2.2), (300, 20, 330), (5, 9, 5.5)]
+)
+def test_after_a_failure_the_next_poll_comes_sooner_never_later(interval, failures, longest) -> None:
+    assert 0.8 * longest <= _pause(interval, failures) <= longest
 
 
 def test_a_push_signed_by_a_stranger_is_refused_before_anything_is_fetched(federation, push: str) -> None:
