@@ -16,6 +16,7 @@ from hanse.children import die_with_parent
 
 _BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 30.0
+_HOPELESS = 5
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Child:
     def pid(self) -> int | None:
         """The process id while it runs."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def hopeless(self) -> str | None:
+        """What it said last, when it has ended at its start again and again."""
+        return self._last_words() if self._failures >= _HOPELESS else None
 
     def look(self) -> str | None:
         """Start it when it does not run and is due; a sentence when it was found dead."""

@@ -68,6 +68,13 @@ class Supervisor:
                 self._say(said)
         reap([child.pid for child in children if child.pid is not None])
 
+    def hopeless(self) -> str | None:
+        """A sentence about a program that ends at its start again and again; None when there is none."""
+        for child in (child for stage in self._stages for child in stage):
+            if child.hopeless is not None:
+                return f"{child.program.name} does not stay up; it says: {child.hopeless}"
+        return None
+
     def watch(self, until: Callable[[], bool] = lambda: False) -> None:
         """Keep everything alive until `until` is true or the demo is to stop."""
         while not self.stop.is_set() and not until():

@@ -96,9 +96,12 @@ class Demo:
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        self.supervisor.watch(until=lambda: not thread.is_alive())
+        self.supervisor.watch(until=lambda: not thread.is_alive() or self.supervisor.hopeless() is not None)
         if self.supervisor.stop.is_set():
             return
+        hopeless = self.supervisor.hopeless()
+        if hopeless is not None:
+            failures.insert(0, NotUp(hopeless))
         if failures:
             raise NotUp(f"{failures[0]} (logs are in {self.layout.logs})")
         self._say(done)

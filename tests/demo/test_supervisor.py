@@ -123,3 +123,18 @@ def test_a_folder_has_one_supervisor(supervisor, tmp_path: Path) -> None:
     supervisor.send_signal(signal.SIGTERM)
     supervisor.wait(timeout=20)
     assert running(tmp_path / "run") is None
+
+
+def test_a_program_that_never_stays_up_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+    from demo.children import Child, Program
+
+    for name in ("run", "logs"):
+        (tmp_path / name).mkdir()
+    command = [sys.executable, "-S", "-c", "import sys; sys.exit('no luck today')"]
+    child = Child(Program("unlucky", command), tmp_path / "run", tmp_path / "logs")
+    begun = time.monotonic()
+    while child.hopeless is None:
+        assert time.monotonic() - begun < 30
+        child.look()
+        time.sleep(0.02)
+    assert child.hopeless == "no luck today"
