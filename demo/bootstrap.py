@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import yaml
 
-from demo.calls import Caller, Untrue, until
+from demo.calls import Caller, NotYet, Untrue, until
 from demo.cast import NGIS, OCCI_SERVICE, OPERATOR, PEOPLE, SITES, VOS, Person, Site, person
 from demo.layout import Layout, write_private
 from demo.programs import hanse
@@ -155,17 +155,20 @@ class Bootstrap:
     def _joined(self, site: Site, code: str) -> bool:
         layout = self._layout
         cert, key = layout.certificate(f"acct.{site.domain}")
-        where = ["--url", layout.tls_url("vomsdb"), "--site", site.name, "--code", code]
+        where = ["--url", layout.tls_url("vomsdb"), "--site", site.name, f"--code={code}"]
         who = ["--cert", str(cert), "--key", str(key), "--ca", str(layout.bundle)]
         own = ["--state", str(layout.agent(site)), "--agent-url", layout.agent_url(site)]
         command = [sys.executable, "-m", "siteagent.cli", "join", *where, *who, *own]
-        return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise NotYet(done.stderr.strip())
+        return True
 
-    def _accepted(self, caller: Caller, path: str, body: object) -> dict[str, object] | None:
-        """The answer; None while the service has not followed the caller's rights yet (401, 403, 404)."""
+    def _accepted(self, caller: Caller, path: str, body: object) -> dict[str, object]:
+        """The answer; NotYet while the service has not followed the caller's rights (401, 403, 404)."""
         answer = caller.ask("POST", path, body)
         if answer.status in (401, 403, 404):
-            return None
+            raise NotYet(f"{answer.status} {answer.text[:300]}")
         if not answer.ok:
             raise Untrue(f"{caller.who}: POST {path} was answered {answer.status}: {answer.text[:300]}")
         return dict(answer.json())

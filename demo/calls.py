@@ -21,6 +21,12 @@ class Untrue(Exception):
     """Something that had to be true is not; the sentence says what was seen instead."""
 
 
+class NotYet(Exception):
+    """What is waited for has not come about; the sentence says what was answered, for the case that it never
+    does.
+    """
+
+
 class Caller:
     """Somebody's calls to one address. `who` is named when something goes wrong."""
 
@@ -87,15 +93,19 @@ class Caller:
 
 
 def until(what: str, look: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:
-    """The first value of `look` that counts as true; it is asked again and again.
+    """The first value of `look` that counts as true; it is asked again and again, and may raise NotYet.
 
-    Raises Untrue, naming `what`, after `patience_s`.
+    Raises Untrue, naming `what` and the last reason given, after `patience_s`.
     """
     deadline = time.monotonic() + patience_s
+    reason = ""
     while True:
-        found = look()
+        try:
+            found = look()
+        except NotYet as error:
+            found, reason = None, f" Last answer: {error}"
         if found:
             return found
         if time.monotonic() > deadline:
-            raise Untrue(f"It did not come true within {patience_s:g} s: {what}.")
+            raise Untrue(f"It did not come true within {patience_s:g} s: {what}.{reason}")
         time.sleep(_PAUSE_S)

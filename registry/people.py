@@ -171,7 +171,7 @@ def withdraw(db: Database, principal: Principal, number: int) -> None:
 
 def begin_link(db: Database, principal: Principal) -> tuple[str, datetime]:
     """A one-time code with which another certificate joins the person; returns it with its end."""
-    code = secrets.token_urlsafe(18)
+    code = secrets.token_hex(12)  # no leading dash: people type it into commands too
     until = datetime.now(UTC) + timedelta(minutes=LINK_MINUTES)
     with db.transaction() as session:
         person = own(session, principal)

@@ -33,7 +33,7 @@ from vomsdb.publishing import Press
 def new_join_code(session: Session, site: str, within: timedelta, by: Principal) -> tuple[str, datetime]:
     """(code, its end) for the agent of a site that the registry knows; raises NotFound."""
     known(session, site)
-    code = secrets.token_urlsafe(24)
+    code = secrets.token_hex(16)  # no leading dash: it is typed after `--code`
     expires_at = datetime.now(UTC) + within
     session.add(JoinCode(code_hash=_hash(code), site=site, created_by=by.name, expires_at=expires_at))
     return code, expires_at

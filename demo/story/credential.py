@@ -8,6 +8,7 @@ import base64
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from demo.calls import Untrue, until
+from demo.calls import NotYet, Untrue, until
 from demo.story.scene import Scene, require
 from hanse.http import HttpError, fetch
 from hanse.identity.proxies import create_proxy
@@ -50,13 +51,12 @@ def get_proxy(scene: Scene) -> Path:
     return path
 
 
-def _patiently(obtained: object) -> bool | None:
-    """None, to be asked again, when the authority is being restarted or has not seen the approval yet."""
-    assert callable(obtained)
+def _patiently(obtained: Callable[[], bool]) -> bool:
+    """NotYet, to be asked again, when the authority is being restarted or has not seen the approval yet."""
     try:
-        return bool(obtained())
-    except (Refusal, HttpError):
-        return None
+        return obtained()
+    except (Refusal, HttpError) as error:
+        raise NotYet(str(error)) from error
 
 
 def _by_java(scene: Scene, program: str, path: Path) -> None:

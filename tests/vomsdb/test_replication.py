@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -278,6 +279,11 @@ def test_a_join_code_works_once_in_time_and_for_its_site(house: Any) -> None:
         _join(house, _code(house), site="BIFI", by="BIFI")
     with pytest.raises(NotFound):
         _code(house, "NOWHERE")
+
+
+def test_join_codes_can_be_typed_after_an_option(house: Any) -> None:
+    """One with a dash in front would be taken for an option: one federation in twenty would not start."""
+    assert all(re.fullmatch("[0-9a-f]{32}", _code(house)) for _ in range(100))
 
 
 def test_a_code_in_the_wrong_hands_is_of_no_use_and_stays_good(house: Any) -> None:
