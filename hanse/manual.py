@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,28 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", text.replace("\b", "")).strip()
 
 
+def program_page(parser: argparse.ArgumentParser) -> str:
+    """A program that is not `hanse`: each of its commands with help, arguments and options."""
+    lines = [f"# {parser.prog}", "", "Written by `python -m hanse.manual docs/reference`.", ""]
+    lines += [_plain(parser.description or ""), ""]
+    for command in _subparsers(parser):
+        lines += [f"## `{command.prog}`", "", _plain(command.description or ""), ""]
+        for action in command._actions:
+            names = ", ".join(action.option_strings) or action.dest
+            lines.append(f"* `{names}` {_plain((action.help or '') % vars(action))}".rstrip())
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    return [
+        command
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for command in action.choices.values()
+    ]
+
+
 def metrics_page() -> str:
     """Every figure of /metrics with its meaning; those of the ground floor first."""
     lines = ["# Metrics", "", "Written by `python -m hanse.manual docs/reference`.", ""]
@@ -118,7 +141,11 @@ def pages() -> dict[str, str]:
     """File name -> text of each page."""
     from hanse.cli import main as program
 
+    programs = {
+        f"{point.name}.md": program_page(point.load()()) for point in entry_points(group="hanse.programs")
+    }
     return {
+        **programs,
         "settings.md": settings_page(),
         "commands.md": commands_page(program),
         "metrics.md": metrics_page(),

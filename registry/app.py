@@ -18,8 +18,9 @@ from registry.models import Downtime, Service, Site
 from registry.protocols import gocdb_pi
 from registry.settings import RegistrySettings
 from registry.views import downtimes as downtime_pages
-from registry.views import forms, home
+from registry.views import forms, home, machines, site_page
 from registry.views import people as people_pages
+from registry.views import services as service_pages
 from registry.views import sites as site_pages
 
 METRICS = {
@@ -40,6 +41,9 @@ def create_app(settings: RegistrySettings) -> Flask:
         import_name="registry",
         rooms=[
             site_pages.pages,
+            site_page.pages,
+            service_pages.pages,
+            machines.pages,
             home.pages,
             forms.pages,
             downtime_pages.pages,

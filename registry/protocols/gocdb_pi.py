@@ -19,8 +19,9 @@ from sqlalchemy.orm import Session
 from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Protocol, conditional, current_principal, ground
-from registry import gocdb, gocdb_downtimes
-from registry.gocdb import BadExpression, BadValue, Page
+from registry.gocdb import asking as gocdb
+from registry.gocdb import downtimes as gocdb_downtimes
+from registry.gocdb.asking import BadExpression, BadValue, Page
 from registry.renderings import gocdb_xml as xml
 from registry.settings import RegistrySettings
 

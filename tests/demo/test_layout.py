@@ -99,20 +99,21 @@ def test_a_browser_can_take_the_p12(layout: Layout) -> None:
 
 def test_status_has_every_key_that_scripts_rely_on(layout: Layout) -> None:
     told = status(layout)
+    promised = ("services", "voms", "ams", "sites", "people", "ca", "databases", "mail", "webhooks")
+    assert set(told) == {*promised, "up", "data"}
     assert set(told["services"]) == set(SERVICES)
     assert all(set(one) == {"url", "tls_url"} for one in told["services"].values())
-    assert {"host", "port", "vo", "vomses", "vomsdir", "certificates"} <= set(told["voms"])
-    assert {"host", "port", "project", "topics", "tokens"} <= set(told["ams"])
+    assert set(told["voms"]) == {"host", "port", "vo", "vomses", "vomsdir", "certificates"}
+    assert set(told["ams"]) == {"host", "port", "project", "topics", "tokens"}
     assert set(told["ams"]["tokens"]) == {site.name for site in SITES}
     for one in told["sites"]:
-        assert {"name", "middleware", "occi", "host_cert", "host_key", "gridmap"} <= set(one)
+        assert set(one) == {"name", "middleware", "occi", "host_cert", "host_key", "gridmap", "mapping"}
         assert Path(one["host_cert"]).exists()
     for one in told["people"]:
-        assert {"name", "roles", "cert", "key", "token"} <= set(one)
+        assert set(one) == {"name", "roles", "cert", "key", "p12", "token", "token_file"}
         assert Path(one["key"]).exists()
     assert set(told["ca"]) == {"cert", "bundle"}
     assert set(told["databases"]) == set(SERVICES)
-    assert {"mail", "webhooks"} <= set(told)
     assert told["up"] is False
 
 

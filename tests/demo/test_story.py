@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from demo.calls import until
 from demo.cast import PEOPLE, SITES
 from demo.descendants import is_alive
+from demo.status import status
+from hanse.http import fetch
 
 from .conftest import Federation
 
@@ -25,6 +28,9 @@ def test_status_tells_of_a_federation_that_is_up(federation: Federation) -> None
     assert answer.returncode == 0
     told = json.loads(answer.stdout)
     assert told["up"] is True
+    assert set(told) == set(status(federation.layout))  # the command prints what the contract's test looks at
+    for one in told["services"].values():
+        assert fetch("GET", one["url"] + "/readyz").status == 200
     assert all(told["ams"]["tokens"][site.name] for site in SITES)
     assert all(one["token"] for one in told["people"])
     assert {one["name"] for one in told["people"]} == {person.name for person in PEOPLE}
@@ -75,8 +81,17 @@ def test_down_leaves_no_process_and_a_second_up_goes_on(federation: Federation) 
     begun = time.monotonic()
     up = federation.hanse("up", "--detach")
     assert up.returncode == 0, up.stdout + up.stderr
-    print(f"second start: {time.monotonic() - begun:.1f} s")
+    took = time.monotonic() - begun
+    print(f"second start: {took:.1f} s")
+    assert took < 30, "a later start is promised within 30 s"
     assert federation.hanse("story", "--seed", "4").returncode == 0
+
+
+def test_ctrl_c_ends_the_whole_federation(federation: Federation) -> None:
+    before = federation.processes()
+    os.kill(federation.supervisor, signal.SIGINT)
+    until("everything has ended", lambda: not [pid for pid in before if is_alive(pid)])
+    assert federation.hanse("up", "--detach").returncode == 0
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(federation: Federation) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from registry.gocdb import (
+from registry.gocdb.asking import (
     BadValue,
     Condition,
     Page,
