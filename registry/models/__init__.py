@@ -6,7 +6,13 @@ Text that people choose is checked in `registry.schemas`; the constraints here h
 from hanse.database import GroundBase
 from hanse.revisions import RevisionBase
 from registry.models.base import CERTIFICATIONS, Base, downtime_id, owned_entity_id, service_id
-from registry.models.downtimes import Downtime, DowntimeEndpoint, DowntimeService
+from registry.models.downtimes import (
+    Downtime,
+    DowntimeDraft,
+    DowntimeEndpoint,
+    DowntimePart,
+    DowntimeService,
+)
 from registry.models.heard import HeardAnswer
 from registry.models.people import Credential, HostCertificate, LinkCode, Person, Role
 from registry.models.sites import (
@@ -27,7 +33,9 @@ __all__ = [
     "Contact",
     "Credential",
     "Downtime",
+    "DowntimeDraft",
     "DowntimeEndpoint",
+    "DowntimePart",
     "DowntimeService",
     "Endpoint",
     "ExtensionProperty",
