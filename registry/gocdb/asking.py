@@ -1,44 +1,28 @@
-"""What GOCDB's interface asks of the registry, in a few queries over whole sets: its filters, its scopes, its pages."""
+"""What all methods of GOCDB's interface share: parameters, wildcards, scopes, pages."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, not_, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, any_, literal, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from registry.models import (
-    Contact,
-    Endpoint,
-    ExtensionProperty,
-    Ngi,
-    Service,
-    ServiceType,
-    Site,
-)
-from registry.renderings.gocdb_xml import (
-    EndpointRow,
-    Property,
-    ServiceRow,
-    SiteRow,
-)
+from registry.models import ExtensionProperty
+from registry.renderings.gocdb_xml import Property
 
 PAGE_SIZE: Final = 100
-MOST_EXPRESSIONS: Final = 50
+MOST_SCOPES: Final = 50
+MOST_NAMES: Final = 1000
 Condition = ColumnElement[bool]
 Parameters = Mapping[str, str]
 Wide = Select[*tuple[Any, ...]]  # more columns than the types of SQLAlchemy count
+Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 Row = TypeVar("Row")
-_GROUP: Final = re.compile(
-    r"\s*(?P<op>AND|OR|NOT)?\s*\((?P<key>[A-Za-z0-9\s@_\-\[\]+.]{1,255})=(?P<value>(?:\\[()\\]|[^()\\]){0,255})\)\s*"
-)
-
-
-class BadExpression(ValueError):
-    """An `extensions` expression that cannot be read."""
 
 
 class BadValue(ValueError):
@@ -66,11 +50,42 @@ class Page:
         return statement.order_by(key)
 
 
-def like(column: ColumnElement[Any] | InstrumentedAttribute[Any], value: str) -> Condition:
+@dataclass(frozen=True)
+class Asked:
+    """A question without its form: parameters, page, the scopes that are meant when none is named, and the time."""
+
+    parameters: Parameters
+    page: Page
+    default_scopes: Sequence[str]
+    now: datetime
+
+
+def like(column: Column, value: str) -> Condition:
     """GOCDB's name filters: `%` and `_` are wildcards, nothing else is special."""
-    return column.like(
-        value, escape="\x01"
-    )  # a character that no value can hold, so a backslash is a backslash
+    # the escape is a character that no value can hold, so a backslash is a backslash
+    return column.like(value, escape="\x01")
+
+
+def names(parameters: Parameters, columns: Mapping[str, Column]) -> list[Condition]:
+    """A condition for each parameter that names something."""
+    return [like(column, parameters[name]) for name, column in columns.items() if parameters.get(name)]
+
+
+def one_of(parameters: Parameters, columns: Mapping[str, Column]) -> list[Condition]:
+    """A condition for each parameter that is a comma list of exact names. Raises BadValue for an endless one."""
+    return [
+        column.in_(listed(name, parameters[name], MOST_NAMES))
+        for name, column in columns.items()
+        if parameters.get(name)
+    ]
+
+
+def listed(name: str, value: str, most: int) -> list[str]:
+    """The entries of a comma list. Raises BadValue when there are more than `most`."""
+    entries = [one.strip() for one in value.split(",") if one.strip()]
+    if len(entries) > most:
+        raise BadValue(f"Invalid '{name}' parameter - must name no more than {most}")
+    return entries
 
 
 def scope_condition(
@@ -80,58 +95,10 @@ def scope_condition(
     given = parameters.get("scope")
     if given is not None and not given.strip():
         return true()
-    wanted = list(default) if given is None else [one.strip() for one in given.split(",") if one.strip()]
-    if parameters.get("scope_match", "all").lower() == "any":
+    wanted = list(default) if given is None else listed("scope", given, MOST_SCOPES)
+    if parameters.get("scope_match", "all").strip().lower() == "any":
         return cast(Condition, column.overlap(wanted))
     return column.contains(wanted)
-
-
-def extension_condition(expression: str, owner: Callable[[], Condition]) -> Condition:
-    """`(KEY=VALUE)` groups with AND, OR, NOT before them, from left to right; an empty value means any.
-
-    `owner` joins a property to the row that is filtered. Raises BadExpression.
-    """
-    groups = _groups(expression)
-    result: Condition | None = None
-    operator = "AND"
-    for group in groups:
-        operator = group["op"] or operator
-        holds = _has_property(group["key"].strip(), re.sub(r"\\(.)", r"\1", group["value"]), owner())
-        if operator == "NOT":
-            holds = not_(holds)
-        if result is None:
-            result = holds
-        else:
-            result = or_(result, holds) if operator == "OR" else and_(result, holds)
-    assert result is not None
-    return result
-
-
-def _groups(expression: str) -> list[re.Match[str]]:
-    groups: list[re.Match[str]] = []
-    position = 0
-    while position < len(expression):
-        found = _GROUP.match(expression, position)
-        if found is None or len(groups) == MOST_EXPRESSIONS:
-            raise BadExpression(expression)
-        groups.append(found)
-        position = found.end()
-    if not groups:
-        raise BadExpression(expression)
-    return groups
-
-
-def _has_property(key: str, value: str, owner: Condition) -> Condition:
-    conditions = [owner, ExtensionProperty.key == key]
-    if value:
-        conditions.append(ExtensionProperty.value == value)
-    return exists().where(*conditions).correlate_except(ExtensionProperty)
-
-
-def names(
-    parameters: Parameters, columns: Mapping[str, ColumnElement[Any] | InstrumentedAttribute[Any]]
-) -> list[Condition]:
-    return [like(column, parameters[name]) for name, column in columns.items() if parameters.get(name)]
 
 
 def yes_no(parameters: Parameters, name: str, column: InstrumentedAttribute[bool]) -> list[Condition]:
@@ -140,147 +107,43 @@ def yes_no(parameters: Parameters, name: str, column: InstrumentedAttribute[bool
     return [column.is_(value == "Y")] if value in ("Y", "N") else []
 
 
-def _production_status() -> ColumnElement[str]:
-    return case((Site.production, "Production"), else_="Test")
+def whole(name: str, value: str) -> int:
+    """A whole number. Raises BadValue."""
+    if not re.fullmatch(r"[0-9]{1,15}", value):
+        raise BadValue(f"Invalid '{name}' parameter - must be a whole number greater than or equal to zero")
+    return int(value)
+
+
+def day(name: str, parameters: Parameters) -> datetime:
+    """The start of a day, UTC; GOCDB's parser takes a year or a month alone as well. Raises BadValue."""
+    found = re.fullmatch(r"([0-9]{4})(?:-([0-9]{1,2}))?(?:-([0-9]{1,2}))?", parameters[name].strip())
+    try:
+        if found is None:
+            raise ValueError
+        return datetime(int(found[1]), int(found[2] or 1), int(found[3] or 1), tzinfo=UTC)
+    except ValueError:
+        raise BadValue(f"Invalid '{name}' parameter - must be a date in the form YYYY-MM-DD") from None
+
+
+def among(column: Column, numbers: Sequence[int]) -> Condition:
+    """The column holds one of the numbers, however many there are: one array, not a parameter for each."""
+    return column == any_(literal(list(numbers), ARRAY(BigInteger)))
 
 
 def in_order(rows: Iterable[Row], key: Callable[[Row], int]) -> list[Row]:
+    """Rows of a page that was read backwards, forwards again."""
     return sorted(rows, key=key)
 
 
 def properties_of(
     session: Session, column: InstrumentedAttribute[int | None], owners: Sequence[int]
 ) -> dict[int, list[Property]]:
+    """The extension properties of many owners in one question, by owner."""
     found: dict[int, list[Property]] = {}
     wanted = select(column, ExtensionProperty.id, ExtensionProperty.key, ExtensionProperty.value)
     for owner, number, key, value in session.execute(
-        wanted.where(column.in_(owners)).order_by(ExtensionProperty.id)
+        wanted.where(among(column, owners)).order_by(ExtensionProperty.id)
     ):
         assert owner is not None
         found.setdefault(owner, []).append(Property(number, key, value))
     return found
-
-
-def find_sites(session: Session, parameters: Parameters, page: Page, default: Sequence[str]) -> list[SiteRow]:
-    """Sites by id, as `get_site` filters them."""
-    where = names(
-        parameters,
-        {
-            "sitename": Site.name,
-            "roc": Ngi.name,
-            "country": Site.country,
-            "certification_status": Site.certification,
-            "production_status": _production_status(),
-        },
-    )
-    if parameters.get("exclude_certification_status"):
-        where.append(not_(like(Site.certification, parameters["exclude_certification_status"])))
-    where.append(scope_condition(Site.scopes, parameters, default))
-    if parameters.get("extensions"):
-        where.append(
-            extension_condition(parameters["extensions"], lambda: ExtensionProperty.site_id == Site.id)
-        )
-    columns: Wide = select(
-        Site.id, Site.primary_key, Site.name, Site.official_name, Site.description, Site.home_url, Site.telephone,
-        Site.giis_url, Site.country_code, Site.country, Ngi.name, Site.production, Site.certification, Site.timezone,
-        Site.latitude, Site.longitude, Site.notify, Site.domain, Site.scopes,
-    )  # fmt: skip
-    found = session.execute(page.cut(columns.join(Ngi).where(*where), Site.id)).all()
-    rows = in_order(found, lambda row: row[0])
-    numbers = [row[0] for row in rows]
-    return _site_rows(
-        rows, _contacts(session, numbers), properties_of(session, ExtensionProperty.site_id, numbers)
-    )
-
-
-def _contacts(session: Session, sites: Sequence[int]) -> dict[tuple[int, str], list[str]]:
-    found: dict[tuple[int, str], list[str]] = {}
-    wanted = select(Contact.site_id, Contact.kind, Contact.email).where(Contact.site_id.in_(sites))
-    for site, kind, email in session.execute(wanted.order_by(Contact.site_id, Contact.position)):
-        found.setdefault((site, kind), []).append(email)
-    return found
-
-
-def _site_rows(
-    rows: Sequence[Any],
-    contacts: Mapping[tuple[int, str], list[str]],
-    properties: Mapping[int, list[Property]],
-) -> list[SiteRow]:
-    def emails(number: int, *kinds: str) -> str | None:
-        """Lists are split at `;` by those who read them."""
-        found = [email for kind in kinds for email in contacts.get((number, kind), ())]
-        return ";".join(dict.fromkeys(found)) or None
-
-    return [
-        SiteRow(
-            id=r[0], primary_key=r[1], name=r[2], official_name=r[3], description=r[4], home_url=r[5],
-            contact_email=emails(r[0], "admin", "operations"), telephone=r[6], alarm_email=emails(r[0], "alarm"),
-            giis_url=r[7], country_code=r[8], country=r[9], ngi=r[10], production=r[11], certification=r[12],
-            timezone=r[13], latitude=r[14], longitude=r[15], csirt_email=emails(r[0], "security"), notify=r[16],
-            domain=r[17], scopes=r[18], properties=properties.get(r[0], ()),
-        )
-        for r in rows
-    ]  # fmt: skip
-
-
-def _service_conditions(parameters: Parameters, default: Sequence[str]) -> list[Condition]:
-    where = names(
-        parameters,
-        {
-            "hostname": Service.hostname,
-            "sitename": Site.name,
-            "roc": Ngi.name,
-            "country": Site.country,
-            "service_type": Service.service_type,
-        },
-    )
-    where += yes_no(parameters, "monitored", Service.monitored)
-    where.append(scope_condition(Service.scopes, parameters, default))
-    if parameters.get("extensions"):
-        where.append(
-            extension_condition(parameters["extensions"], lambda: ExtensionProperty.service_id == Service.id)
-        )
-    return where
-
-
-def find_services(
-    session: Session, parameters: Parameters, page: Page, default: Sequence[str]
-) -> list[ServiceRow]:
-    """Services by id, as `get_service` and `get_service_endpoint` filter them."""
-    columns: Wide = select(
-        Service.id, Service.primary_key, Service.hostname, Service.host_dn, Service.host_os, Service.host_arch,
-        Service.beta, Service.service_type, Service.host_ip, Service.host_ipv6, Service.production, Service.monitored,
-        Service.notify, Site.name, Site.country, Site.country_code, Ngi.name, Service.url, Service.scopes,
-    )  # fmt: skip
-    statement = columns.join(Site, Service.site_id == Site.id).join(Ngi, Site.ngi_id == Ngi.id)
-    found = session.execute(
-        page.cut(statement.where(*_service_conditions(parameters, default)), Service.id)
-    ).all()
-    rows = in_order(found, lambda row: row[0])
-    numbers = [row[0] for row in rows]
-    endpoints = _endpoints(session, numbers)
-    properties = properties_of(session, ExtensionProperty.service_id, numbers)
-    return [ServiceRow(*(*row, endpoints.get(row[0], ()), properties.get(row[0], ()))) for row in rows]
-
-
-def _endpoints(session: Session, services: Sequence[int]) -> dict[int, list[EndpointRow]]:
-    wanted = select(
-        Endpoint.service_id,
-        Endpoint.id,
-        Endpoint.name,
-        Endpoint.url,
-        Endpoint.interface_name,
-        Endpoint.monitored,
-    ).where(Endpoint.service_id.in_(services))
-    rows = session.execute(wanted.order_by(Endpoint.id)).all()
-    properties = properties_of(session, ExtensionProperty.endpoint_id, [row[1] for row in rows])
-    found: dict[int, list[EndpointRow]] = {}
-    for row in rows:
-        found.setdefault(row[0], []).append(EndpointRow(*row[1:], properties.get(row[1], ())))
-    return found
-
-
-def service_types(session: Session) -> list[tuple[int, str, str]]:
-    """Number, name and description of every service type, by number."""
-    wanted = select(ServiceType.id, ServiceType.name, ServiceType.description).order_by(ServiceType.id)
-    return [(number, name, description) for number, name, description in session.execute(wanted)]

@@ -8,7 +8,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 UtcTime = TIMESTAMP(timezone=True)
 CERTIFICATIONS = ("Candidate", "Uncertified", "Certified", "Suspended", "Closed")
-CONTACT_KINDS = ("admin", "security", "alarm", "helpdesk", "operations")
+INFRASTRUCTURES = ("Production", "Test", "SC", "PPS")
+CONTACT_KINDS = ("admin", "security", "alarm", "helpdesk", "operations", "emergency")
 SEVERITIES = ("OUTAGE", "WARNING")
 CLASSIFICATIONS = ("SCHEDULED", "UNSCHEDULED")
 DOWNTIME_STATES = ("planned", "ongoing", "ended")

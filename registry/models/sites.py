@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from registry.models.base import (
     CERTIFICATIONS,
     CONTACT_KINDS,
+    INFRASTRUCTURES,
     Base,
     UtcTime,
     one_of,
@@ -33,6 +34,7 @@ class Ngi(Base):
     """A national grid infrastructure (`ROC` in the GOCDB interface)."""
 
     __tablename__ = "ngi"
+    __table_args__ = (CheckConstraint("cardinality(scopes) > 0", name="ngi_has_scope"),)
 
     id: Mapped[int] = mapped_column(BigInteger, owned_entity_id, primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
@@ -41,12 +43,16 @@ class Ngi(Base):
     rod_email: Mapped[str | None] = mapped_column(Text)
     helpdesk_email: Mapped[str | None] = mapped_column(Text)
     security_email: Mapped[str | None] = mapped_column(Text)
+    ggus_su: Mapped[str | None] = mapped_column(Text)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{EGI}'"))
 
     sites: Mapped[list[Site]] = relationship(back_populates="ngi")
 
 
 class Site(Base):
-    """A resource centre. `certification` moves by the rules of `registry.rules`; `production` = its infrastructure."""
+    """A resource centre. `certification` moves by the rules of `registry.rules`; `production` says that `infrastructure` is
+    Production.
+    """
 
     __tablename__ = "site"
     __table_args__ = (
@@ -55,6 +61,8 @@ class Site(Base):
         CheckConstraint("latitude between -90 and 90", name="site_latitude"),
         CheckConstraint("longitude between -180 and 180", name="site_longitude"),
         CheckConstraint("cardinality(scopes) > 0", name="site_has_scope"),
+        CheckConstraint(one_of("infrastructure", INFRASTRUCTURES), name="site_infrastructure"),
+        CheckConstraint("production = (infrastructure = 'Production')", name="site_production"),
         CheckConstraint(
             "coalesce(vcpu, 0) >= 0 and coalesce(ram_gb, 0) >= 0 and coalesce(storage_tb, 0) >= 0"
             " and coalesce(volumes, 0) >= 0 and coalesce(public_ips, 0) >= 0",
@@ -83,8 +91,13 @@ class Site(Base):
     middleware: Mapped[str | None] = mapped_column(Text)
     certification: Mapped[str] = mapped_column(Text)
     certification_since: Mapped[datetime] = mapped_column(UtcTime, server_default=func.now())
+    infrastructure: Mapped[str] = mapped_column(Text, server_default="Production")
     production: Mapped[bool]
     notify: Mapped[bool] = mapped_column(server_default=text("true"))
+    ip_range: Mapped[str | None] = mapped_column(Text)
+    ipv6_range: Mapped[str | None] = mapped_column(Text)
+    tier: Mapped[str | None] = mapped_column(Text)
+    sub_grid: Mapped[str | None] = mapped_column(Text)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     vcpu: Mapped[int | None] = mapped_column(BigInteger)
     ram_gb: Mapped[float | None]
@@ -111,16 +124,20 @@ class Site(Base):
 
 
 class Contact(Base):
-    """Whom to reach at a site, and for what."""
+    """Whom to reach at a site, for what, and how: by mail, by telephone, or both."""
 
     __tablename__ = "contact"
-    __table_args__ = (CheckConstraint(one_of("kind", CONTACT_KINDS), name="contact_kind"),)
+    __table_args__ = (
+        CheckConstraint(one_of("kind", CONTACT_KINDS), name="contact_kind"),
+        CheckConstraint("num_nonnulls(email, telephone) > 0", name="contact_reachable"),
+    )
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
-    email: Mapped[str] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    telephone: Mapped[str | None] = mapped_column(Text)
 
 
 class VoShare(Base):
@@ -159,7 +176,7 @@ class Service(Base):
     id: Mapped[int] = mapped_column(BigInteger, service_id, primary_key=True)
     primary_key: Mapped[str] = mapped_column(Text, unique=True)
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"))
-    service_type: Mapped[str] = mapped_column(ForeignKey("service_type.name"))
+    service_type: Mapped[str] = mapped_column(ForeignKey("service_type.name", onupdate="CASCADE"))
     hostname: Mapped[str] = mapped_column(Text)
     url: Mapped[str | None] = mapped_column(Text)
     description: Mapped[str] = mapped_column(Text, server_default="")
@@ -210,21 +227,24 @@ class Endpoint(Base):
 
 
 class ExtensionProperty(Base):
-    """A key and value that a site, a service or an endpoint carries for others' programs (`EXTENSIONS` in GOCDB)."""
+    """A key and value that a site, service, endpoint or service group carries for others' programs (`EXTENSIONS`)."""
 
     __tablename__ = "extension_property"
     __table_args__ = (
         CheckConstraint(
-            "num_nonnulls(site_id, service_id, endpoint_id) = 1", name="extension_property_one_owner"
+            "num_nonnulls(site_id, service_id, endpoint_id, service_group_id) = 1",
+            name="extension_property_one_owner",
         ),
         UniqueConstraint("site_id", "key", name="extension_property_of_site"),
         UniqueConstraint("service_id", "key", name="extension_property_of_service"),
         UniqueConstraint("endpoint_id", "key", name="extension_property_of_endpoint"),
+        UniqueConstraint("service_group_id", "key", name="extension_property_of_service_group"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"))
     service_id: Mapped[int | None] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"))
     endpoint_id: Mapped[int | None] = mapped_column(ForeignKey("endpoint.id", ondelete="CASCADE"))
+    service_group_id: Mapped[int | None] = mapped_column(ForeignKey("service_group.id", ondelete="CASCADE"))
     key: Mapped[str] = mapped_column(Text)
     value: Mapped[str] = mapped_column(Text)

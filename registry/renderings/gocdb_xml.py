@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _ODD = re.compile("[&<>\r]")
@@ -28,8 +28,7 @@ def attribute(text: str) -> str:
     return _ODD_ATTRIBUTE.sub(lambda found: _ATTRIBUTE[found[0]], text)
 
 
-@dataclass(frozen=True)
-class Property:
+class Property(NamedTuple):
     """An extension property."""
 
     id: int
@@ -37,8 +36,7 @@ class Property:
     value: str
 
 
-@dataclass(frozen=True)
-class SiteRow:
+class SiteRow(NamedTuple):
     """A site as `get_site` shows it; e-mail lists are joined by `;` already."""
 
     id: int
@@ -66,8 +64,7 @@ class SiteRow:
     properties: Sequence[Property] = ()
 
 
-@dataclass(frozen=True)
-class EndpointRow:
+class EndpointRow(NamedTuple):
     """An endpoint of a service."""
 
     id: int
@@ -78,8 +75,7 @@ class EndpointRow:
     properties: Sequence[Property] = ()
 
 
-@dataclass(frozen=True)
-class ServiceRow:
+class ServiceRow(NamedTuple):
     """A service as `get_service` shows it."""
 
     id: int
@@ -105,8 +101,7 @@ class ServiceRow:
     properties: Sequence[Property] = ()
 
 
-@dataclass(frozen=True)
-class AffectedService:
+class AffectedService(NamedTuple):
     """A service under a downtime, with its endpoints that are affected."""
 
     primary_key: str
@@ -116,8 +111,7 @@ class AffectedService:
     endpoints: Sequence[EndpointRow]
 
 
-@dataclass(frozen=True)
-class DowntimeRow:
+class DowntimeRow(NamedTuple):
     """A downtime with what it affects."""
 
     id: int

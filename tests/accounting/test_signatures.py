@@ -286,6 +286,7 @@ def test_messages_encrypted_by_openssl_are_counted(
     assert outcome.loaded == 1
 
 
+@pytest.mark.peer("openssl")
 def test_a_message_encrypted_for_somebody_else_is_refused(house: House, cast: Any, tmp_path: Path) -> None:
     command = ["openssl", "smime", "-encrypt", "-aes128", cast["Anna Lindqvist"].cert_path]
     encrypted = subprocess.run(command, input=b"x", capture_output=True, check=True, timeout=60).stdout

@@ -25,6 +25,7 @@ def openssl(*arguments: str | Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.peer("openssl")
 def test_openssl_verifies_what_is_issued_through_the_hashed_folder(ca: CertificateAuthority) -> None:
     anna = ca.issue("/C=EU/O=Hanse Demo/OU=People/CN=Anna Lindqvist", email="anna@hanse.example")
     host = ca.issue("/C=EU/O=Hanse Demo/OU=CESNET/CN=acct.cesnet.example", host="acct.cesnet.example")
@@ -94,6 +95,7 @@ def test_an_expired_list_can_be_written(ca: CertificateAuthority) -> None:
     assert "expired at" in TrustStore(ca.trust_dir).problems()[0]
 
 
+@pytest.mark.peer("openssl")
 def test_a_ca_below_another_is_verified_with_both_folders(ca: CertificateAuthority, tmp_path: Path) -> None:
     below = ca.intermediate(tmp_path / "below", "Hanse Demo Host CA")
     host = below.issue("/C=EU/O=Hanse Demo/OU=UKIM/CN=acct.ukim.example", host="acct.ukim.example")

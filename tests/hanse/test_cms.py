@@ -95,6 +95,7 @@ def test_the_text_is_the_one_that_accounting_clients_send(world: World) -> None:
     assert "%%\n\n------" in message
 
 
+@pytest.mark.peer("openssl")
 @pytest.mark.parametrize("detached", [True, False])
 @pytest.mark.parametrize(
     "content", [RECORD, b"", b"one line, no end", b"\n\n", b"a\r\nb\r\n", b"%%\n" * 5000]
@@ -117,6 +118,7 @@ OPENSSL_FORMS = {
 }
 
 
+@pytest.mark.peer("openssl")
 @pytest.mark.parametrize("options", OPENSSL_FORMS.values(), ids=OPENSSL_FORMS)
 @pytest.mark.parametrize("tool", ["smime", "cms"])
 def test_what_the_openssl_command_signs_is_accepted(
@@ -130,6 +132,7 @@ def test_what_the_openssl_command_signs_is_accepted(
     assert abs(got.signing_time - before) < timedelta(minutes=5)
 
 
+@pytest.mark.peer("openssl")
 def test_a_key_identifier_and_pss_and_binary_forms_are_accepted(world: World) -> None:
     for options in (
         ("-text", "-keyid"),
@@ -183,6 +186,7 @@ def test_an_inner_part_that_cannot_be_read_is_refused(world: World, part: bytes,
         cms.verify(_signed_part(world, part, detached=True), world.trust)
 
 
+@pytest.mark.peer("openssl")
 def test_an_elliptic_curve_host_key_is_accepted(world: World) -> None:
     owner = _elliptic(world)
     message = cms.sign(RECORD, owner.cert, owner.key)
@@ -329,6 +333,7 @@ def test_certificates_that_travel_along_never_become_the_identity(world: World, 
         assert got.signer == world.cesnet.cert
 
 
+@pytest.mark.peer("openssl")
 def test_a_message_without_its_signers_certificate_is_refused(world: World, detached: bytes) -> None:
     def swap(signed: object) -> None:
         signed["certificates"] = asn1.CertificateSet([_asn1(world.bifi.cert)])  # type: ignore[index]
@@ -366,6 +371,7 @@ def test_two_certificates_of_one_issuer_and_serial_number_are_refused(world: Wor
         cms.verify(_rebuilt(detached, add), world.trust)
 
 
+@pytest.mark.peer("openssl")
 def test_none_or_two_signers_are_refused(world: World, detached: bytes) -> None:
     second = ("-text", "-signer", world.bifi.cert_path, "-inkey", world.bifi.key_path)
     with pytest.raises(CmsError, match="2 signers"):
@@ -378,6 +384,7 @@ def test_none_or_two_signers_are_refused(world: World, detached: bytes) -> None:
         cms.verify(_rebuilt(detached, empty), world.trust)
 
 
+@pytest.mark.peer("openssl")
 def test_a_signature_without_signed_attributes_is_refused(world: World) -> None:
     with pytest.raises(CmsError, match="no signed digest"):
         cms.verify(signed_by_openssl(world.cesnet, RECORD, "-text", "-noattr"), world.trust)
@@ -394,6 +401,7 @@ def test_a_signature_without_content_is_refused(world: World, detached: bytes) -
         cms.verify(smime.compose_wrapped(_der_of(detached), "signed-data"), world.trust)
 
 
+@pytest.mark.peer("openssl")
 @pytest.mark.parametrize("digest", ["md5", "sha1"])
 def test_weak_digests_are_refused(world: World, digest: str) -> None:
     with pytest.raises(CmsError, match=f"digest {digest}; use sha256"):
@@ -409,6 +417,7 @@ def test_a_multipart_with_other_than_two_parts_is_refused(world: World, detached
         cms.verify(detached[:place] + extra + detached[place:], world.trust)
 
 
+@pytest.mark.peer("openssl")
 def test_unsigned_and_encrypted_messages_are_refused(world: World) -> None:
     with pytest.raises(CmsError, match=r"no blank line|not signed"):
         cms.verify(RECORD, world.trust)
@@ -466,6 +475,7 @@ def test_a_self_signed_copy_of_the_ca_does_not_help(world: World, tmp_path: Path
 # --- envelopes --------------------------------------------------------------------------------------
 
 
+@pytest.mark.peer("openssl")
 @pytest.mark.parametrize("cipher", ["-aes128", "-aes192", "-aes256", "-des3"])
 def test_envelopes_of_the_openssl_command_are_opened(world: World, cipher: str) -> None:
     message = cms.sign(RECORD, world.cesnet.cert, world.cesnet.key)
@@ -474,6 +484,7 @@ def test_envelopes_of_the_openssl_command_are_opened(world: World, cipher: str) 
     assert cms.verify(opened, world.trust).content == RECORD
 
 
+@pytest.mark.peer("openssl")
 def test_an_envelope_for_somebody_else_is_a_sentence(world: World) -> None:
     for cipher in ("-aes128", "-des3"):
         sealed = openssl("smime", "-encrypt", cipher, world.bifi.cert_path, content=RECORD)

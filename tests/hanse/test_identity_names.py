@@ -209,6 +209,7 @@ def test_common_name_is_the_last_one() -> None:
     assert names.common_name(names.from_slash("/O=Hanse")) is None
 
 
+@pytest.mark.peer("openssl")
 @pytest.mark.parametrize(
     "subject",
     [

@@ -153,6 +153,7 @@ def test_a_proxy_comes_in_as_its_owner(
     assert X509Identity.from_certificate(end_entity(opened.seen[0])).name == "Anna Lindqvist"
 
 
+@pytest.mark.peer("openssl")
 def test_old_versions_of_tls_are_turned_away(ca: CertificateAuthority, settings: Settings) -> None:
     with door(settings) as opened:
         command = [

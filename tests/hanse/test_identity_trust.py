@@ -134,12 +134,14 @@ def proxied(owner: Chain, key: Key, **options: object) -> tuple[Chain, Key]:
 # --- chains that hold ---
 
 
+@pytest.mark.peer("openssl")
 def test_a_certificate_of_the_root_and_one_of_the_ca_below(world: World) -> None:
     assert accepted(world, [world.anna.cert]).subject_slash == ANNA
     assert accepted(world, [world.laura.cert]).issuer_slash.endswith("/CN=Hanse Demo People CA")
     assert accepted(world, [world.laura.cert, *world.below.chain]).subject_slash.endswith("/CN=Laura Gil")
 
 
+@pytest.mark.peer("openssl")
 def test_an_intermediate_that_is_not_in_the_folder_may_be_sent_along(world: World) -> None:
     world.below.bundle.unlink()
     (world.folder / world.below.bundle.name).unlink()
@@ -149,6 +151,7 @@ def test_an_intermediate_that_is_not_in_the_folder_may_be_sent_along(world: Worl
     assert "a CA that is not trusted here" in refused(world, [world.laura.cert])
 
 
+@pytest.mark.peer("openssl")
 def test_a_proxy_and_a_proxy_of_a_proxy_are_their_owner(world: World) -> None:
     chain, key = proxied([world.laura.cert, *world.below.chain], world.laura.key)
     longer, _ = proxied(chain, key)
@@ -162,6 +165,7 @@ def test_a_proxy_and_a_proxy_of_a_proxy_are_their_owner(world: World) -> None:
     assert end_entity(longer) == world.laura.cert
 
 
+@pytest.mark.peer("openssl")
 def test_a_limited_proxy_is_told_apart_and_stays_limited(world: World) -> None:
     chain, key = proxied([world.anna.cert], world.anna.key, limited=True)
     assert accepted(world, chain).subject_slash == ANNA
@@ -173,6 +177,7 @@ def test_a_limited_proxy_is_told_apart_and_stays_limited(world: World) -> None:
     assert world.trust.verify(full_of_limited).limited
 
 
+@pytest.mark.peer("openssl")
 def test_the_earliest_end_counts_and_our_proxies_never_outlive_their_owner(world: World) -> None:
     soon = world.root.issue(ANNA, days=0.5, file_name="soon")
     chain, _ = proxied([soon.cert], soon.key, lifetime_s=10 * 86400)
@@ -182,6 +187,7 @@ def test_the_earliest_end_counts_and_our_proxies_never_outlive_their_owner(world
     refused(world, outliving, soon.cert.not_valid_after_utc + timedelta(minutes=1))
 
 
+@pytest.mark.peer("openssl")
 def test_an_elliptic_curve_certificate_holds(world: World) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     cert = certificate(world.root, ANNA, key.public_key())
@@ -193,6 +199,7 @@ def test_an_elliptic_curve_certificate_holds(world: World) -> None:
 # --- time ---
 
 
+@pytest.mark.peer("openssl")
 def test_expired_and_not_yet_valid(world: World) -> None:
     old = world.root.issue(ANNA, days=-1, file_name="old")
     young = world.root.issue(ANNA, not_before=NOW + timedelta(days=1), file_name="young")
@@ -205,6 +212,7 @@ def test_expired_and_not_yet_valid(world: World) -> None:
     )
 
 
+@pytest.mark.peer("openssl")
 def test_an_expired_proxy_of_a_valid_certificate(world: World) -> None:
     gone, _ = forge([world.anna.cert], world.anna.key, days=-1)
     early, _ = forge([world.anna.cert], world.anna.key, begin=NOW + timedelta(hours=1))
@@ -212,6 +220,7 @@ def test_an_expired_proxy_of_a_valid_certificate(world: World) -> None:
     assert "not valid before" in refused(world, early)
 
 
+@pytest.mark.peer("openssl")
 def test_an_expired_ca(world: World, tmp_path: Path) -> None:
     ca = CertificateAuthority.create(tmp_path / "short", "Short CA", days=2)
     owner = ca.issue(ANNA, days=100)
@@ -224,6 +233,7 @@ def test_an_expired_ca(world: World, tmp_path: Path) -> None:
 # --- revocation: fails closed ---
 
 
+@pytest.mark.peer("openssl")
 def test_a_revoked_certificate_is_refused_also_behind_proxies(world: World) -> None:
     chain, key = proxied([world.anna.cert], world.anna.key)
     longer, _ = proxied(chain, key)
@@ -238,6 +248,7 @@ def test_a_revoked_certificate_is_refused_also_behind_proxies(world: World) -> N
     accepted(world, [world.tomas.cert])
 
 
+@pytest.mark.peer("openssl")
 def test_a_revoked_intermediate_is_refused_also_behind_a_proxy(world: World) -> None:
     chain, _ = proxied([world.laura.cert, *world.below.chain], world.laura.key)
     accepted(world, chain)
@@ -284,6 +295,7 @@ def _partial(world: World, path: Path) -> None:
     (world.folder / path.name).write_bytes(builder.sign(ca.key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
+@pytest.mark.peer("openssl")
 @pytest.mark.parametrize("whose", ["root", "below"])
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
@@ -336,6 +348,7 @@ def test_the_newest_of_several_lists_counts(world: World) -> None:
 # --- whom nobody here trusts ---
 
 
+@pytest.mark.peer("openssl")
 def test_unknown_and_self_signed(world: World, tmp_path: Path) -> None:
     strange = CertificateAuthority.create(tmp_path / "strange", "Strange CA")
     owner = strange.issue(ANNA)
@@ -347,6 +360,7 @@ def test_unknown_and_self_signed(world: World, tmp_path: Path) -> None:
     assert "not trusted" in refused(world, [certificate(None, ANNA, key.public_key(), key)])
 
 
+@pytest.mark.peer("openssl")
 def test_another_ca_of_the_same_name(world: World, tmp_path: Path) -> None:
     twin = CertificateAuthority.create(tmp_path / "twin", "Hanse Demo CA")
     owner = twin.issue(ANNA)
@@ -368,12 +382,14 @@ def test_a_ca_that_renewed_its_key_under_the_same_name(world: World, tmp_path: P
     world.trust.verify([world.anna.cert])
 
 
+@pytest.mark.peer("openssl")
 def test_a_user_is_no_ca(world: World) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     forged = certificate(world.anna, "/C=EU/O=Hanse Demo/OU=People/CN=Ingrid Holm", key.public_key())
     assert "not trusted here" in refused(world, [forged, world.anna.cert])
 
 
+@pytest.mark.peer("openssl")
 def test_a_user_in_the_trust_folder_is_no_ca_either(world: World) -> None:
     (world.folder / "anna.pem").write_bytes(world.anna.cert.public_bytes(Encoding.PEM))
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -381,6 +397,7 @@ def test_a_user_in_the_trust_folder_is_no_ca_either(world: World) -> None:
     assert "is not a CA" in refused(world, [forged])
 
 
+@pytest.mark.peer("openssl")
 def test_a_ca_below_one_that_allows_none(world: World, tmp_path: Path) -> None:
     deeper = world.below.intermediate(tmp_path / "deeper", "Hanse Demo Deep CA")
     owner = deeper.issue(ANNA)
@@ -388,6 +405,7 @@ def test_a_ca_below_one_that_allows_none(world: World, tmp_path: Path) -> None:
     assert "allows 0 CAs below it, and the chain has 1" in refused(world, [owner.cert, *deeper.chain])
 
 
+@pytest.mark.peer("openssl")
 def test_a_ca_does_not_sign_in(world: World) -> None:
     for ca in (world.root, world.below):
         assert "is the certificate of a CA" in refused(world, [ca.cert], by_both=False)
@@ -412,6 +430,7 @@ def test_a_short_key_of_an_issuer_is_refused(world: World, size: int) -> None:
     assert "only 1024 bits" in refused_ours(world, chain)
 
 
+@pytest.mark.peer("openssl")
 def test_a_weak_digest_is_refused(world: World) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     command = ["openssl", "x509", "-req", "-sha1", "-days", "5", "-set_serial", "77"]
@@ -425,6 +444,7 @@ def test_a_weak_digest_is_refused(world: World) -> None:
     assert "sha1 is too weak" in refused_ours(world, [x509.load_pem_x509_certificate(done.stdout)])
 
 
+@pytest.mark.peer("openssl")
 @pytest.mark.parametrize("critical", [True, False])
 def test_demands_that_are_not_understood_are_refused(world: World, critical: bool) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -490,11 +510,13 @@ def _with_length(content: bytes) -> bytes:
     return bytes([len(content)]) + content
 
 
+@pytest.mark.peer("openssl")
 def test_the_forge_makes_proxies_that_hold(world: World) -> None:
     accepted(world, forge([world.anna.cert], world.anna.key)[0])
     accepted(world, forge([world.anna.cert], world.anna.key, language=LIMITED, path_length=0)[0])
 
 
+@pytest.mark.peer("openssl")
 def test_a_proxy_signed_by_another_users_key(world: World) -> None:
     chain, _ = forge([world.anna.cert], world.anna.key, signed_with=world.tomas.key)
     assert "is not signed by" in refused(world, chain)
@@ -504,6 +526,7 @@ def test_a_proxy_signed_by_another_users_key(world: World) -> None:
     )
 
 
+@pytest.mark.peer("openssl")
 def test_a_proxy_named_after_somebody_else(world: World) -> None:
     number = x509.RelativeDistinguishedName([x509.NameAttribute(x509.NameOID.COMMON_NAME, "4711")])
     two = x509.RelativeDistinguishedName(
@@ -523,6 +546,7 @@ def test_a_proxy_named_after_somebody_else(world: World) -> None:
         assert "must be named as its issuer" in refused(world, chain)
 
 
+@pytest.mark.peer("openssl")
 def test_the_path_length_of_a_proxy(world: World) -> None:
     none, key = forge([world.anna.cert], world.anna.key, path_length=0)
     accepted(world, none)
@@ -537,12 +561,14 @@ def test_the_path_length_of_a_proxy(world: World) -> None:
     assert "negative path length" in refused(world, negative, by_both=False)
 
 
+@pytest.mark.peer("openssl")
 def test_policies_that_hand_on_no_rights(world: World) -> None:
     for language in (INDEPENDENT, "1.2.3.4.5"):
         chain, _ = forge([world.anna.cert], world.anna.key, language=language)
         assert "hands on no rights" in refused(world, chain, by_both=False)
 
 
+@pytest.mark.peer("openssl")
 def test_a_proxy_that_claims_what_proxies_may_not(world: World) -> None:
     ca = x509.BasicConstraints(ca=True, path_length=None)
     alternative = x509.SubjectAlternativeName([x509.RFC822Name("ingrid@hanse.example")])
@@ -556,11 +582,13 @@ def test_a_proxy_that_claims_what_proxies_may_not(world: World) -> None:
     assert "does not mark its proxyCertInfo as critical" in refused(world, soft, by_both=False)
 
 
+@pytest.mark.peer("openssl")
 def test_a_proxy_of_a_ca(world: World) -> None:
     chain, _ = forge([world.root.cert], world.root.key)
     assert "certificate of a CA" in refused(world, chain)
 
 
+@pytest.mark.peer("openssl")
 def test_proxies_alone_are_nobody(world: World) -> None:
     chain, key = proxied([world.anna.cert], world.anna.key)
     longer, _ = proxied(chain, key)
@@ -571,6 +599,7 @@ def test_proxies_alone_are_nobody(world: World) -> None:
     assert not is_proxy(world.anna.cert)
 
 
+@pytest.mark.peer("openssl")
 def test_draft_and_legacy_proxies_are_refused(world: World) -> None:
     proxy_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     draft = x509.UnrecognizedExtension(

@@ -134,6 +134,7 @@ both = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.peer("openssl")
 @both
 def test_the_proxy_of_a_member_verifies_everywhere(desk: Desk, program: str) -> None:
     desk.house.join("Anna Lindqvist")
@@ -255,6 +256,7 @@ def test_voms_proxy_info_reads_what_was_issued(desk: Desk) -> None:
 
 
 @pytest.mark.peer("voms-clients")
+@pytest.mark.peer("voms-clients-java")
 def test_the_cxx_verifier_accepts_the_site_files(desk: Desk) -> None:
     """voms-proxy-info alone prints bad certificates with exit code 0; -acexists asks the library."""
     desk.house.join("Anna Lindqvist")
