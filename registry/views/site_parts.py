@@ -1,0 +1,90 @@
+"""Parts of the page of a site that the registry itself knows: endpoints, capacity, downtimes, facts, history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hanse.identity.permissions import allows
+from registry import standing, states
+from registry.neighbours import Heard
+from registry.rights import READ_LOG
+from registry.views.parts import Part, SiteLook
+from registry.views.words import capacity_words, lines
+
+LATEST = 60
+"""Changes read for the page; a revision of several entities is one line."""
+
+
+def _endpoints(look: SiteLook) -> Mapping[str, Any]:
+    count = sum(len(service["endpoints"]) for service in look.services)
+    return {"count": count, "tab_count": len(look.services)}
+
+
+def _capacity(look: SiteLook) -> Mapping[str, Any]:
+    return {"offers": capacity_words(look.site["capacity"])}
+
+
+def _downtimes(look: SiteLook) -> Mapping[str, Any]:
+    found = states.by_id(
+        look.session,
+        "downtime",
+        where=[states.text_of("site") == look.name],
+        as_of=look.as_of,
+        newest_first=True,
+        limit=6,
+    )
+    shown = [state.body for state in found]
+    return {"downtimes": shown, "ongoing": sum(one["state"] == "ongoing" for one in shown)}
+
+
+def _identities(look: SiteLook) -> Mapping[str, Any]:
+    pairs = [
+        pair for pair in look.heard["vomsdb"].body.get("pairs", ()) if pair.get("site") == look.site["name"]
+    ]
+    return {"pairs": pairs}
+
+
+def _usage(look: SiteLook) -> Mapping[str, Any]:
+    return {"publishing": _of_site(look.heard["accounting"], look.name)}
+
+
+def _of_site(publishing: Heard, site: str) -> Mapping[str, Any] | None:
+    return next((one for one in publishing.body.get("items", ()) if one.get("site") == site), None)
+
+
+def _facts(look: SiteLook) -> Mapping[str, Any]:
+    return {"offers": capacity_words(look.site["capacity"])}
+
+
+def _certificates(look: SiteLook) -> Mapping[str, Any]:
+    found = states.by_id(
+        look.session, "host_certificate", where=[states.text_of("site") == look.name], as_of=look.as_of
+    )
+    return {"certificates": [state.body for state in found]}
+
+
+def _history(look: SiteLook) -> Mapping[str, Any]:
+    # the log holds addresses of people and machines
+    if not allows(look.principal, READ_LOG):
+        return {"history": []}
+    events = states.events(look.session, where=[states.of_site(look.name)], limit=LATEST)
+    return {"history": lines(events)[:8]}
+
+
+ENDPOINTS = Part("endpoints", "top", _endpoints, tab="Services", questions={"monitoring": standing.WITH_DAYS})
+CAPACITY = Part("capacity", "left", _capacity)
+DOWNTIMES = Part("downtimes", "left", _downtimes, tab="Downtimes")
+IDENTITIES = Part(
+    "identities", "middle", _identities, past=False, questions={"vomsdb": ("vomsdb", "/api/v1/replication")}
+)
+USAGE = Part(
+    "usage",
+    "middle",
+    _usage,
+    past=False,
+    questions={"accounting": ("accounting", "/api/v1/publishing?limit=500")},
+)
+FACTS = Part("facts", "right", _facts)
+CERTIFICATES = Part("certificates", "right", _certificates)
+HISTORY = Part("history", "foot", _history, tab="History")
