@@ -132,6 +132,7 @@ def set_fields(session: Session, site: Site, values: Mapping[str, Any]) -> None:
     for field in _PLAIN:
         if field in values:
             setattr(site, field, values[field])
+    _set_infrastructure(site, values)
     for field, amount in values.get("capacity", {}).items():
         setattr(site, field, amount)
     if "contacts" in values:
@@ -144,6 +145,18 @@ def set_fields(session: Session, site: Site, values: Mapping[str, Any]) -> None:
         names = list(values["usage_site_names"]) or [site.name]
         _check_usage_names(session, site, names)
         site.usage_site_names = names
+
+
+def _set_infrastructure(site: Site, values: Mapping[str, Any]) -> None:
+    """`production` follows the infrastructure; who only says `production` means Production or Test."""
+    wanted = values.get("infrastructure")
+    if wanted is None and "production" in values:
+        present = site.infrastructure or "Production"
+        kept = "Test" if present == "Production" else present
+        wanted = "Production" if values["production"] else kept
+    if wanted is not None:
+        site.infrastructure = wanted
+        site.production = wanted == "Production"
 
 
 def merged_properties(present: list[ExtensionProperty], wanted: Mapping[str, str]) -> list[ExtensionProperty]:

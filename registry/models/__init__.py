@@ -5,13 +5,28 @@ Text that people choose is checked in `registry.schemas`; the constraints here h
 
 from hanse.database import GroundBase
 from hanse.revisions import RevisionBase
-from registry.models.base import CERTIFICATIONS, Base, downtime_id, owned_entity_id, service_id
+from registry.models.base import (
+    CERTIFICATIONS,
+    INFRASTRUCTURES,
+    Base,
+    downtime_id,
+    owned_entity_id,
+    service_id,
+)
 from registry.models.downtimes import (
     Downtime,
     DowntimeDraft,
     DowntimeEndpoint,
     DowntimePart,
     DowntimeService,
+)
+from registry.models.federation import (
+    CertificationChange,
+    Project,
+    Scope,
+    ServiceGroup,
+    project_ngi,
+    service_group_service,
 )
 from registry.models.heard import HeardAnswer
 from registry.models.people import Credential, HostCertificate, LinkCode, Person, Role
@@ -29,7 +44,9 @@ from registry.models.sites import (
 metadatas = (Base.metadata, GroundBase.metadata, RevisionBase.metadata)
 __all__ = [
     "CERTIFICATIONS",
+    "INFRASTRUCTURES",
     "Base",
+    "CertificationChange",
     "Contact",
     "Credential",
     "Downtime",
@@ -44,13 +61,18 @@ __all__ = [
     "LinkCode",
     "Ngi",
     "Person",
+    "Project",
     "Role",
+    "Scope",
     "Service",
+    "ServiceGroup",
     "ServiceType",
     "Site",
     "VoShare",
     "downtime_id",
     "metadatas",
     "owned_entity_id",
+    "project_ngi",
+    "service_group_service",
     "service_id",
 ]

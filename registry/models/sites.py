@@ -50,8 +50,9 @@ class Ngi(Base):
 
 
 class Site(Base):
-    """A resource centre. `certification` moves by the rules of `registry.rules`; `production` says that `infrastructure` is
-    Production.
+    """A resource centre. `certification` moves by the rules of `registry.rules`.
+
+    `production` says that `infrastructure` is Production.
     """
 
     __tablename__ = "site"
