@@ -1,0 +1,1 @@
+"""Moving in: what other registries hold, read, compared with ours, and taken over."""
