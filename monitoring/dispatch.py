@@ -3,19 +3,24 @@
 Apart from probing in every way, so that a dead sink never holds up a check.
 """
 
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from hanse.database import Database
+from hanse.database import Database, is_connection_loss
 from monitoring import alerts
 from monitoring.letters import Letter
 from monitoring.notifiers import NOTIFIERS, NotSent
 from monitoring.settings import MonitoringSettings
 
 SENDERS = 4
+# Inside the 60 s for which a message is leased, with the time that sending took.
+NOTE_WITHIN_S, NOTE_PAUSE_S = 25.0, 0.5
 FIRST_WAIT_S, LONGEST_WAIT_S = 15.0, 1800.0
 # With waits growing to half an hour these are about 26 hours.
 MOST_ATTEMPTS = 60
@@ -51,7 +56,11 @@ def send_due(db: Database, settings: MonitoringSettings, senders: ThreadPoolExec
 
 
 def deliver(db: Database, settings: MonitoringSettings, letter: Letter) -> bool:
-    """Send one message and note how it went; whether it went out."""
+    """Send one message and note how it went; whether it went out.
+
+    What went out while the database is away is noted when it is back, as long as the lease lasts: nobody gets it
+    twice, and the recovery behind it does not wait for the lease to end.
+    """
     try:
         detail = NOTIFIERS[letter.notifier](letter, alerts.means_of(settings))
     except Exception as fault:  # noqa: BLE001 - a notifier's own fault must not stop the sending of others
@@ -59,13 +68,25 @@ def deliver(db: Database, settings: MonitoringSettings, letter: Letter) -> bool:
         wait = None if for_good else wait_after(letter.attempt)
         said = {"number": letter.number, "notifier": letter.notifier, "attempt": letter.attempt}
         log.warning("alert not sent", reason=detail, again_in_s=wait, **said)
-        with db.transaction() as session:
-            alerts.not_sent(session, letter, detail, wait)
+        _note(db, lambda session: alerts.not_sent(session, letter, detail, wait))
         return False
-    with db.transaction() as session:
-        alerts.sent(session, letter, detail)
+    _note(db, lambda session: alerts.sent(session, letter, detail))
     log.info("alert sent", number=letter.number, letter_event=letter.event, notifier=letter.notifier)
     return True
+
+
+def _note(db: Database, write: Callable[[Session], None]) -> None:
+    """Write how a message went, again each second while the database is away. Raises what else goes wrong."""
+    deadline = time.monotonic() + NOTE_WITHIN_S
+    while True:
+        try:
+            with db.transaction() as session:
+                write(session)
+            return
+        except SQLAlchemyError as fault:
+            if not is_connection_loss(fault) or time.monotonic() > deadline:
+                raise
+        time.sleep(NOTE_PAUSE_S)
 
 
 def _why(fault: Exception) -> tuple[str, bool]:

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from monitoring import alerts
 from monitoring.alerts import Audience, audience_of, contacts
 from monitoring.dispatch import MOST_ATTEMPTS, dispatch, send_due, wait_after
-from monitoring.letters import public_recipient
+from monitoring.letters import Letter, public_recipient
 from monitoring.models import IncidentNote, Notification
 from monitoring.notifiers import NOTIFIERS
 from tests.monitoring.federation import Federation
@@ -313,6 +314,32 @@ def test_what_was_sent_is_not_sent_again_by_a_late_second_sender(trio: Federatio
         alerts.not_sent(session, letter, "too late", None)
         row = session.get_one(Notification, letter.key)
         assert row.outcome == "sent"
+
+
+def test_a_database_that_goes_away_after_the_sending_makes_no_second_message(
+    trio: Federation,
+    hook: Hook,
+    mailbox: Mailbox,
+    senders: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reaching(trio, hook, mailbox)
+    trio.outage("bifi")
+    noted, lost = alerts.sent, []
+
+    def cut_off(session: Session, letter: Letter, detail: str) -> None:
+        if letter.notifier == "webhook" and not lost:
+            lost.append(letter.key)
+            session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+        noted(session, letter, detail)
+
+    monkeypatch.setattr(alerts, "sent", cut_off)
+    assert send_due(trio.db, trio.settings, senders)
+    assert lost
+    assert {row.outcome for row in queue(trio)} == {"sent"}
+    trio.recover("bifi")
+    assert send_due(trio.db, trio.settings, senders)
+    assert [body["event"] for body in hook.came] == ["outage", "recovery"]
 
 
 def test_the_same_event_is_queued_once_whatever_asks_for_it(trio: Federation) -> None:
