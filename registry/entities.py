@@ -16,6 +16,7 @@ from hanse.revisions import Change
 from registry.models import (
     Credential,
     Downtime,
+    DowntimePart,
     Endpoint,
     ExtensionProperty,
     HostCertificate,
@@ -25,6 +26,7 @@ from registry.models import (
     ServiceType,
     Site,
 )
+from registry.models.role_names import ROLE_TYPES
 from registry.schemas.fields import iso
 
 Body = dict[str, Any]
@@ -166,11 +168,16 @@ def endpoint_body(endpoint: Endpoint, service: Service) -> Body:
 
 
 def downtime_body(downtime: Downtime) -> Body:
-    """A downtime; `state` says whether it is planned, ongoing or ended."""
+    """A downtime; `state` says whether it is planned, ongoing or ended. `site` is the first of `sites`.
+
+    `services` and `endpoints` list all that is affected; a service in `service_ends` ends before the downtime does.
+    """
     return {
         "id": str(downtime.id),
         "primary_key": downtime.primary_key,
         "site": downtime.site.name,
+        "sites": downtime.site_names,
+        "whole_sites": [part.site.name for part in downtime.parts if part.whole],
         "severity": downtime.severity,
         "classification": downtime.classification,
         "start": iso(downtime.start_at),
@@ -178,6 +185,8 @@ def downtime_body(downtime: Downtime) -> Body:
         "description": downtime.description,
         "services": [str(link.service_id) for link in downtime.services],
         "endpoints": [str(link.endpoint_id) for link in downtime.endpoints],
+        "service_ends": {str(one.service_id): iso(one.end_at) for one in downtime.services if one.end_at},
+        "series": None if downtime.series is None else str(downtime.series),
         "state": downtime.state,
         "created_at": iso(downtime.created_at),
         "created_by": downtime.created_by,
@@ -295,8 +304,20 @@ def put_downtime(change: Change, downtime: Downtime) -> None:
 
 
 def put_role(change: Change, role: Role) -> None:
-    """Record what the role allows."""
+    """Record what the role allows, also under the name that the other services ask for; a request allows nothing."""
+    if role.status != "GRANTED":
+        return
     change.put("grant", f"role:{role.id}", role_grant_body(role))
+    implied = ROLE_TYPES[role.role].implies
+    if implied is not None:
+        body = {**role_grant_body(role), "role": implied}
+        change.put("grant", f"role:{role.id}:implied", body)
+
+
+def delete_role(change: Change, role_id: int) -> None:
+    """Record that the role allows nothing any more."""
+    change.delete("grant", f"role:{role_id}")
+    change.delete("grant", f"role:{role_id}:implied")
 
 
 def put_host_certificate(change: Change, certificate: HostCertificate) -> None:
@@ -321,7 +342,8 @@ def put_whole_site(session: Session, change: Change, site: Site) -> None:
     put_site(change, site)
     for service in session.scalars(select(Service).where(Service.site_id == site.id)):
         put_service(change, service)
-    for downtime in session.scalars(select(Downtime).where(Downtime.site_id == site.id)):
+    parts = select(DowntimePart.downtime_id).where(DowntimePart.site_id == site.id)
+    for downtime in session.scalars(select(Downtime).where(Downtime.id.in_(parts))):
         put_downtime(change, downtime)
     for certificate in session.scalars(select(HostCertificate).where(HostCertificate.site_id == site.id)):
         put_host_certificate(change, certificate)
@@ -339,7 +361,7 @@ def delete_service(change: Change, service: Service) -> None:
 
 
 def delete_whole_site(session: Session, change: Change, site: Site) -> None:
-    """Record that the site and all that hangs on it are no more."""
+    """Record that the site and all that hangs on it are no more; downtimes of several sites have left it before."""
     for service in session.scalars(select(Service).where(Service.site_id == site.id)):
         delete_service(change, service)
     for downtime in session.scalars(select(Downtime.id).where(Downtime.site_id == site.id)):
@@ -352,5 +374,5 @@ def delete_whole_site(session: Session, change: Change, site: Site) -> None:
         change.delete("identity", credential.key)
         change.delete("grant", f"token:{credential.id}")
     for role in session.scalars(select(Role.id).where(Role.site_id == site.id)):
-        change.delete("grant", f"role:{role}")
+        delete_role(change, role)
     change.delete("site", str(site.id))

@@ -214,7 +214,7 @@ def erase(db: Database, operator: Principal, number: int, reason: str) -> None:
         for credential in person.credentials:
             recorded.delete("identity", credential.key)
         for role in person.roles:
-            recorded.delete("grant", f"role:{role.id}")
+            entities.delete_role(recorded, role.id)
         session.delete(person)
 
 

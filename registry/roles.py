@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -55,7 +57,15 @@ def create(
     granted_by: str,
 ) -> Role:
     """Write a role inside the caller's revision."""
-    row = Role(person=person, role=role, site=site, ngi=ngi, granted_by=granted_by)
+    row = Role(
+        person=person,
+        role=role,
+        site=site,
+        ngi=ngi,
+        status="GRANTED",
+        granted_at=datetime.now(UTC),
+        granted_by=granted_by,
+    )
     session.add(row)
     session.flush()
     entities.put_role(recorded, row)
@@ -101,7 +111,7 @@ def delete(session: Session, recorded: Change, row: Role) -> None:
     """Take a role away inside the caller's revision."""
     if row.role == "federation_operator" and _operators(session) <= 1:
         raise Refused("This is the last federation operator; grant the role to somebody else first.")
-    recorded.delete("grant", f"role:{row.id}")
+    entities.delete_role(recorded, row.id)
     session.delete(row)
     session.flush()
 

@@ -25,3 +25,36 @@ class RegistrySettings(ServiceSettings):
         le=30,
         description="Seconds that another service has to fill its card on the operator's page.",
     )
+    read_only: bool = Field(
+        False,
+        description="Fail-over copy: everything can be read, every change is refused with read_only_reason.",
+    )
+    read_only_reason: str = Field(
+        "This copy of the registry answers while the first one is away; changes are taken again when it is back.",
+        description="What a refused change and the banner of the pages say when read_only is set.",
+    )
+    banner: str = Field("", description="A sentence on top of every page of the registry; empty = none.")
+    mail_interval_s: float = Field(10, gt=0, description="Seconds between two looks at the queue of mails.")
+    mail_days: float = Field(
+        90, gt=0, description="Days after which mails that were delivered or given up are forgotten."
+    )
+    api_credential_unused_days: float = Field(
+        365,
+        gt=0,
+        description="Days without use after which the owner of an API credential is warned by mail.",
+    )
+    api_credential_renew_days: float = Field(
+        395,
+        gt=0,
+        description="Days after which an API credential must be renewed; its owner is warned by mail.",
+    )
+    api_credential_warning_days: float = Field(
+        30, gt=0, description="Days between the warning and the deletion of an API credential."
+    )
+    personal_read_days: float = Field(
+        365, gt=0, description="Days for which it is kept who read which personal data."
+    )
+    oidc_realms: dict[str, str] = Field(
+        {"EGI Check-in": "https://aai.egi.eu/auth/realms/egi"},
+        description="Identity providers whose subjects may be linked to people and API credentials: name and issuer.",
+    )

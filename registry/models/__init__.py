@@ -29,7 +29,17 @@ from registry.models.federation import (
     service_group_service,
 )
 from registry.models.heard import HeardAnswer
-from registry.models.people import Credential, HostCertificate, LinkCode, Person, Role
+from registry.models.mails import Mail
+from registry.models.people import (
+    ApiCredential,
+    Credential,
+    HostCertificate,
+    LinkCode,
+    Person,
+    PersonalRead,
+    Role,
+    RoleAction,
+)
 from registry.models.sites import (
     Contact,
     Endpoint,
@@ -45,6 +55,7 @@ metadatas = (Base.metadata, GroundBase.metadata, RevisionBase.metadata)
 __all__ = [
     "CERTIFICATIONS",
     "INFRASTRUCTURES",
+    "ApiCredential",
     "Base",
     "CertificationChange",
     "Contact",
@@ -59,10 +70,13 @@ __all__ = [
     "HeardAnswer",
     "HostCertificate",
     "LinkCode",
+    "Mail",
     "Ngi",
     "Person",
+    "PersonalRead",
     "Project",
     "Role",
+    "RoleAction",
     "Scope",
     "Service",
     "ServiceGroup",

@@ -13,7 +13,6 @@ CONTACT_KINDS = ("admin", "security", "alarm", "helpdesk", "operations", "emerge
 SEVERITIES = ("OUTAGE", "WARNING")
 CLASSIFICATIONS = ("SCHEDULED", "UNSCHEDULED")
 DOWNTIME_STATES = ("planned", "ongoing", "ended")
-PERSON_ROLES = ("federation_operator", "ngi_manager", "site_administrator", "site_security_officer")
 
 
 class Base(DeclarativeBase):

@@ -73,6 +73,10 @@ def _upgrade_roles() -> None:
     op.add_column('role', sa.Column('request_reason', sa.Text(), server_default='', nullable=False))
     op.alter_column('role', 'granted_at', nullable=True, server_default=None)
     op.alter_column('role', 'granted_by', nullable=True)
+    op.create_foreign_key('role_project_id_fkey', 'role', 'project', ['project_id'], ['id'], ondelete='CASCADE')
+    op.create_foreign_key(
+        'role_service_group_id_fkey', 'role', 'service_group', ['service_group_id'], ['id'], ondelete='CASCADE'
+    )
     op.create_index('ix_role_project_id', 'role', ['project_id'])
     op.create_index('ix_role_service_group_id', 'role', ['service_group_id'])
     op.create_index('role_pending', 'role', ['requested_at'], postgresql_where=sa.text("status = 'PENDING'"))
