@@ -29,6 +29,8 @@ from registry.models.federation import (
     service_group_service,
 )
 from registry.models.heard import HeardAnswer
+from registry.models.information import CloudDocument, CloudRefusal, DriftDecision
+from registry.models.imports import ImportedRecord
 from registry.models.mails import Mail
 from registry.models.people import (
     ApiCredential,
@@ -39,6 +41,12 @@ from registry.models.people import (
     PersonalRead,
     Role,
     RoleAction,
+)
+from registry.models.policy import (
+    CertificationEvidence,
+    CertificationPolicy,
+    CertificationProposal,
+    ContactConfirmation,
 )
 from registry.models.sites import (
     Contact,
@@ -57,18 +65,26 @@ __all__ = [
     "INFRASTRUCTURES",
     "ApiCredential",
     "Base",
+    "CloudDocument",
+    "CloudRefusal",
     "CertificationChange",
+    "CertificationEvidence",
+    "CertificationPolicy",
+    "CertificationProposal",
     "Contact",
+    "ContactConfirmation",
     "Credential",
     "Downtime",
     "DowntimeDraft",
     "DowntimeEndpoint",
     "DowntimePart",
     "DowntimeService",
+    "DriftDecision",
     "Endpoint",
     "ExtensionProperty",
     "HeardAnswer",
     "HostCertificate",
+    "ImportedRecord",
     "LinkCode",
     "Mail",
     "Ngi",
