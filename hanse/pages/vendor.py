@@ -1,4 +1,4 @@
-"""`python -m hanse.pages.vendor`: copy what `npm ci` installed to where the pages serve it from."""
+"""`python -m hanse.pages.vendor`: copy what `npm ci` installed to where the pages serve it from, and draw the maps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from hanse.pages import ASSETS
+from hanse.pages import ASSETS, atlas
 
 FILES = {
     "htmx.org/dist/htmx.min.js": "htmx.min.js",
@@ -15,11 +15,12 @@ FILES = {
 
 
 def vendor(modules: Path, into: Path = ASSETS / "vendor") -> list[Path]:
-    """Copy the browser files from `modules` (node_modules);
+    """Copy the browser files from `modules` (node_modules), and draw the land of the maps;
     FileNotFoundError names the first one that is missing.
     """
     into.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copyfile(modules / source, into / target)) for source, target in FILES.items()]
+    copied = [Path(shutil.copyfile(modules / source, into / target)) for source, target in FILES.items()]
+    return copied + atlas.draw(modules, into)
 
 
 def main() -> int:

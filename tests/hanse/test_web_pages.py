@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +14,7 @@ from lxml import html
 from markupsafe import Markup
 
 from hanse.identity.principals import ANONYMOUS, Grant
-from hanse.pages import asset, vendor
+from hanse.pages import asset, atlas, vendor
 from hanse.pages.charts import stacked
 from hanse.web import FormFaults, page
 from hanse.web.shell import hats_of, shell
@@ -188,8 +189,12 @@ def test_vendor_copies_what_npm_installed(tmp_path: Any) -> None:
     for source in vendor.FILES:
         (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / source).write_text("//")
+    outlines = {"transform": {"scale": [1, 1], "translate": [0, 0]}, "arcs": []}
+    for source in atlas.SOURCES.values():
+        (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / source).write_text(json.dumps({**outlines, "objects": {"countries": {"geometries": []}}}))
     copied = vendor.vendor(tmp_path, tmp_path / "into")
-    assert sorted(path.name for path in copied) == sorted(vendor.FILES.values())
+    assert sorted(path.name for path in copied) == sorted([*vendor.FILES.values(), "europe.svg", "world.svg"])
 
 
 def test_vendor_says_what_to_run_first(tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
