@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,11 +18,13 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     Identity,
     Index,
     Row,
     Select,
+    bindparam,
     delete,
     func,
     select,
@@ -37,6 +39,7 @@ from hanse.database import UtcTime
 from hanse.errors import Refused
 
 LOCK = "revisions"
+NEVER = 2**63 - 1  # the end of what still holds, where an index needs a number
 Body = dict[str, Any]
 
 
@@ -48,13 +51,25 @@ class Revision(RevisionBase):
     """Who changed something, when and why. `at` never runs backwards along the numbers."""
 
     __tablename__ = "revision"
-    __table_args__ = (CheckConstraint("number > 0", name="revision_positive"), Index("revision_at", "at"))
+    __table_args__ = (
+        CheckConstraint("number > 0", name="revision_positive"),
+        Index("revision_at", "at"),
+        Index("revision_actor", "actor", "number"),
+    )
 
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     at: Mapped[datetime] = mapped_column(UtcTime)
     actor: Mapped[str]
     actor_name: Mapped[str]
     reason: Mapped[str]
+
+
+# Looks at the past walk an index in the order of the page and skip what did not hold then without fetching it,
+# so that five years of revisions cost a page of the past little more than a page of today.
+_UNTIL = f"coalesce(to_revision, {NEVER})"
+_PUT = text("op = 'put'")
+_OPEN = text("to_revision is null")
+_NAME = text("(body ->> 'name')")  # the migrations add `collate "C"`, which cannot be compared here
 
 
 class History(RevisionBase):
@@ -66,11 +81,31 @@ class History(RevisionBase):
         CheckConstraint("(op = 'put') = (body is not null)", name="history_body"),
         CheckConstraint("to_revision > from_revision", name="history_order"),
         Index("history_entity", "kind", "entity_id", "from_revision", unique=True),
-        Index("history_now", "kind", "entity_id", unique=True, postgresql_where=text("to_revision is null")),
+        Index("history_now", "kind", "entity_id", unique=True, postgresql_where=_OPEN),
+        Index("history_now_named", "kind", _NAME, postgresql_where=_OPEN),
+        Index("history_now_counted", "kind", text("length(entity_id)"), "entity_id", postgresql_where=_OPEN),
+        Index("history_named", "kind", _NAME, "from_revision", text(f"({_UNTIL})"), postgresql_where=_PUT),
+        Index(
+            "history_counted",
+            "kind",
+            text("length(entity_id)"),
+            "entity_id",
+            "from_revision",
+            text(f"({_UNTIL})"),
+            postgresql_where=_PUT,
+        ),
         Index("history_feed", "from_revision", "id"),
         Index("history_principal", "kind", text("(body ->> 'principal')")),
         Index("history_person", "kind", text("(body ->> 'person')")),
-        Index("history_site", "kind", text("(body ->> 'site')")),
+        Index(
+            "history_site",
+            "kind",
+            text("(body ->> 'site')"),
+            "from_revision",
+            text(f"({_UNTIL})"),
+            postgresql_where=_PUT,
+        ),
+        Index("history_scope", "kind", text("(body ->> 'scope')"), postgresql_where=_PUT),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -100,6 +135,9 @@ class Actor:
     name: str
 
 
+Rewrite = Callable[[Body], Body]
+
+
 class Change:
     """Collects puts and deletes; they are written when the `change` block ends. The last word on an entity
     wins.
@@ -110,6 +148,7 @@ class Change:
         self._actor = actor
         self._reason = reason
         self._wanted: dict[tuple[str, str], Body | None] = {}
+        self._rewrites: dict[tuple[str, str], Rewrite] = {}
         self._number: int | None = None
         self._written = False
 
@@ -126,6 +165,15 @@ class Change:
         """`kind` `entity_id` is no more."""
         self._wanted[(kind, entity_id)] = None
 
+    def redact(self, kind: str, entity_id: str, rewrite: Rewrite | Iterable[str]) -> None:
+        """Take something out of all that `kind` `entity_id` ever was: what the law wants forgotten.
+
+        `rewrite` gives a body without it, or names the fields that become null. The log stays whole: numbers,
+        times and everything else in the bodies are as before. Where the entity still stands it is put anew
+        without the fields, so that every follower is told; `put` or `delete` of the same block win over that.
+        """
+        self._rewrites[(kind, entity_id)] = rewrite if callable(rewrite) else _without(tuple(rewrite))
+
     @property
     def number(self) -> int | None:
         """The revision's number; None when the block changed nothing.
@@ -139,14 +187,16 @@ class Change:
     def write(self) -> None:
         """Write header and history; called once, by `change`. What is so already is left out."""
         # also when nothing will change: what "already so" means can only be read under the lock
-        number = self.number if self._wanted else None
-        differing = _differing(self._session, self._wanted) if self._wanted else {}
+        number = self.number if self._wanted or self._rewrites else None
+        wanted = {**_put_anew(self._session, self._rewrites), **self._wanted}
+        differing = _differing(self._session, wanted) if wanted else {}
         self._written = True
-        if not differing or number is None:
+        if differing and number is not None:
+            _write_header(self._session, number, self._actor, self._reason)
+            _write_history(self._session, number, differing)
+        else:
             self._number = None
-            return
-        _write_header(self._session, number, self._actor, self._reason)
-        _write_history(self._session, number, differing)
+        _rewrite_closed(self._session, self._rewrites)
 
 
 @contextmanager
@@ -218,8 +268,7 @@ def _write_history(session: Session, number: int, changes: Mapping[tuple[str, st
     for start in range(0, len(keys), 1000):
         page = keys[start : start + 1000]
         entities = tuple_(History.kind, History.entity_id)
-        # a second block of one transaction has its own number, so an entity never changes twice in one
-        # revision
+        # a second block of one transaction has its own number: no entity changes twice in one revision
         now = History.to_revision.is_(None)
         session.execute(update(History).where(entities.in_(page), now).values(to_revision=number))
     rows = [
@@ -234,6 +283,52 @@ def _write_history(session: Session, number: int, changes: Mapping[tuple[str, st
     ]
     session.add_all(rows)
     session.flush()
+
+
+def _without(fields: tuple[str, ...]) -> Rewrite:
+    return lambda body: {key: None if key in fields else value for key, value in body.items()}
+
+
+def _put_anew(
+    session: Session, rewrites: Mapping[tuple[str, str], Rewrite]
+) -> dict[tuple[str, str], Body | None]:
+    standing: dict[tuple[str, str], Body | None] = {}
+    for (kind, entity_id), rewrite in rewrites.items():
+        body = session.scalar(
+            select(History.body).where(
+                History.kind == kind, History.entity_id == entity_id, History.to_revision.is_(None)
+            )
+        )
+        if body is not None:
+            standing[(kind, entity_id)] = rewrite(body)
+    return standing
+
+
+def _rewrite_closed(session: Session, rewrites: Mapping[tuple[str, str], Rewrite]) -> None:
+    """The rows that no longer hold; the row that does was put anew, or already lacks what is to go."""
+    for (kind, entity_id), rewrite in rewrites.items():
+        past = select(History.id, History.body).where(
+            History.kind == kind,
+            History.entity_id == entity_id,
+            History.to_revision.is_not(None),
+            History.op == "put",
+        )
+        rows = [{"row": row.id, "new": rewrite(row.body or {})} for row in session.execute(past)]
+        if rows:
+            session.connection().execute(
+                update(History).where(History.id == bindparam("row")).values(body=bindparam("new")), rows
+            )
+
+
+def forget_actor(session: Session, keys: Iterable[str], name: str) -> int:
+    """Let everything that the principals of `keys` ever did stand under `name`; how many revisions that were.
+
+    The keys stay: they are pseudonyms, and the trail by person must hold. Erase what ties them to a person too.
+    """
+    done = session.connection().execute(
+        update(Revision).where(Revision.actor.in_(list(keys))).values(actor_name=name)
+    )
+    return done.rowcount
 
 
 def current(session: Session, kind: str) -> dict[str, Body]:
@@ -358,16 +453,16 @@ def new_epoch(session: Session) -> str:
     return feed_epoch(session)
 
 
-def changes_since(session: Session, since: int, limit: int) -> ChangePage:
+def changes_since(session: Session, since: int, limit: int, kinds: Iterable[str] = ()) -> ChangePage:
     """The changes after revision `since`, in order, about `limit` of them: a revision is never cut in two.
 
     `since` 0 gives what is current only (and the deletions that happened after that page follow as changes).
+    With `kinds` only entities of these.
     """
     epoch = feed_epoch(session)
-    # read before the rows: a revision committed in between may be in the rows, but `next` can never pass one
-    # by
+    # read before the rows: a revision committed in between may be there, but `next` can never pass one by
     newest = head(session)
-    rows = _feed_rows(session, since, limit)
+    rows = _feed_rows(session, since, limit, tuple(kinds))
     changes = [_feed_change(row) for row in rows]
     full = len(changes) >= limit
     # a follower that knows more than there is (a restore took it away) must learn the true head
@@ -376,20 +471,21 @@ def changes_since(session: Session, since: int, limit: int) -> ChangePage:
     return ChangePage(epoch, max(newest, last), reached, since == 0, changes)
 
 
-def _feed_rows(session: Session, since: int, limit: int) -> Sequence[Row[History, Revision]]:
-    wanted = select(History.id, History.from_revision).where(History.from_revision > since)
+def _feed_rows(
+    session: Session, since: int, limit: int, kinds: tuple[str, ...]
+) -> Sequence[Row[History, Revision]]:
+    narrowed: list[ColumnElement[bool]] = [History.kind.in_(kinds)] if kinds else []
     if since == 0:
-        wanted = wanted.where(History.to_revision.is_(None), History.op == "put")
+        narrowed += [History.to_revision.is_(None), History.op == "put"]
+    wanted = select(History.id, History.from_revision).where(History.from_revision > since, *narrowed)
     page = wanted.order_by(History.from_revision, History.id).limit(limit).subquery()
     last = select(func.max(page.c.from_revision)).scalar_subquery()
     statement = (
         select(History, Revision)
         .join(Revision, Revision.number == History.from_revision)
-        .where(History.from_revision > since, History.from_revision <= last)
+        .where(History.from_revision > since, History.from_revision <= last, *narrowed)
         .order_by(History.from_revision, History.id)
     )
-    if since == 0:
-        statement = statement.where(History.to_revision.is_(None), History.op == "put")
     return session.execute(statement).all()
 
 

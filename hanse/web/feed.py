@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -38,6 +39,14 @@ class FeedQuery(QueryModel):
     wait: Annotated[
         int, Field(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for a first change.")
     ] = 0
+    kinds: Annotated[
+        str,
+        Field(
+            max_length=1000,
+            pattern=r"^[a-z_]*(,[a-z_]+)*$",
+            description="Only these kinds of entities, as `site,service`; empty = all.",
+        ),
+    ] = ""
 
 
 class FeedChangeOut(BaseModel):
@@ -76,7 +85,8 @@ def feed_room() -> Api:
         # a waiting follower holds a thread, so only some may; the others are answered at once and ask again
         wait = query.wait if waiting.acquire(blocking=False) else None
         try:
-            page = wait_for_changes(ground().db, query.since, query.limit, wait or 0)
+            kinds = tuple(filter(None, query.kinds.split(",")))
+            page = wait_for_changes(ground().db, query.since, query.limit, wait or 0, kinds)
         finally:
             if wait is not None:
                 waiting.release()
@@ -85,15 +95,17 @@ def feed_room() -> Api:
     return room
 
 
-def wait_for_changes(db: Database, since: int, limit: int, wait_s: float) -> ChangePage:
-    """The changes after `since`, waiting up to `wait_s` seconds for a first one.
+def wait_for_changes(
+    db: Database, since: int, limit: int, wait_s: float, kinds: Sequence[str] = ()
+) -> ChangePage:
+    """The changes after `since`, waiting up to `wait_s` seconds for a first one, of `kinds` or of all.
 
     No connection is held while waiting.
     """
     deadline = time.monotonic() + wait_s
     while True:
         with db.transaction() as session:
-            page = changes_since(session, since, limit)
+            page = changes_since(session, since, limit, kinds)
         if page.changes or page.head < since or time.monotonic() >= deadline:
             return page
         time.sleep(min(LOOK_EVERY_S, max(0.0, deadline - time.monotonic())))

@@ -387,3 +387,56 @@ def same(left: Any, right: Any) -> bool:
             {str(key): body for key, body in left.items()}, {str(key): body for key, body in right.items()}
         )
     )
+
+
+def test_what_is_to_be_forgotten_leaves_every_state(ground: Database) -> None:
+    put(ground, "7", {"name": "Anna Lindqvist", "email": "anna@lab.example", "site": "BIFI"}, "person")
+    put(ground, "7", {"name": "Anna Lindqvist", "email": "a.l@lab.example", "site": "BIFI"}, "person")
+    put(ground, "8", {"name": "Laura Gil", "email": "laura@bifi.example"}, "person")
+    with ground.transaction() as session, change(session, INGRID, "Personal data erased") as changes:
+        changes.redact("person", "7", ["name", "email"])
+    assert changes.number == 4
+    nobody = {"name": None, "email": None, "site": "BIFI"}
+    with ground.transaction() as session:
+        entries = history_of(session, "person", "7")
+        assert [(entry.revision, entry.until, entry.body) for entry in entries] == [
+            (1, 2, nobody),
+            (2, 4, nobody),
+            (4, None, nobody),
+        ]
+        # a follower who has read everything is told; one who starts in the middle never learns it
+        assert [(one.id, one.body) for one in changes_since(session, 3, 100).changes] == [("7", nobody)]
+        told = [one.body for one in changes_since(session, 1, 100).changes if one.id == "7"]
+        assert told == [nobody, nobody]
+        assert current(session, "person")["8"]["name"] == "Laura Gil"
+    with ground.transaction() as session:
+        assert "lindqvist" not in str(session.execute(text("select * from history")).all()).lower()
+
+
+def test_forgetting_twice_writes_one_revision(ground: Database) -> None:
+    put(ground, "7", {"name": "Anna Lindqvist"}, "person")
+    for expected in (2, None):
+        with ground.transaction() as session, change(session, INGRID, "Personal data erased") as changes:
+            changes.redact("person", "7", ["name"])
+        assert changes.number == expected
+
+
+def test_a_person_is_forgotten_and_removed_in_one_revision(ground: Database) -> None:
+    put(ground, "7", {"name": "Anna Lindqvist", "contacts": [{"name": "Anna Lindqvist"}]}, "person")
+    with ground.transaction() as session, change(session, INGRID, "Personal data erased") as changes:
+        changes.redact("person", "7", lambda body: {**body, "name": None, "contacts": []})
+        changes.delete("person", "7")
+    with ground.transaction() as session:
+        bodies = [(entry.op, entry.body) for entry in history_of(session, "person", "7")]
+    assert bodies == [("put", {"name": None, "contacts": []}), ("delete", None)]
+
+
+def test_an_erased_person_acts_under_no_name(ground: Database) -> None:
+    with ground.transaction() as session, change(session, LAURA, "BIFI moved") as changes:
+        changes.put("site", "2", {"name": "BIFI"})
+    put(ground, "3", {"name": "UKIM"})
+    with ground.transaction() as session:
+        assert revisions.forget_actor(session, [LAURA.key], "somebody who left") == 1
+        named = {entry.actor_name for entry in history_of(session, "site", "2")}
+        assert named == {"somebody who left"}
+        assert history_of(session, "site", "3")[0].actor_name == "Ingrid Holm"

@@ -98,3 +98,31 @@ def test_a_follower_reads_it_to_the_end(web_house: WebHouse) -> None:
         sites = followed(session, "registry", "site")
     assert sorted(sites) == [f"SITE-{number}" for number in range(7)]
     assert sites["SITE-3"]["vcpu"] == 99
+
+
+def test_a_follower_may_ask_for_some_kinds_only(web_house: WebHouse) -> None:
+    put(web_house, "BIFI", vcpu=40)
+    with web_house.db.transaction() as session, change(session, INGRID, "a test") as revision:
+        revision.put("ngi", "1", {"name": "NGI_CZ"})
+        revision.put("vo", "1", {"name": "training.egi.eu"})
+    kinds = [change["kind"] for change in feed(web_house, kinds="ngi,vo")["changes"]]
+    assert kinds == ["ngi", "vo"]
+    page = feed(web_house, since=1, kinds="site")
+    assert page["changes"] == []
+    assert page["next"] == page["head"] == 2  # what is of no interest is behind the follower too
+    assert web_house.client("Ingrid Holm").get("/api/v1/changes?kinds=a b").status_code == 422
+
+
+def test_a_filtered_feed_loses_nothing_at_the_edge_of_a_page(web_house: WebHouse) -> None:
+    for number in range(7):
+        put(web_house, f"S{number}", vcpu=number)
+        with web_house.db.transaction() as session, change(session, INGRID, "a test") as revision:
+            revision.put("ngi", str(number), {"n": number})
+    seen, cursor = [], 0
+    while True:
+        page = feed(web_house, since=cursor, limit=2, kinds="ngi")
+        seen += [change["id"] for change in page["changes"]]
+        cursor = page["next"]
+        if cursor == page["head"]:
+            break
+    assert seen == [str(number) for number in range(7)]
