@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -20,17 +20,20 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from hanse.identity import names
+
 MAX_ID: Final = 2**53  # whole numbers that every JSON reader keeps exactly
 
 # Characters that XML 1.0 cannot carry at all; PostgreSQL refuses the zero, our GOCDB answers must never hold the rest.
 _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_EMAIL: Final = re.compile(
-    r"[^\s@<>\"(),:;\[\]\\]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*\Z"
-)
-_HOSTNAME: Final = re.compile(
-    r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))+\Z"
-)
-_URL_TEXT: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
+_LABEL: Final = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_EMAIL: Final = re.compile(rf"[^\s@<>\"(),:;\[\]\\]+@{_LABEL}(?:\.{_LABEL})*\Z")
+_HOSTNAME: Final = re.compile(r"(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)+(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
+_URL_TEXT: Final = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+\Z")
+_URL_HOST: Final = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?\.?\Z")
+_TELEPHONE: Final = re.compile(r"\+?[0-9(][0-9 .()/-]*(?: ?(?:ext\.?|x) ?[0-9]{1,6})?\Z")
+_SUBJECT: Final = re.compile(r"[!-~]+\Z")
+_WHOLE_URL: Final = "must be a complete address such as https://occi.site.example:11443/"
 
 
 class Wire(BaseModel):
@@ -70,9 +73,32 @@ def _email(text: str) -> str:
     return text
 
 
+def addresses(text: str) -> list[str]:
+    """The e-mail addresses of a list that commas or semicolons separate; [] for an empty text."""
+    return [part.strip() for part in re.split("[,;]", text) if part.strip()]
+
+
+def _email_list(text: str) -> str:
+    """Kept with semicolons: readers of GOCDB's answers split at these alone."""
+    found = addresses(one_line(text))
+    if not found:
+        raise ValueError("must be e-mail addresses such as ops@site.example; security@site.example")
+    return ";".join(dict.fromkeys(_email(part) for part in found))
+
+
+def _telephone(text: str) -> str:
+    """One number or several with commas between them."""
+    found = [part.strip() for part in re.split("[,;]", one_line(text)) if part.strip()]
+    if not found or not all(_TELEPHONE.match(part) and sum(c.isdigit() for c in part) >= 3 for part in found):
+        raise ValueError("must be a telephone number such as +34 976 762 000")
+    return ", ".join(found)
+
+
 def _hostname(text: str) -> str:
-    if not _HOSTNAME.match(text):
+    if not _HOSTNAME.match(text) or len(text) > 253:
         raise ValueError("must be a full host name such as occi.site.example")
+    if text.rpartition(".")[2].isdigit():
+        raise ValueError("is an address; write the host's name, and the address in its own field")
     return text.lower()
 
 
@@ -81,12 +107,25 @@ def _url(text: str) -> str:
         raise ValueError("holds a character that an address cannot hold")
     try:
         parts = urlsplit(text)
-        port_is_readable = parts.port is None or parts.port > 0
+        sound = (
+            bool(parts.scheme and parts.hostname)
+            and parts.port != 0
+            and _is_host(parts.netloc, parts.hostname)
+        )
+        secret = parts.password is not None or parts.username is not None
     except ValueError:
-        raise ValueError("must be a complete address such as https://occi.site.example:11443/") from None
-    if not parts.scheme or not parts.hostname or not port_is_readable:
-        raise ValueError("must be a complete address such as https://occi.site.example:11443/")
+        sound, secret = False, False
+    if not sound:
+        raise ValueError(_WHOLE_URL)
+    if secret:
+        raise ValueError("must not hold a user name or password; everybody can read it here")
     return text
+
+
+def _is_host(netloc: str, host: str | None) -> bool:
+    if "[" in netloc:
+        return IPv6Address(host or "").scope_id is None
+    return _URL_HOST.match(host or "") is not None and ".." not in (host or "")
 
 
 def _web_url(text: str) -> str:
@@ -112,15 +151,77 @@ def _ipv4(text: str) -> str:
 
 def _ipv6(text: str) -> str:
     try:
-        return str(IPv6Address(text))
+        address = IPv6Address(text)
     except ValueError:
+        address = None
+    if address is None or address.scope_id is not None:
         raise ValueError("must be an IPv6 address such as 2001:db8::1") from None
+    return str(address)
+
+
+def _ranges(text: str) -> list[str]:
+    found = [part for part in re.split(r"[,;\s]+", text.strip()) if part]
+    if not found:
+        raise ValueError("must be a range such as 192.0.2.0/24 or 2001:db8::/32")
+    return list(dict.fromkeys(found))
+
+
+def _ipv4_range(text: str) -> str:
+    """Networks as prefix or netmask, or single addresses; each stays as it was written."""
+    return ", ".join(_ipv4_network(part) for part in _ranges(text))
+
+
+def _ipv4_network(text: str) -> str:
+    address, slash, mask = text.partition("/")
+    try:
+        network = IPv4Network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text} must be a range such as 192.0.2.0/24 or 192.0.2.0/255.255.255.0") from None
+    if "." in mask and mask != str(network.netmask):  # the library takes 0.0.0.255 as well
+        raise ValueError(f"{text} must have a netmask such as 255.255.255.0")
+    if slash and IPv4Address(address) != network.network_address:
+        raise ValueError(f"{text} lies inside a network; the network is {network}")
+    return text
+
+
+def _ipv6_range(text: str) -> str:
+    """Networks with their prefix, or single addresses, in the shortest spelling."""
+    return ", ".join(_ipv6_network(part) for part in _ranges(text))
+
+
+def _ipv6_network(text: str) -> str:
+    try:
+        network = IPv6Network(text, strict=False)
+        address = IPv6Address(text.partition("/")[0])
+    except ValueError:
+        raise ValueError(f"{text} must be a range such as 2001:db8::/32") from None
+    if address.scope_id is not None:
+        raise ValueError(f"{text} must be without an interface (%)")
+    if "/" not in text:
+        return str(address)
+    if address != network.network_address:
+        raise ValueError(f"{text} lies inside a network; the network is {network}")
+    return str(network)
 
 
 def _distinguished_name(text: str) -> str:
+    """In slash form, in which the readers of GOCDB compare host names; the other form is turned into it."""
     text = one_line(text)
-    if not re.match(r"/[A-Za-z][A-Za-z0-9.]*=", text):
-        raise ValueError("must be a name in slash form such as /C=EU/O=Example/CN=host.site.example")
+    try:
+        der = names.parse(text)
+    except names.NameFault as fault:
+        raise ValueError(f"must be a name such as /C=EU/O=Example/CN=host.site.example: {fault}") from None
+    if text.startswith("/"):
+        return text
+    written = names.slash(der)
+    plain = written.replace("\\/", "/")
+    return plain if names.parse(plain) == der else written
+
+
+def _provider_subject(text: str) -> str:
+    """OpenID Connect core 1.0, section 2: at most 255 ASCII characters, case-sensitive."""
+    if not _SUBJECT.match(text):
+        raise ValueError("must be the subject as the identity provider writes it, such as 1a2b3c@egi.eu")
     return text
 
 
@@ -168,9 +269,11 @@ def _not_an_address(name: str) -> str:
 Line = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(one_line)]
 Code = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 SiteName = Annotated[Code, AfterValidator(_not_an_address)]
-NgiName = Code
-VoName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+NgiName = Annotated[Code, AfterValidator(_not_an_address)]
+VoName = Code
 ServiceTypeName = Code
+ServiceGroupName = Annotated[Code, AfterValidator(_not_an_address)]
+ProjectName = Annotated[Code, AfterValidator(_not_an_address)]
 Scope = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 EndpointName = Annotated[
     str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._-](?:[A-Za-z0-9._ -]*[A-Za-z0-9._-])?$")
@@ -179,18 +282,29 @@ Description = Annotated[str, Field(max_length=2000), AfterValidator(printable)]
 LongDescription = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(printable)]
 Reason = Annotated[str, Field(max_length=300), AfterValidator(one_line)]
 Email = Annotated[str, Field(max_length=255), AfterValidator(_email)]
+EmailList = Annotated[str, Field(max_length=2000), AfterValidator(_email_list)]
 Hostname = Annotated[str, Field(max_length=253), AfterValidator(_hostname)]
 Url = Annotated[str, Field(max_length=2000), AfterValidator(_url)]
 WebUrl = Annotated[str, Field(max_length=2000), AfterValidator(_web_url)]
 LdapUrl = Annotated[str, Field(max_length=2000), AfterValidator(_ldap_url)]
 Ipv4 = Annotated[str, Field(max_length=15), AfterValidator(_ipv4)]
 Ipv6 = Annotated[str, Field(max_length=45), AfterValidator(_ipv6)]
+Ipv4Range = Annotated[str, Field(max_length=2000), AfterValidator(_ipv4_range)]
+Ipv6Range = Annotated[str, Field(max_length=2000), AfterValidator(_ipv6_range)]
 DistinguishedName = Annotated[str, Field(max_length=2000), AfterValidator(_distinguished_name)]
-Telephone = Annotated[str, Field(max_length=255, pattern=r"^\+?[0-9][0-9\-. )(/]*$")]
+ProviderSubject = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_provider_subject)]
+Telephone = Annotated[str, Field(max_length=255), AfterValidator(_telephone)]
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Amount = Annotated[int, Field(ge=0, le=10**12)]
 Size = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-PropertyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9@_\-\[\]+. ]+$")]
+PropertyKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[A-Za-z0-9@_\-\[\]+.](?:[A-Za-z0-9@_\-\[\]+. ]*[A-Za-z0-9@_\-\[\]+.])?$",
+    ),
+]
 PropertyValue = Annotated[str, Field(max_length=255), AfterValidator(one_line)]
 Pem = Annotated[str, Field(max_length=20_000)]
 UtcTime = Annotated[
