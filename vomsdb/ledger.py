@@ -61,8 +61,9 @@ def revision(session: Session, by: Actor, reason: str) -> Iterator[Ledger]:
     with change(session, by, reason) as inner:
         ledger = Ledger(inner)
         yield ledger
-        session.flush()  # row locks first: the number's lock is the last one taken
-        number = inner.number if ledger.touched else None
-        if number is not None:
-            rows = sorted(ledger.touched.items())
-            session.add_all(VoChange(vo=vo, revision=number, urgent=urgent) for vo, urgent in rows)
+    number = (
+        inner.number
+    )  # None when all was so already: then sites hold what they must, and the number is free
+    if number is not None:
+        rows = sorted(ledger.touched.items())
+        session.add_all(VoChange(vo=vo, revision=number, urgent=urgent) for vo, urgent in rows)

@@ -76,6 +76,23 @@ def monitoring(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     return {"endpoint": "cesnet", "number": "1", "probe": "tcp", "site": "CESNET"}
 
 
+# What a write is sent, by method and rule: whole bodies, so that an answer speaks of rights and not of the body. A
+# `{name}` in a value is filled in from the seed's arguments. A route that is not listed is sent an empty object.
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/api/v1/incidents/<int:number>/acknowledge"): {"comment": "looking at it"},
+    ("POST", "/api/v1/incidents/<int:number>/comments"): {"text": "the switch is being replaced"},
+    ("PUT", "/api/v1/members/<member>/fqans"): {"fqan": "/training.egi.eu"},
+    ("DELETE", "/api/v1/members/<member>/fqans"): {"fqan": "/training.egi.eu"},
+    ("POST", "/api/v1/members/<member>/suspension"): {"code": "OTHER", "reason": "left the project"},
+    ("POST", "/api/v1/vos/<vo>/requests/<request>/decision"): {"decision": "approve", "reason": ""},
+    ("POST", "/api/v1/vos/<vo>/groups"): {"path": "/training.egi.eu/tutors"},
+    ("POST", "/api/v1/vos/<vo>/roles"): {"name": "VO-Admin"},
+    ("POST", "/api/v1/vos/<vo>/aups"): {"text": "You shall not share your key."},
+    ("POST", "/api/v1/vos/<vo>/aup-signatures"): {"version": 1},
+    ("POST", "/api/v1/sites/<site>/refused-records/discard"): {"ids": [1]},
+    ("POST", "/api/v1/sites/<site>/refused-records/replay"): {"ids": [1]},
+}
+
 SEEDS: dict[str, Seed] = {
     "accounting": accounting,
     "registry": registry,

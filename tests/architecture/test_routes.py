@@ -20,7 +20,7 @@ from sqlalchemy import insert
 
 from hanse.database import Database, Followed
 from hanse.identity.tokens import token_key
-from tests.architecture.seeds import SEEDS
+from tests.architecture.seeds import BODIES, SEEDS
 
 MATRICES = Path(__file__).with_name("routes")
 SERVICES = ("registry", "accounting", "monitoring", "vomsdb")
@@ -92,7 +92,14 @@ class Called:
 
     def answer(self, role: str, method: str, rule: str) -> str:
         headers = {} if role == "anonymous" else {"Authorization": f"Bearer {token_of(role)}"}
-        sent: dict[str, Any] = {"json": {}} if rule.startswith("/api/") and method != "GET" else {}
+        body = BODIES.get((method, rule), {})
+        body = {
+            key: value.format(**self.arguments) if isinstance(value, str) else value
+            for key, value in body.items()
+        }
+        sent: dict[str, Any] = {"json": body} if rule.startswith("/api/") and method != "GET" else {}
+        if method == "DELETE":
+            sent["query_string"] = body
         response = self.app.test_client().open(
             filled(rule, self.arguments), method=method, headers=headers, **sent
         )

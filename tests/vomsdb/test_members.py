@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from hanse.errors import Conflict, NotFound, Refused
-from hanse.revisions import current, history_of
+from hanse.revisions import current, head, history_of
 from vomsdb import aups, groups, members, vos
 from vomsdb.jobs import by_the_clock
 from vomsdb.models import Member, VoChange
@@ -135,6 +135,17 @@ def test_a_subgroup_brings_those_above_along_and_goes_with_them(house: Any) -> N
         groups.take(session, member.id, f"/{VO}/course", marta)
     with house.db.transaction() as session:
         assert members.profile(session, member.id).fqans == (f"/{VO}", f"/{VO}/course_b")
+
+
+def test_what_a_member_holds_already_takes_no_revision_and_stands_in_nobodys_way(house: Any) -> None:
+    member, marta = house.join("Anna Lindqvist"), house.principal("Marta Kowalska")
+    with house.db.transaction() as session:
+        before = head(session)
+        groups.give(session, member.id, f"/{VO}", marta)
+    with house.db.transaction() as session:
+        assert head(session) == before
+    _suspend(house, member)
+    assert _state(house, member) == "suspended"
 
 
 @pytest.mark.parametrize(
