@@ -1,34 +1,40 @@
 """Which endpoints a downtime of the registry covers, and when."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Downtime:
-    """A downtime as the registry's feed tells it. Without services and endpoints it covers the whole site.
+    """A downtime as the registry's feed tells it. Without services and endpoints it covers its sites whole.
 
     Only severity OUTAGE counts as downtime and mutes; WARNING means "at risk", and alerts go on (as in
-    ARGO)."""
+    ARGO). A service in `service_ends` is back before the downtime ends."""
 
     id: str
-    site: str
+    sites: tuple[str, ...]
     start: datetime
     end: datetime
     severity: str = "OUTAGE"
     description: str = ""
     services: frozenset[str] = frozenset()
     endpoints: frozenset[str] = frozenset()
+    service_ends: Mapping[str, datetime] = field(default_factory=dict)
 
     def covers(self, site: str, service_id: str, endpoint_id: str) -> bool:
         """Whether the endpoint is meant; an endpoint list says more than a service list."""
-        if site != self.site:
+        if site not in self.sites:
             return False
         if self.endpoints:
             return endpoint_id in self.endpoints
         return not self.services or service_id in self.services
+
+    def of_service(self, service_id: str) -> "Downtime":
+        """The downtime as the service sees it: with its own end, where it has one."""
+        end = self.service_ends.get(service_id)
+        return self if end is None or end >= self.end else replace(self, end=end)
 
     def runs_at(self, at: datetime) -> bool:
         """Whether it is an outage downtime under way at `at`; the end is not part of it."""
@@ -40,13 +46,14 @@ def from_feed(bodies: Iterable[Mapping[str, Any]]) -> list[Downtime]:
     found = [
         Downtime(
             str(body["id"]),
-            str(body["site"]),
+            tuple(map(str, body.get("sites") or [body["site"]])),
             moment(body["start"]),
             moment(body["end"]),
             str(body.get("severity") or "OUTAGE"),
             str(body.get("description") or ""),
             frozenset(map(str, body.get("services") or ())),
             frozenset(map(str, body.get("endpoints") or ())),
+            {str(service): moment(end) for service, end in (body.get("service_ends") or {}).items()},
         )
         for body in bodies
     ]
@@ -56,9 +63,21 @@ def from_feed(bodies: Iterable[Mapping[str, Any]]) -> list[Downtime]:
 def current(
     downtimes: Iterable[Downtime], site: str, service_id: str, endpoint_id: str, at: datetime
 ) -> Downtime | None:
-    """The downtime that covers the endpoint at `at`; of several the one that ends last."""
-    running = [d for d in downtimes if d.runs_at(at) and d.covers(site, service_id, endpoint_id)]
-    return max(running, key=lambda downtime: downtime.end, default=None)
+    """The downtime that covers the endpoint at `at`, with the end that its service has; of several the one
+    that ends last."""
+    seen = [d.of_service(service_id) for d in downtimes if d.covers(site, service_id, endpoint_id)]
+    return max((d for d in seen if d.runs_at(at)), key=lambda downtime: downtime.end, default=None)
+
+
+def at_site(downtimes: Iterable[Downtime], site: str, services: Collection[str]) -> list[Downtime]:
+    """The downtimes of a site as it sees them: each ends with the last of the site's own `services`."""
+    return [_last_of(d, [one for one in services if one in d.services]) for d in downtimes if site in d.sites]
+
+
+def _last_of(downtime: Downtime, services: Collection[str]) -> Downtime:
+    if not services:
+        return downtime
+    return max((downtime.of_service(one) for one in services), key=lambda seen: seen.end)
 
 
 def moment(text: str) -> datetime:

@@ -1,13 +1,13 @@
 """What the registry's feed says: endpoints, sites, downtimes. Read from the local copy, so it works while
 it is away."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from hanse.follow import followed
-from monitoring.downtimes import Downtime, from_feed
+from monitoring.downtimes import Downtime, at_site, from_feed
 
 REGISTRY = "registry"
 
@@ -25,3 +25,13 @@ def sites(session: Session) -> dict[str, Mapping[str, Any]]:
 def downtimes(session: Session) -> list[Downtime]:
     """All downtimes that the registry tells of, soonest first."""
     return from_feed(followed(session, REGISTRY, "downtime").values())
+
+
+def downtimes_of(session: Session, sites: Collection[str]) -> dict[str, list[Downtime]]:
+    """The downtimes of each of the sites, soonest first; each ends when the site's last service in it is back."""
+    own: dict[str, set[str]] = {site: set() for site in sites}
+    for body in endpoints(session):
+        if (site := str(body.get("site"))) in own:
+            own[site].add(str(body.get("service_id")))
+    known = downtimes(session)
+    return {site: at_site(known, site, services) for site, services in own.items()}

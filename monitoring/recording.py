@@ -309,11 +309,11 @@ def _downtime_ended(session: Session, endpoint: Endpoint) -> datetime:
     """When the downtime that covered the endpoint last was over: the state below it holds from there."""
     now = database_time(session)
     ends = [
-        d.end
+        d.of_service(endpoint.service_id).end
         for d in feed.downtimes(session)
-        if d.end <= now and d.covers(endpoint.site, endpoint.service_id, endpoint.id)
+        if d.covers(endpoint.site, endpoint.service_id, endpoint.id)
     ]
-    return max((end for end in ends if end > now - timedelta(days=1)), default=now)
+    return max((end for end in ends if now - timedelta(days=1) < end <= now), default=now)
 
 
 def _lock_site(session: Session, check: Check) -> Site:

@@ -1,6 +1,7 @@
 """What changes by the clock alone: downtimes that begin and end, checks that stay without a result, old
 results."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -11,7 +12,7 @@ from monitoring import feed
 from monitoring.alerts import audience_of
 from monitoring.algebra import State
 from monitoring.clock import database_time
-from monitoring.downtimes import current
+from monitoring.downtimes import Downtime, current
 from monitoring.judgement import Standing
 from monitoring.models import Check, Endpoint, Site, StoredResult
 from monitoring.recording import Bench, settle
@@ -28,7 +29,8 @@ def watch_clock(db: Database, settings: MonitoringSettings) -> str:
     log."""
     bench = Bench(settings.rules, audience_of(settings))
     with db.transaction() as session:
-        overlaid = [endpoint.id for endpoint in _active(session) if _overlay_differs(session, endpoint)]
+        known, now = feed.downtimes(session), database_time(session)
+        overlaid = [one.id for one in _active(session) if _overlay_differs(one, known, now)]
         silent = [check.id for check in _silent(session)]
     for endpoint_id in overlaid:
         with db.transaction() as session:
@@ -53,9 +55,8 @@ def _active(session: Session) -> list[Endpoint]:
     return list(session.scalars(select(Endpoint).where(Endpoint.active).order_by(Endpoint.id)))
 
 
-def _overlay_differs(session: Session, endpoint: Endpoint) -> bool:
-    now = database_time(session)
-    running = current(feed.downtimes(session), endpoint.site, endpoint.service_id, endpoint.id, now)
+def _overlay_differs(endpoint: Endpoint, known: Sequence[Downtime], now: datetime) -> bool:
+    running = current(known, endpoint.site, endpoint.service_id, endpoint.id, now)
     return (running is not None) != (endpoint.state == State.DOWNTIME)
 
 

@@ -46,11 +46,11 @@ def status() -> Response:
     with ground().db.transaction() as session:
         found = read_status(session, with_days=True)
         now = found.generated_at
-        known = feed.downtimes(session)
         troubled = [site for site in found.sites if site.state != "ok"]
+        known = feed.downtimes_of(session, [site.site for site in troubled])
         numbers = {line.incident for site in troubled for line in site.endpoints if line.incident}
         told = {number: story.tell(session, number, to_stranger=False) for number in numbers}
-        planned = [d for d in known if now < d.start < now + timedelta(days=PLANNED_DAYS)]
+        planned = [d for d in feed.downtimes(session) if now < d.start < now + timedelta(days=PLANNED_DAYS)]
     counts = found.counts.model_dump()
     kind_now = next((word for word in ("down", "degraded", "unknown") if counts[word]), "ok")
     return page(
@@ -62,7 +62,7 @@ def status() -> Response:
         refresh_s=30,
         overview=found,
         kind=kind_now,
-        now_lines=[_now_line(site, told, known, now) for site in troubled],
+        now_lines=[_now_line(site, told, known[site.site], now) for site in troubled],
         planned=planned,
         bars={site.site: _bars([day.model_dump() for day in site.days]) for site in found.sites},
         today=now.date(),
@@ -93,7 +93,7 @@ def _counts_sentence(counts: dict[str, int], now: datetime) -> str:
 def _now_line(site: Any, told: dict[int, story.Story], known: list[Any], now: datetime) -> dict[str, Any]:
     line = {"site": site.site, "state": site.state, "since": site.since, "words": site.cause, "more": ""}
     number = next((endpoint.incident for endpoint in site.endpoints if endpoint.incident), None)
-    downtime = next((d for d in known if d.site == site.site and d.runs_at(now)), None)
+    downtime = next((d for d in known if d.runs_at(now)), None)
     if site.state == "downtime" and downtime is not None:
         line |= {"since": downtime.start, "words": downtime.description or "Planned downtime"}
         line["more"] = f"Ends {downtime.end:%d %b, %H:%M} UTC, in {age(downtime.end - now)}."
@@ -181,7 +181,7 @@ def _incident_page(number: int, form: FormFaults | None = None, status_code: int
         told = story.tell(session, number, to_stranger=not current_principal().signed_in)
         listed = _list(session, _chosen_list(), None)
         now = database_time(session)
-        downtimes = [d for d in feed.downtimes(session) if d.site == detail.site and d.end > now]
+        downtimes = [d for d in feed.downtimes_of(session, [detail.site])[detail.site] if d.end > now]
         before = _same_before(session, told.incident)
     scope = f"site:{detail.site}" if detail.site else "federation"
     where = detail.site or "Monitoring"

@@ -27,8 +27,12 @@ class IncidentPath(PathModel):
 
 
 class StatusQuery(QueryModel):
-    """What to tell of the sites."""
+    """Which sites, and what to tell of them."""
 
+    site: str | None = Field(
+        None, max_length=100, description="Only this one; none when it is not monitored."
+    )
+    endpoints: bool = Field(True, description="Give the endpoints of each site.")
     days: bool = Field(False, description="Give the last 90 days of each site.")
 
 

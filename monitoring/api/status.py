@@ -25,7 +25,9 @@ ALIVE_S = 30
 def status(query: asking.StatusQuery) -> schemas.StatusOut:
     """State since when, cause and open incident of everything that is monitored; worst first."""
     with ground().db.transaction() as session:
-        return read_status(session, with_days=query.days)
+        return read_status(
+            session, with_days=query.days, with_endpoints=query.endpoints, only_site=query.site
+        )
 
 
 @status_api.get("/status.csv", permission=PUBLIC, summary="Sites now, as CSV")
@@ -64,10 +66,13 @@ def probes() -> schemas.ProbesOut:
         return read_probes(session)
 
 
-def read_status(session: Session, *, with_days: bool) -> schemas.StatusOut:
-    """The whole status, as API and page show it."""
+def read_status(
+    session: Session, *, with_days: bool, with_endpoints: bool = True, only_site: str | None = None
+) -> schemas.StatusOut:
+    """The status as API and page show it; the counts and the sentence are always the federation's."""
     lines = reading.site_lines(session)
-    histories = reading.histories(session, "site", [line.name for line in lines])
+    shown = [line for line in lines if only_site in (None, line.name)]
+    histories = reading.histories(session, "site", [line.name for line in shown])
     sites = [
         schemas.SiteState(
             site=line.name,
@@ -77,10 +82,10 @@ def read_status(session: Session, *, with_days: bool) -> schemas.StatusOut:
             cause=line.cause,
             availability_30d=histories[line.name].availability,
             reliability_30d=histories[line.name].reliability,
-            endpoints=[endpoint_state(endpoint) for endpoint in line.endpoints],
+            endpoints=[endpoint_state(endpoint) for endpoint in line.endpoints] if with_endpoints else [],
             days=[schemas.DayOut(**day) for day in histories[line.name].days] if with_days else [],
         )
-        for line in lines
+        for line in shown
     ]
     counts = reading.counts(lines)
     return schemas.StatusOut(

@@ -67,6 +67,57 @@ def test_a_downtime_of_one_endpoint_leaves_the_other_alone(trio: Federation) -> 
     assert trio.events() == ["outage"]
 
 
+def test_a_downtime_of_several_sites_mutes_each_and_no_other(trio: Federation) -> None:
+    trio.downtime("UKIM", trio.now, trio.now + 4 * HOUR, sites=["UKIM", "BIFI"], services=[], endpoints=[])
+    for endpoint in ("ukim", "bifi"):
+        trio.outage(endpoint)
+        assert trio.state(endpoint) == "downtime"
+        assert trio.check(endpoint, "tcp").judged == "critical"
+        trio.recover(endpoint)
+    assert trio.messages() == []
+    assert {one.site for one in trio.incidents() if one.muted_by == "1"} == {"UKIM", "BIFI"}
+    trio.outage("cesnet")
+    assert trio.state("cesnet") == "critical"
+    assert trio.events() == ["outage"]
+
+
+def test_a_service_that_is_back_early_is_told_of_again(trio: Federation) -> None:
+    """UKIM's second service ends after an hour; the first stays away for four."""
+    trio.endpoint("UKIM", "https://occi2.ukim.example:8787/", number="ukim-2", service_id="second")
+    trio.adopt()
+    trio.all_well()
+    back = trio.now + HOUR
+    trio.downtime("UKIM", trio.now, trio.now + 4 * HOUR, service_ends={"second": back.isoformat()})
+    trio.outage("ukim-2")
+    trio.outage("ukim")
+    assert trio.state("ukim-2") == trio.state("ukim") == "downtime"
+    assert trio.messages() == []
+    trio.now = back
+    trio.measure("ukim-2", "tcp", REFUSED)
+    trio.measure("ukim", "tcp", REFUSED)
+    assert trio.state("ukim-2") == "critical"
+    assert trio.state("ukim") == "downtime"
+    assert trio.events() == ["outage"]
+
+
+def test_the_clock_takes_a_service_out_of_its_downtime_at_its_own_end(trio: Federation) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    trio.endpoint("UKIM", "https://occi2.ukim.example:8787/", number="ukim-2", service_id="second")
+    trio.adopt()
+    for endpoint in ("bifi", "cesnet", "ukim", "ukim-2"):
+        for probe in ("tcp", "certificate", "occi-categories"):
+            trio.measure(endpoint, probe, OK, at=now - timedelta(seconds=60))
+    begins = now - timedelta(seconds=20)
+    trio.downtime("UKIM", begins, now + HOUR)
+    trio.watch_clock()
+    assert trio.state("ukim-2") == "downtime"
+    back = now - timedelta(seconds=5)
+    trio.downtime("UKIM", begins, now + HOUR, service_ends={"second": back.isoformat()})
+    assert "1 endpoints entered or left" in trio.watch_clock()
+    assert (trio.state("ukim"), trio.state("ukim-2")) == ("downtime", "ok")
+    assert trio.timeline("endpoint", "ukim-2")[-1] == (back, "ok")
+
+
 def test_the_clock_alone_brings_endpoints_into_downtime_and_out(trio: Federation) -> None:
     """No measurement in between: the job lays the downtime over at its own start and end."""
     now = datetime.now(UTC).replace(microsecond=0)

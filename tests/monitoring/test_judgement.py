@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.algebra import AND, OR, Change, Span, State, both, days, either, spans, tally, worst_of_day
-from monitoring.downtimes import Downtime, current, from_feed
+from monitoring.downtimes import Downtime, at_site, current, from_feed
 from monitoring.judgement import Rules, Standing, Verdict, Witness, accuse, doubted, judge, waiting
 from monitoring.standing import site_state
 
@@ -222,6 +222,25 @@ def test_a_downtime_of_services_or_endpoints_covers_them_alone() -> None:
     assert not services.covers("UKIM", "8", "80")
     assert endpoints.covers("UKIM", "7", "70")
     assert not endpoints.covers("UKIM", "7", "71")
+
+
+def test_a_service_ends_at_its_own_time_and_a_site_with_its_last_service() -> None:
+    both = downtime(
+        sites=["UKIM", "BIFI"],
+        services=["7", "8", "9"],
+        endpoints=["70", "80", "90"],
+        service_ends={"7": "2026-05-04T10:00:00Z", "9": "2026-05-04T11:00:00Z"},
+    )
+
+    def runs(site: str, service: str, endpoint: str, clock: str) -> bool:
+        return current([both], site, service, endpoint, at(clock)) is not None
+
+    assert [runs("UKIM", "7", "70", clock) for clock in ("09:59", "10:00")] == [True, False]
+    assert [runs("UKIM", "8", "80", clock) for clock in ("10:00", "17:59", "18:00")] == [True, True, False]
+    assert [runs("BIFI", "9", "90", clock) for clock in ("10:59", "11:00")] == [True, False]
+    ends = {site: at_site([both], site, own)[0].end for site, own in (("UKIM", ["7", "8"]), ("BIFI", ["9"]))}
+    assert ends == {"UKIM": at("18:00"), "BIFI": at("11:00")}
+    assert at_site([both], "CESNET", ["1"]) == []
 
 
 def test_at_risk_is_no_downtime() -> None:
