@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -45,14 +45,11 @@ def _place(
     downtimes: Iterable[Mapping[str, Any]],
     vo: str,
 ) -> Place:
-    urls = [
-        str(e.get("url") or "")
-        for e in endpoints
-        if e.get("site") == pair.site and e.get("service_type") == OCCI
-    ]
+    own = [e for e in endpoints if e.get("site") == pair.site]
+    urls = [str(e.get("url") or "") for e in own if e.get("service_type") == OCCI]
     shares = [share.get("vcpu") for share in site.get("supports") or [] if share.get("vo") == vo]
     state, words = ("ok", "ready") if pair.state == IN_STEP else ("working", "on its way")
-    if until := _in_downtime(pair.site, downtimes):
+    if until := in_downtime(pair.site, {str(e.get("service_id")) for e in own}, downtimes):
         state, words = "downtime", f"after {until:%d %b, %H:%M}"
     return Place(
         site=pair.site,
@@ -64,14 +61,21 @@ def _place(
     )
 
 
-def _in_downtime(site: str, downtimes: Iterable[Mapping[str, Any]]) -> datetime | None:
-    """When the outage ends that the site is in now."""
+def in_downtime(
+    site: str, services: Collection[str], downtimes: Iterable[Mapping[str, Any]]
+) -> datetime | None:
+    """When the outage ends that the site is in now: the last of its own services to be back counts."""
     now = datetime.now(UTC)
     for body in downtimes:
-        if body.get("site") == site and body.get("severity") == "OUTAGE":
-            start, end = (datetime.fromisoformat(str(body[name])) for name in ("start", "end"))
-            if start <= now < end:
-                return end
+        if site not in (body.get("sites") or [body.get("site")]) or body.get("severity") != "OUTAGE":
+            continue
+        start, end = (datetime.fromisoformat(str(body[name])) for name in ("start", "end"))
+        early = body.get("service_ends") or {}
+        ends = [early.get(one) for one in body.get("services") or () if one in services]
+        if ends and all(ends):
+            end = max(datetime.fromisoformat(str(one)) for one in ends)
+        if start <= now < end:
+            return end
     return None
 
 
