@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,104 +10,118 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.errors import FieldFault, NotFound, Refused
+from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
-from hanse.revisions import Actor, Body, change
-from registry import entities
-from registry.models import (
-    Downtime,
-    DowntimeEndpoint,
-    DowntimeService,
-    Endpoint,
-    Service,
-    Site,
-    downtime_id,
+from hanse.revisions import Actor, Body, Change, change
+from registry import downtime_parts, entities
+from registry.downtime_parts import Affected
+from registry.models import Downtime, DowntimePart, DowntimeService, Site, downtime_id
+from registry.recording import check_unchanged, next_id, recording
+from registry.rules import (
+    GRACE,
+    Times,
+    classification,
+    delete_fault,
+    edit_faults,
+    new_downtime_faults,
+    service_end_faults,
+    state_at,
 )
-from registry.recording import check_unchanged, lock_site, next_id, recording
-from registry.rights import DECLARE_DOWNTIME, check_site
-from registry.rules import GRACE, classification, delete_fault, edit_faults, new_downtime_faults, state_at
-from registry.schemas.downtimes import DowntimeEdit, DowntimeIn
+from registry.schemas.downtimes import DowntimeEdit, DowntimeIn, EndIn
 
 CLOCK = Actor("clock", "the clock")
 
 
 @dataclass(frozen=True)
-class Affected:
-    """What a downtime takes: services of one site, and endpoints of these services."""
+class Plan:
+    """A downtime that keeps all rules and is not written yet."""
 
-    services: list[int]
-    endpoints: list[int]
+    parts: Sequence[Affected]
+    start: datetime
+    end: datetime
+    service_ends: Mapping[int, datetime]
 
 
-def declare(db: Database, principal: Principal, form: DowntimeIn) -> int:
+def declare(db: Database, principal: Principal, form: DowntimeIn, *, import_uid: str | None = None) -> int:
     """Declare a downtime; returns its id. Raises NotFound, Forbidden, Refused with every fault."""
     reason = form.reason or f"Downtime declared: {form.description}"[:300]
     with recording(db, principal, reason) as (session, recorded):
-        site = lock_site(session, form.site)
-        check_site(principal, DECLARE_DOWNTIME, site)
-        downtime = _new(session, principal, site, form)
-        session.add(downtime)
-        session.flush()
-        entities.put_downtime(recorded, downtime)
+        downtime = write(session, recorded, principal, form, datetime.now(UTC))
+        downtime.import_uid = import_uid
         return downtime.id
 
 
 def try_out(db: Database, principal: Principal, form: DowntimeIn) -> Body:
     """What `declare` would make of `form`, all rules checked, nothing kept. `id` and `primary_key` are None."""
+    now = datetime.now(UTC)
     with db.transaction() as session:
-        site = lock_site(session, form.site)
-        check_site(principal, DECLARE_DOWNTIME, site)
-        downtime = _new(session, principal, site, form, number=0)
+        downtime = _made(principal, form, plan(session, principal, form, now), 0, now)
         return {**entities.downtime_body(downtime), "id": None, "primary_key": None}
 
 
-def _new(
-    session: Session, principal: Principal, site: Site, form: DowntimeIn, *, number: int | None = None
+def write(
+    session: Session, recorded: Change, principal: Principal, form: DowntimeIn, now: datetime
 ) -> Downtime:
-    now = datetime.now(UTC)
+    """Declare a downtime inside the caller's revision. Raises as `declare`."""
+    made = plan(session, principal, form, now)
+    downtime = _made(principal, form, made, next_id(session, downtime_id), now)
+    session.add(downtime)
+    session.flush()
+    entities.put_downtime(recorded, downtime)
+    return downtime
+
+
+def plan(session: Session, principal: Principal, form: DowntimeIn, now: datetime) -> Plan:
+    """What `form` means, with its sites locked. Raises NotFound, Forbidden, Refused with every fault."""
+    names = form.names or _names_of_services(session, form.services)
+    if not names:
+        raise Refused("The downtime was not declared.", FieldFault("site", "is missing"))
+    sites = downtime_parts.lock_sites(session, names)
+    downtime_parts.check_rights(principal, sites)
     start = form.start or now
-    faults = new_downtime_faults(start, form.end, now)
-    affected, more = _affected(session, site, form.services, form.endpoints)
-    if faults or more:
-        raise Refused("The downtime was not declared.", *faults, *more)
-    number = next_id(session, downtime_id) if number is None else number
-    return Downtime(
+    parts, faults = downtime_parts.resolve(session, sites, form.services, form.endpoints)
+    times = Times(start, form.end, form.service_ends or {})
+    more = service_end_faults(None, times, _services(parts), now)
+    faults = [*new_downtime_faults(start, form.end, now), *faults, *more]
+    if faults:
+        raise Refused("The downtime was not declared.", *faults)
+    return Plan(parts, start, form.end, times.service_ends)
+
+
+def _names_of_services(session: Session, services: Sequence[int] | None) -> list[str]:
+    return list(dict.fromkeys(downtime_parts.sites_of(session, services or ()).values()))
+
+
+def _services(parts: Sequence[Affected]) -> set[int]:
+    return {number for part in parts for number in part.services}
+
+
+def _made(principal: Principal, form: DowntimeIn, made: Plan, number: int, now: datetime) -> Downtime:
+    downtime = Downtime(
         id=number,
         primary_key=f"{number}G0",
-        site=site,
         severity=form.severity,
-        classification=classification(start, now),
+        classification=classification(made.start, now),
         description=form.description,
-        start_at=start,
-        end_at=form.end,
-        state=state_at(start, form.end, now),
+        start_at=made.start,
+        end_at=made.end,
+        state=state_at(made.start, made.end, now),
         created_at=now,
         created_by=principal.name,
-        services=[DowntimeService(service_id=one) for one in affected.services],
-        endpoints=[DowntimeEndpoint(endpoint_id=one) for one in affected.endpoints],
+        parts=[],
+        services=[],
+        endpoints=[],
     )
+    downtime_parts.set_parts(downtime, made.parts)
+    _set_service_ends(downtime, made.service_ends)
+    return downtime
 
 
-def _affected(
-    session: Session, site: Site, services: Sequence[int] | None, endpoints: Sequence[int] | None
-) -> tuple[Affected, list[FieldFault]]:
-    """The services and endpoints meant, and what is wrong with them. None means all."""
-    of_site = set(session.scalars(select(Service.id).where(Service.site_id == site.id)))
-    faults = [
-        FieldFault("services", f"{one} is not a service of {site.name}; a downtime is for one site only")
-        for one in sorted(set(services or ()) - of_site)
-    ]
-    chosen = sorted(of_site if services is None else set(services) & of_site)
-    if not chosen and not faults:
-        faults.append(FieldFault("services", f"{site.name} has no service; register one first"))
-    of_services = set(session.scalars(select(Endpoint.id).where(Endpoint.service_id.in_(chosen))))
-    faults += [
-        FieldFault("endpoints", f"{one} does not belong to the services that the downtime affects")
-        for one in sorted(set(endpoints or ()) - of_services)
-    ]
-    return Affected(
-        chosen, sorted(of_services if endpoints is None else set(endpoints) & of_services)
-    ), faults
+def _set_service_ends(downtime: Downtime, ends: Mapping[int, datetime]) -> None:
+    """Services whose own end is that of the downtime have none of their own."""
+    for link in downtime.services:
+        end = ends.get(link.service_id)
+        link.end_at = end if end is not None and end < downtime.end_at else None
 
 
 def edit(
@@ -115,66 +129,130 @@ def edit(
 ) -> None:
     """Change the fields that `form` names. Raises Refused where a rule says no, Conflict when somebody was quicker."""
     with recording(db, principal, form.reason or f"Downtime {number} changed") as (session, recorded):
-        downtime = _lock(session, number)
-        check_site(principal, DECLARE_DOWNTIME, downtime.site)
+        downtime, sites = lock(session, number, form.names)
+        downtime_parts.check_rights(principal, sites)
         check_unchanged(session, "downtime", number, expected)
-        _apply(session, downtime, form)
+        apply(session, downtime, form, datetime.now(UTC))
         session.flush()
         entities.put_downtime(recorded, downtime)
 
 
-def _apply(session: Session, downtime: Downtime, form: DowntimeEdit) -> None:
-    now = datetime.now(UTC)
-    start, end = form.start or downtime.start_at, form.end or downtime.end_at
-    faults = edit_faults((downtime.start_at, downtime.end_at), (start, end), downtime.classification, now)
+def apply(session: Session, downtime: Downtime, form: DowntimeEdit, now: datetime) -> None:
+    """Change a locked downtime inside the caller's revision. Raises Refused with every fault."""
+    old = times_of(downtime)
+    start, end = form.start or old.start, form.end or old.end
+    times = Times(start, end, _moved_ends(old, start, form.service_ends))
+    faults = edit_faults((old.start, old.end), (start, end), downtime.classification, now)
+    parts: Sequence[Affected] | None = None
+    if not faults and (form.names or form.services or form.endpoints):
+        parts, faults = _parts_of_edit(session, downtime, form)
+    services = {link.service_id for link in downtime.services} if parts is None else _services(parts)
+    if not faults:
+        # what leaves the downtime takes its own end along
+        kept = {one: at for one, at in times.service_ends.items() if one in services or form.service_ends}
+        times = Times(start, end, kept)
+        faults = service_end_faults(old, times, services, now)
     if faults:
         raise Refused("The downtime was not changed.", *faults)
-    if form.services is not None or form.endpoints is not None:
-        _set_affected(session, downtime, form)
+    if parts is not None:
+        downtime_parts.set_parts(downtime, parts)
     if start != downtime.start_at:
         downtime.classification = classification(start, now)
     downtime.start_at, downtime.end_at = start, end
+    _set_service_ends(downtime, times.service_ends)
     downtime.severity = form.severity or downtime.severity
     downtime.description = form.description or downtime.description
     downtime.state = state_at(start, end, now)
 
 
-def _set_affected(session: Session, downtime: Downtime, form: DowntimeEdit) -> None:
-    services = form.services or [link.service_id for link in downtime.services]
-    affected, faults = _affected(session, downtime.site, services, form.endpoints)
-    if faults:
-        raise Refused("The downtime was not changed.", *faults)
-    kept_services = {link.service_id: link for link in downtime.services}
-    kept_endpoints = {link.endpoint_id: link for link in downtime.endpoints}
-    downtime.services = [
-        kept_services.get(one) or DowntimeService(service_id=one) for one in affected.services
-    ]
-    downtime.endpoints = [
-        kept_endpoints.get(one) or DowntimeEndpoint(endpoint_id=one) for one in affected.endpoints
-    ]
+def times_of(downtime: Downtime) -> Times:
+    """The times of a downtime as the rules look at them."""
+    ends = {link.service_id: link.end_at for link in downtime.services if link.end_at is not None}
+    return Times(downtime.start_at, downtime.end_at, ends)
 
 
-def end_early(db: Database, principal: Principal, number: int, reason: str) -> None:
-    """End an ongoing downtime in 60 s, as GOCDB does. Raises Refused when it is not going on."""
-    with recording(db, principal, reason or f"Downtime {number} ended early") as (session, recorded):
-        downtime = _lock(session, number)
-        check_site(principal, DECLARE_DOWNTIME, downtime.site)
+def _moved_ends(old: Times, start: datetime, wanted: Mapping[int, datetime] | None) -> Mapping[int, datetime]:
+    """The services' own ends: as `wanted`, or as they were, moved along with the start."""
+    if wanted is not None:
+        return wanted
+    return {number: end + (start - old.start) for number, end in old.service_ends.items()}
+
+
+def _parts_of_edit(
+    session: Session, downtime: Downtime, form: DowntimeEdit
+) -> tuple[list[Affected], list[FieldFault]]:
+    """What the edit means. Without sites those that it has; of these only where something is named."""
+    sites = [part.site for part in downtime.parts]
+    services = form.services
+    if form.names:
+        by_name = {site.name: site for site in downtime_parts.lock_sites(session, form.names)}
+        sites = [by_name[name] for name in form.names]
+    elif services:
+        named = set(downtime_parts.sites_of(session, services).values())
+        sites = [site for site in sites if site.name in named] or sites
+    else:
+        services = [link.service_id for link in downtime.services]
+    return downtime_parts.resolve(session, sites, services, form.endpoints)
+
+
+def end_early(db: Database, principal: Principal, number: int, form: EndIn) -> None:
+    """End an ongoing downtime, or some of its services, in 60 s, as GOCDB does.
+
+    Once every service has its own end, the downtime ends with the last of them. Raises Refused when it is not going
+    on or a service is not one of its own.
+    """
+    with recording(db, principal, form.reason or f"Downtime {number} ended early") as (session, recorded):
+        downtime, sites = lock(session, number)
+        chosen = _to_end(session, downtime, form)
+        if chosen is not None:
+            names = set(downtime_parts.sites_of(session, chosen).values())
+            sites = [site for site in sites if site.name in names]
+        downtime_parts.check_rights(principal, sites)
         now = datetime.now(UTC)
         if state_at(downtime.start_at, downtime.end_at, now) != "ongoing":
             raise Refused(
                 "Only a downtime that is going on can be ended.",
                 FieldFault("id", "delete it while it is planned; after its end there is nothing to end"),
             )
-        downtime.end_at = min(downtime.end_at, now + GRACE)
+        _end(downtime, chosen, now + GRACE)
         session.flush()
         entities.put_downtime(recorded, downtime)
+
+
+def _to_end(session: Session, downtime: Downtime, form: EndIn) -> set[int] | None:
+    """The services that are to end; None for all of them. Raises Refused for what is none of the downtime's."""
+    if form.services is None and form.sites is None:
+        return None
+    own = downtime_parts.sites_of(session, [link.service_id for link in downtime.services])
+    faults = [
+        FieldFault("services", f"{one} is not affected by this downtime")
+        for one in sorted(set(form.services or ()) - own.keys())
+    ]
+    faults += [
+        FieldFault("sites", f"{name} is not affected by this downtime")
+        for name in dict.fromkeys(form.sites or ())
+        if name not in own.values()
+    ]
+    if faults:
+        raise Refused("Nothing was ended.", *faults)
+    return set(form.services or ()) | {one for one, name in own.items() if name in (form.sites or ())}
+
+
+def _end(downtime: Downtime, chosen: set[int] | None, moment: datetime) -> None:
+    ends = dict(times_of(downtime).service_ends)
+    for link in downtime.services:
+        if chosen is None or link.service_id in chosen:
+            ends[link.service_id] = min(ends.get(link.service_id, downtime.end_at), moment)
+    if chosen is None or len(ends) == len(downtime.services):
+        downtime.end_at = max(ends.values(), default=min(moment, downtime.end_at))
+    _set_service_ends(downtime, ends)
 
 
 def remove(db: Database, principal: Principal, number: int, reason: str, expected: int | None = None) -> None:
     """Delete a downtime that has not begun. Raises Refused where a rule says no."""
     with recording(db, principal, reason or f"Downtime {number} removed") as (session, recorded):
-        downtime = _lock(session, number)
-        check_site(principal, DECLARE_DOWNTIME, downtime.site)
+        downtime, sites = lock(session, number)
+        downtime_parts.check_rights(principal, sites)
         check_unchanged(session, "downtime", number, expected)
         fault = delete_fault(downtime.start_at, downtime.classification, datetime.now(UTC))
         if fault is not None:
@@ -183,11 +261,24 @@ def remove(db: Database, principal: Principal, number: int, reason: str, expecte
         session.delete(downtime)
 
 
-def _lock(session: Session, number: int) -> Downtime:
-    downtime = session.scalar(select(Downtime).where(Downtime.id == number).with_for_update(of=Downtime))
+def lock(session: Session, number: int, more: Sequence[str] = ()) -> tuple[Downtime, list[Site]]:
+    """The downtime and its sites, and the sites `more`, locked against other writers. Raises NotFound.
+
+    Sites come before downtimes, as in every use case that changes both.
+    """
+    names = session.scalars(select(Site.name).join(DowntimePart).where(DowntimePart.downtime_id == number))
+    sites = downtime_parts.lock_sites(session, [*names, *more])
+    downtime = session.scalar(
+        select(Downtime)
+        .where(Downtime.id == number)
+        .with_for_update(of=Downtime)
+        .execution_options(populate_existing=True)
+    )
     if downtime is None:
         raise NotFound(f"There is no downtime {number}.")
-    return downtime
+    if not set(downtime.site_names) <= {site.name for site in sites}:
+        raise Conflict(f"Somebody changed the sites of downtime {number} at the same moment; try again.")
+    return downtime, sites
 
 
 def move_with_clock(db: Database) -> str:
@@ -211,21 +302,35 @@ def _move(db: Database, number: int) -> str | None:
         if downtime is None or state is None or state == downtime.state:
             return None
         verb = "began" if state == "ongoing" else "ended"
-        with change(session, CLOCK, f"{downtime.site.name}: downtime {verb}") as recorded:
+        where = ", ".join(downtime.site_names)
+        with change(session, CLOCK, f"{where}: downtime {verb}"[:300]) as recorded:
             downtime.state = state
             session.flush()
             entities.put_downtime(recorded, downtime)
-        return f"downtime {number} at {downtime.site.name} {verb}"
+        return f"downtime {number} at {where} {verb}"
 
 
 def overlapping(
     session: Session, start: datetime, end: datetime, *, site_id: int | None = None
 ) -> list[Downtime]:
-    """Downtimes that share time with `start` to `end`, of one site or all, by their start."""
+    """Downtimes that share time with `start` to `end`, of one site or all, by their start.
+
+    A service that ended before keeps its downtime in the list: look at `covered` for what is away at a moment.
+    """
     wanted = select(Downtime).where(Downtime.start_at < end, Downtime.end_at > start)
     if site_id is not None:
-        wanted = wanted.where(Downtime.site_id == site_id)
+        parts = select(DowntimePart.downtime_id).where(DowntimePart.site_id == site_id)
+        wanted = wanted.where(Downtime.id.in_(parts))
     return list(session.scalars(wanted.order_by(Downtime.start_at, Downtime.id)))
+
+
+def covered(downtime: Downtime, start: datetime, end: datetime) -> list[DowntimeService]:
+    """The services of the downtime that are affected at some moment between `start` and `end`."""
+    return [
+        link
+        for link in downtime.services
+        if downtime.start_at < end and (link.end_at or downtime.end_at) > start
+    ]
 
 
 def of_day(session: Session, moment: datetime) -> list[Downtime]:

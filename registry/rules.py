@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -71,6 +73,48 @@ def edit_faults(
         faults.append(FieldFault("end", "a downtime cannot be made longer; declare another one after it"))
     if start != old_start and start <= now:
         faults.append(FieldFault("start", "a new start must lie in the future"))
+    return faults
+
+
+@dataclass(frozen=True)
+class Times:
+    """When a downtime begins and ends, and which of its services end before it does."""
+
+    start: datetime
+    end: datetime
+    service_ends: Mapping[int, datetime] = field(default_factory=dict)
+
+    def end_of(self, service: int) -> datetime:
+        """When the service is back."""
+        return min(self.service_ends.get(service, self.end), self.end)
+
+
+def service_end_faults(
+    old: Times | None, new: Times, services: Collection[int], now: datetime
+) -> list[FieldFault]:
+    """What is wrong with the services' own ends; `old` are the times before an edit, None for a new downtime.
+
+    For each service holds what holds for the whole: it ends after the start, its downtime never grows, and what has
+    ended stays so.
+    """
+    faults = []
+    for service, end in sorted(new.service_ends.items()):
+        if service not in services:
+            faults.append(FieldFault("service_ends", f"{service} is not affected by this downtime"))
+        elif end <= new.start:
+            faults.append(FieldFault("service_ends", f"service {service} must end later than the start"))
+        elif old is None and end > new.end:
+            faults.append(FieldFault("service_ends", f"service {service} cannot end after the downtime"))
+    if old is None:
+        return faults
+    for service in sorted(services):
+        ended = service in old.service_ends and old.end_of(service) <= now
+        if ended and new.end_of(service) != old.end_of(service):
+            faults.append(FieldFault("service_ends", f"service {service} has ended already"))
+        elif new.end_of(service) - new.start > old.end_of(service) - old.start:
+            faults.append(
+                FieldFault("service_ends", f"the downtime of service {service} cannot be made longer")
+            )
     return faults
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -13,9 +14,8 @@ from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities
+from registry import downtime_parts, entities
 from registry.models import (
-    Downtime,
     DowntimeEndpoint,
     DowntimeService,
     Endpoint,
@@ -77,6 +77,7 @@ def create(session: Session, change: Change, site: Site, form: ServiceIn) -> Ser
     session.add(service)
     session.flush()
     entities.put_service(change, service)
+    downtime_parts.take_in_service(session, change, service, datetime.now(UTC))
     return service
 
 
@@ -173,16 +174,7 @@ def delete(session: Session, change: Change, service: Service) -> None:
     entities.delete_service(change, service)
     session.delete(service)
     session.flush()
-    _put_downtimes(session, change, touched)
-
-
-def _put_downtimes(session: Session, change: Change, numbers: list[int]) -> None:
-    """Record downtimes anew that lost a service or endpoint by cascade."""
-    for downtime in session.scalars(
-        select(Downtime).where(Downtime.id.in_(numbers)).execution_options(populate_existing=True)
-    ):
-        session.refresh(downtime, ["services", "endpoints"])
-        entities.put_downtime(change, downtime)
+    downtime_parts.record_again(session, change, touched)
 
 
 def add_endpoint(db: Database, principal: Principal, number: int, form: EndpointIn) -> int:
@@ -194,6 +186,7 @@ def add_endpoint(db: Database, principal: Principal, number: int, form: Endpoint
         service.endpoints.append(endpoint)
         session.flush()
         entities.put_service(change, service)
+        downtime_parts.take_in_endpoints(session, change, service, datetime.now(UTC))
         return endpoint.id
 
 
@@ -235,7 +228,7 @@ def delete_endpoint(session: Session, change: Change, service: Service, endpoint
     session.flush()
     change.delete("endpoint", str(endpoint.id))
     entities.put_service(change, service)
-    _put_downtimes(session, change, touched)
+    downtime_parts.record_again(session, change, touched)
 
 
 def set_endpoints(session: Session, change: Change, service: Service, wanted: list[EndpointFields]) -> None:
@@ -251,6 +244,7 @@ def set_endpoints(session: Session, change: Change, service: Service, wanted: li
     for endpoint in by_name.values():
         delete_endpoint(session, change, service, endpoint)
     entities.put_service(change, service)
+    downtime_parts.take_in_endpoints(session, change, service, datetime.now(UTC))
 
 
 def _lock_endpoint(session: Session, number: int) -> tuple[Endpoint, Service]:

@@ -14,7 +14,7 @@ from hanse.errors import Conflict, FieldFault, Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities
+from registry import downtime_parts, entities
 from registry.models import Contact, ExtensionProperty, Ngi, Role, Site, VoShare, owned_entity_id
 from registry.recording import check_unchanged, find_ngi, lock_site, next_id, recording, take_lock
 from registry.rights import (
@@ -215,6 +215,7 @@ def remove(db: Database, principal: Principal, name: str, reason: str, expected:
 
 def delete(session: Session, change: Change, site: Site) -> None:
     """Remove a locked site inside the caller's revision."""
+    downtime_parts.take_out_site(session, change, site)
     entities.delete_whole_site(session, change, site)
     session.delete(site)
     session.flush()

@@ -14,7 +14,7 @@ from registry.schemas.downtimes import (
     DowntimePage,
     DowntimeQuery,
     DryRunQuery,
-    ReasonIn,
+    EndIn,
 )
 from registry.schemas.sites import OneQuery
 
@@ -71,9 +71,9 @@ def change_downtime(path: NumberPath, body: DowntimeEdit) -> Answer:
     summary="End a downtime early",
     responses={200: DowntimeOut},
 )
-def end_downtime(path: NumberPath, body: ReasonIn) -> Answer:
-    """An ongoing downtime ends in 60 s."""
-    downtimes.end_early(ground().db, current_principal(), path.number, body.reason)
+def end_downtime(path: NumberPath, body: EndIn) -> Answer:
+    """An ongoing downtime ends in 60 s, or only the `services` named, or those of the `sites` named."""
+    downtimes.end_early(ground().db, current_principal(), path.number, body)
     return _one(path.number)
 
 

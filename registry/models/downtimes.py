@@ -84,6 +84,11 @@ class Downtime(Base):
         passive_deletes=True,
     )
 
+    @property
+    def site_names(self) -> list[str]:
+        """The sites that are affected, the first first."""
+        return [part.site.name for part in self.parts]
+
 
 class DowntimePart(Base):
     """A site that a downtime affects. When it is `whole`, services that the site gets later are affected as well."""

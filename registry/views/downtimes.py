@@ -22,7 +22,7 @@ from hanse.web.wire import faults_of
 from registry import downtimes, finding, impact
 from registry.models import Service, Site
 from registry.rights import DECLARE_DOWNTIME
-from registry.schemas.downtimes import DowntimeIn, DowntimeQuery
+from registry.schemas.downtimes import DowntimeIn, DowntimeQuery, EndIn
 from registry.views import looking
 
 pages = Pages("registry_downtime_pages", __name__)
@@ -72,7 +72,7 @@ def all_downtimes() -> BaseResponse:
 @pages.post("/downtimes/<int:number>/end", permission=DECLARE_DOWNTIME)
 def end(number: int) -> BaseResponse:
     """End a downtime in 60 s."""
-    downtimes.end_early(ground().db, current_principal(), number, "")
+    downtimes.end_early(ground().db, current_principal(), number, EndIn())
     return redirect(f"/downtimes#downtime-{number}", 303)
 
 
