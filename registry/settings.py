@@ -16,6 +16,18 @@ class RegistrySettings(ServiceSettings):
     portal_url: str = Field(
         "", description="Address in the portal links of the GOCDB interface; empty = the registry's own."
     )
+    restrict_personal_data: bool = Field(
+        False,
+        description="Whether the GOCDB interface tells personal data only to registered API credentials and people "
+        "with a role; off = to every trusted credential, as GOCDB does when it is new.",
+    )
+    gocdb_all_realms: bool = Field(
+        False,
+        description="Whether the GOCDB interface lists the identities of people in all realms (EGICHECKIN, IRISIAM).",
+    )
+    gocdb_answers_mb: int = Field(
+        64, ge=0, description="Megabytes of answers of the GOCDB interface that are kept on disk; 0 = none."
+    )
     clock_interval_s: float = Field(
         10, gt=0, description="Seconds between two looks at downtimes that begin or end and tokens that end."
     )
@@ -24,6 +36,9 @@ class RegistrySettings(ServiceSettings):
         gt=0,
         le=30,
         description="Seconds that another service has to fill its card on the operator's page.",
+    )
+    card_reuse_s: float = Field(
+        5, ge=0, le=60, description="Seconds for which an answer of another service is shown again unasked."
     )
     read_only: bool = Field(
         False,

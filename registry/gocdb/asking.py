@@ -18,6 +18,7 @@ from registry.renderings.gocdb_xml import Property
 PAGE_SIZE: Final = 100
 MOST_SCOPES: Final = 50
 MOST_NAMES: Final = 1000
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)  # a day more or less stays in the calendar
 Condition = ColumnElement[bool]
 Parameters = Mapping[str, str]
 Wide = Select[*tuple[Any, ...]]  # more columns than the types of SQLAlchemy count
@@ -67,8 +68,8 @@ def like(column: Column, value: str) -> Condition:
 
 
 def names(parameters: Parameters, columns: Mapping[str, Column]) -> list[Condition]:
-    """A condition for each parameter that names something."""
-    return [like(column, parameters[name]) for name, column in columns.items() if parameters.get(name)]
+    """A condition for each parameter that names something; an empty one names nothing, and finds nothing."""
+    return [like(column, parameters[name]) for name, column in columns.items() if name in parameters]
 
 
 def one_of(parameters: Parameters, columns: Mapping[str, Column]) -> list[Condition]:
@@ -120,7 +121,8 @@ def day(name: str, parameters: Parameters) -> datetime:
     try:
         if found is None:
             raise ValueError
-        return datetime(int(found[1]), int(found[2] or 1), int(found[3] or 1), tzinfo=UTC)
+        moment = datetime(int(found[1]), int(found[2] or 1), int(found[3] or 1), tzinfo=UTC)
+        return min(moment, LATEST)
     except ValueError:
         raise BadValue(f"Invalid '{name}' parameter - must be a date in the form YYYY-MM-DD") from None
 

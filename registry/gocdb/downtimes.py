@@ -1,27 +1,34 @@
-"""Downtimes as GOCDB's interface picks them: by time, and by what they affect."""
+"""Downtimes as GOCDB's interface picks them: by time, and by what they affect.
+
+A service may end before its downtime does. Where the interface speaks of one service (`get_downtime`), that service's
+own end is told, and the filters by time look at it.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from registry.gocdb.asking import (
+    Asked,
     BadValue,
     Condition,
-    Page,
-    Parameters,
     Wide,
-    extension_condition,
+    among,
+    day,
     in_order,
     like,
     names,
+    one_of,
     scope_condition,
+    whole,
     yes_no,
 )
+from registry.gocdb.expressions import condition
 from registry.models import (
     Downtime,
     DowntimeEndpoint,
@@ -32,85 +39,132 @@ from registry.models import (
     Service,
     Site,
 )
-from registry.renderings.gocdb_xml import AffectedService, DowntimeRow, EndpointRow
+from registry.renderings.gocdb_xml import EndpointRow
+from registry.renderings.gocdb_xml_downtimes import AffectedService, DowntimeRow
+
+_DATES = frozenset({"startdate", "enddate", "windowstart", "windowend", "ongoing_only"})
+MOST_DAYS = 36_500
 
 
-def find_downtimes(
-    session: Session, parameters: Parameters, page: Page, default: Sequence[str], now: datetime
-) -> list[DowntimeRow]:
+def check_together(given: Sequence[str] | frozenset[str]) -> None:
+    """Raise BadValue for parameters that exclude each other."""
+    names_given = set(given)
+    if "ongoing_only" in names_given and {"startdate", "enddate"} & names_given:
+        raise BadValue(
+            "Invalid parameter combination - do not specify startdate or enddate with ongoing_only"
+        )
+    if "all_lastmonth" in names_given and _DATES & names_given:
+        raise BadValue(
+            "Invalid parameter combination - all_lastmonth cannot be used with other date parameters"
+        )
+
+
+def find_downtimes(session: Session, asked: Asked) -> list[DowntimeRow]:
     """Downtimes by id with their services, as `get_downtime` filters them; a page counts downtimes, not services."""
-    of_downtime = _downtime_conditions(parameters, now)
-    of_service = _affected_conditions(parameters, default)
-    links = (
-        select(DowntimeService.downtime_id)
-        .join(Service, Service.id == DowntimeService.service_id)
-        .join(Site, Site.id == Service.site_id)
-        .join(Ngi, Ngi.id == Site.ngi_id)
-        .where(*of_service)
-    )
+    check_together(frozenset(asked.parameters))
+    where = [*_of_downtime(asked), *_of_time(asked), *_of_service(asked)]
+    return _found(session, asked, where)
+
+
+def find_announced(session: Session, asked: Asked) -> list[DowntimeRow]:
+    """Downtimes that were declared in the last `interval` days (1), as `get_downtime_to_broadcast` picks them."""
+    parameters = asked.parameters
+    days = whole("interval", parameters["interval"]) if parameters.get("interval") else 1
+    where = [
+        Downtime.created_at > asked.now - timedelta(days=min(days, MOST_DAYS)),
+        scope_condition(Service.scopes, parameters, asked.default_scopes),
+    ]
+    if parameters.get("id"):
+        where.append(Downtime.id == whole("id", parameters["id"]))
+    return _found(session, asked, where)
+
+
+def _found(session: Session, asked: Asked, where: Sequence[Condition]) -> list[DowntimeRow]:
+    links = _joined(select(DowntimeService.downtime_id)).where(*where)
     columns: Wide = select(
         Downtime.id, Downtime.primary_key, Downtime.classification, Downtime.severity, Downtime.description,
         Downtime.created_at, Downtime.start_at, Downtime.end_at,
     )  # fmt: skip
-    found = session.execute(page.cut(columns.where(*of_downtime, Downtime.id.in_(links)), Downtime.id)).all()
+    found = session.execute(asked.page.cut(columns.where(Downtime.id.in_(links)), Downtime.id)).all()
     rows = in_order(found, lambda row: row[0])
-    affected = _affected(session, [row[0] for row in rows], of_service)
+    affected = _affected(session, [row[0] for row in rows], where)
     return [DowntimeRow(*(*row, affected.get(row[0], ()))) for row in rows]
 
 
+def _joined(statement: Any) -> Any:
+    return (
+        statement.join(Downtime, Downtime.id == DowntimeService.downtime_id)
+        .join(Service, Service.id == DowntimeService.service_id)
+        .join(Site, Site.id == Service.site_id)
+        .join(Ngi, Ngi.id == Site.ngi_id)
+    )
+
+
+def _end() -> ColumnElement[datetime]:
+    return func.coalesce(DowntimeService.end_at, Downtime.end_at)
+
+
 def _affected(
-    session: Session, downtimes: Sequence[int], of_service: Sequence[Condition]
+    session: Session, downtimes: Sequence[int], where: Sequence[Condition]
 ) -> dict[int, list[AffectedService]]:
-    endpoints: dict[tuple[int, int], list[EndpointRow]] = {}
+    endpoints = _affected_endpoints(session, downtimes)
+    columns: Wide = select(
+        DowntimeService.downtime_id, Service.id, Service.primary_key, Service.hostname, Service.service_type,
+        Site.name, _end(),
+    )  # fmt: skip
+    services = _joined(columns).where(among(DowntimeService.downtime_id, downtimes), *where)
+    found: dict[int, list[AffectedService]] = {}
+    for row in session.execute(services.order_by(Service.id)):
+        downtime, service, *facts, end = row
+        one = AffectedService(*(*facts, endpoints.get((downtime, service), ()), end))
+        found.setdefault(downtime, []).append(one)
+    return found
+
+
+def _affected_endpoints(
+    session: Session, downtimes: Sequence[int]
+) -> dict[tuple[int, int], list[EndpointRow]]:
     links: Wide = (
         select(
             DowntimeEndpoint.downtime_id, Endpoint.service_id,
             Endpoint.id, Endpoint.name, Endpoint.url, Endpoint.interface_name, Endpoint.monitored,
         )
         .join(Endpoint, Endpoint.id == DowntimeEndpoint.endpoint_id)
-        .where(DowntimeEndpoint.downtime_id.in_(downtimes))
+        .where(among(DowntimeEndpoint.downtime_id, downtimes))
         .order_by(Endpoint.id)
     )  # fmt: skip
+    found: dict[tuple[int, int], list[EndpointRow]] = {}
     for row in session.execute(links):
-        endpoints.setdefault((row[0], row[1]), []).append(EndpointRow(*row[2:]))
-    services: Wide = (
-        select(
-            DowntimeService.downtime_id, Service.id, Service.primary_key, Service.hostname, Service.service_type,
-            Site.name,
-        )
-        .join(Service, Service.id == DowntimeService.service_id)
-        .join(Site, Site.id == Service.site_id)
-        .join(Ngi, Ngi.id == Site.ngi_id)
-        .where(DowntimeService.downtime_id.in_(downtimes), *of_service)
-        .order_by(Service.id)
-    )  # fmt: skip
-    found: dict[int, list[AffectedService]] = {}
-    for row in session.execute(services):
-        one = AffectedService(*(*row[2:], endpoints.get((row[0], row[1]), ())))
-        found.setdefault(row[0], []).append(one)
+        found.setdefault((row[0], row[1]), []).append(EndpointRow(*row[2:]))
     return found
 
 
-def _downtime_conditions(parameters: Parameters, now: datetime) -> list[Condition]:
-    where: list[Condition] = []
-    if parameters.get("id"):
-        where.append(Downtime.id == _whole("id", parameters["id"]))
-    if parameters.get("ongoing_only", "").lower() == "yes":
-        where += [Downtime.start_at <= now, Downtime.end_at >= now]
-    where += [
-        column == parameters[name].upper()
+def _of_downtime(asked: Asked) -> list[Condition]:
+    parameters = asked.parameters
+    where: list[Condition] = [
+        column == parameters[name].strip().upper()
         for name, column in (("severity", Downtime.severity), ("classification", Downtime.classification))
         if parameters.get(name)
     ]
-    if "windowstart" in parameters:
-        where.append(Downtime.end_at > _date("windowstart", parameters))
-    if "windowend" in parameters:
-        where.append(Downtime.start_at < _date("windowend", parameters) + timedelta(days=1))
-    if "startdate" in parameters:
-        where.append(Downtime.start_at > _date("startdate", parameters))
-    if "enddate" in parameters:
-        where.append(Downtime.end_at < _date("enddate", parameters))
-    if "all_lastmonth" in parameters:
+    if parameters.get("id"):
+        where.append(Downtime.id == whole("id", parameters["id"]))
+    return where
+
+
+def _of_time(asked: Asked) -> list[Condition]:
+    """`ongoing_only=no` asks for all: that GOCDB answers it like `yes` is a slip that nobody can build on."""
+    given, now = asked.parameters, asked.now
+    where: list[Condition] = []
+    if given.get("ongoing_only", "").strip().lower() == "yes":
+        where += [Downtime.start_at <= now, _end() >= now]
+    bounds: dict[str, Callable[[datetime], Condition]] = {
+        "windowstart": lambda at: _end() > at,
+        "windowend": lambda at: Downtime.start_at < at + timedelta(days=1),
+        "startdate": lambda at: Downtime.start_at > at,
+        "enddate": lambda at: _end() < at,
+    }
+    where += [holds(day(name, given)) for name, holds in bounds.items() if name in given]
+    if "all_lastmonth" in given:
         where.append(Downtime.start_at > _month_before(now) - timedelta(days=1))
     return where
 
@@ -120,46 +174,22 @@ def _month_before(now: datetime) -> datetime:
     return last_of_month.replace(day=min(now.day, last_of_month.day))
 
 
-def _affected_conditions(parameters: Parameters, default: Sequence[str]) -> list[Condition]:
-    where = [scope_condition(Service.scopes, parameters, default)]
-    if parameters.get("topentity"):
+def _of_service(asked: Asked) -> list[Condition]:
+    given = asked.parameters
+    where = [scope_condition(Service.scopes, given, asked.default_scopes)]
+    if given.get("topentity"):
         columns = (Service.hostname, Site.name, Ngi.name, Site.country)
-        where.append(or_(*(like(column, parameters["topentity"]) for column in columns)))
-    for name, column in (
-        ("sitelist", Site.name),
-        ("ngilist", Ngi.name),
-        ("service_type_list", Service.service_type),
-    ):
-        if parameters.get(name):
-            where.append(column.in_([one.strip() for one in parameters[name].split(",")]))
-    where += yes_no(parameters, "production", Service.production)
-    where += yes_no(parameters, "monitored", Service.monitored)
-    where += names(parameters, {"certification_status": Site.certification})
-    if parameters.get("site_extensions"):
+        where.append(or_(*(like(column, given["topentity"]) for column in columns)))
+    where += one_of(
+        given, {"sitelist": Site.name, "ngilist": Ngi.name, "service_type_list": Service.service_type}
+    )
+    where += yes_no(given, "production", Service.production)
+    where += yes_no(given, "monitored", Service.monitored)
+    where += names(given, {"certification_status": Site.certification})
+    if given.get("site_extensions"):
+        where.append(condition(given["site_extensions"], lambda: ExtensionProperty.site_id == Site.id))
+    if given.get("service_extensions"):
         where.append(
-            extension_condition(parameters["site_extensions"], lambda: ExtensionProperty.site_id == Site.id)
-        )
-    if parameters.get("service_extensions"):
-        where.append(
-            extension_condition(
-                parameters["service_extensions"], lambda: ExtensionProperty.service_id == Service.id
-            )
+            condition(given["service_extensions"], lambda: ExtensionProperty.service_id == Service.id)
         )
     return where
-
-
-def _whole(name: str, value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,15}", value):
-        raise BadValue(f"Invalid '{name}' parameter - must be a whole number greater than or equal to zero")
-    return int(value)
-
-
-def _date(name: str, parameters: Parameters) -> datetime:
-    """A day; GOCDB's parser takes a year or a month alone as well."""
-    found = re.fullmatch(r"([0-9]{4})(?:-([0-9]{1,2}))?(?:-([0-9]{1,2}))?", parameters[name].strip())
-    try:
-        if found is None:
-            raise ValueError
-        return datetime(int(found[1]), int(found[2] or 1), int(found[3] or 1), tzinfo=UTC)
-    except ValueError:
-        raise BadValue(f"Invalid '{name}' parameter - must be a date in the form YYYY-MM-DD") from None

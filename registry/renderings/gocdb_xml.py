@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_ODD = re.compile("[&<>\r]")
+# what XML 1.0 cannot carry at all is not accepted into the registry either; were it there, one service would make the
+# whole answer unreadable
+_UNREADABLE = "\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff"
+_ODD = re.compile(f"[&<>\r{_UNREADABLE}]")
 _TEXT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
-_ODD_ATTRIBUTE = re.compile('[&<>"\r\n\t]')
+_ODD_ATTRIBUTE = re.compile(f'[&<>"\r\n\t{_UNREADABLE}]')
 _ATTRIBUTE = {**_TEXT, '"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
 
 
 def escape(text: str) -> str:
     """Text as the content of an element."""
-    return _ODD.sub(lambda found: _TEXT[found[0]], text)
+    return _ODD.sub(lambda found: _TEXT.get(found[0], "\ufffd"), text)
 
 
 def attribute(text: str) -> str:
     """Text as the value of an attribute."""
-    return _ODD_ATTRIBUTE.sub(lambda found: _ATTRIBUTE[found[0]], text)
+    return _ODD_ATTRIBUTE.sub(lambda found: _ATTRIBUTE.get(found[0], "\ufffd"), text)
 
 
 class Property(NamedTuple):
@@ -52,7 +54,7 @@ class SiteRow(NamedTuple):
     country_code: str
     country: str
     ngi: str
-    production: bool
+    infrastructure: str
     certification: str
     timezone: str | None
     latitude: float | None
@@ -62,6 +64,11 @@ class SiteRow(NamedTuple):
     domain: str | None
     scopes: Sequence[str]
     properties: Sequence[Property] = ()
+    tier: str | None = None
+    sub_grid: str | None = None
+    ip_range: str | None = None
+    ipv6_range: str | None = None
+    csirt_telephone: str | None = None
 
 
 class EndpointRow(NamedTuple):
@@ -73,6 +80,7 @@ class EndpointRow(NamedTuple):
     interface: str
     monitored: bool
     properties: Sequence[Property] = ()
+    email: str | None = None
 
 
 class ServiceRow(NamedTuple):
@@ -101,30 +109,6 @@ class ServiceRow(NamedTuple):
     properties: Sequence[Property] = ()
 
 
-class AffectedService(NamedTuple):
-    """A service under a downtime, with its endpoints that are affected."""
-
-    primary_key: str
-    hostname: str
-    service_type: str
-    site: str
-    endpoints: Sequence[EndpointRow]
-
-
-class DowntimeRow(NamedTuple):
-    """A downtime with what it affects."""
-
-    id: int
-    primary_key: str
-    classification: str
-    severity: str
-    description: str
-    created_at: datetime
-    start_at: datetime
-    end_at: datetime
-    services: Sequence[AffectedService]
-
-
 def answer(items: Iterable[str], meta: str = "") -> str:
     """A whole answer. Nothing found is `<results/>`."""
     inner = meta + "".join(items)
@@ -138,15 +122,18 @@ def page_links(links: Mapping[str, str], count: int, size: int) -> str:
     return "  <meta>\n" + "".join(lines) + "  </meta>\n"
 
 
-def _always(indent: str, name: str, value: str | None) -> str:
+def always(indent: str, name: str, value: str | None) -> str:
+    """An element that stands there also when it is empty."""
     return f"{indent}<{name}>{escape(value)}</{name}>\n" if value else f"{indent}<{name}/>\n"
 
 
-def _maybe(indent: str, name: str, value: str | None) -> str:
+def maybe(indent: str, name: str, value: str | None) -> str:
+    """An element that is left out when it is empty."""
     return f"{indent}<{name}>{escape(value)}</{name}>\n" if value else ""
 
 
-def _yes(value: bool) -> str:
+def yes(value: bool) -> str:
+    """Y or N."""
     return "Y" if value else "N"
 
 
@@ -154,25 +141,28 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.10g}"
 
 
-def _portal(portal: str, kind: str, number: int) -> str:
+def portal_url(portal: str, kind: str, number: int) -> str:
+    """The address of an object in the portal, escaped for an element; `kind` as GOCDB spells it."""
     return f"{escape(portal)}/portal/index.php?Page_Type={kind}&amp;id={number}"
 
 
-def _scopes(indent: str, scopes: Sequence[str]) -> str:
+def scopes_of(indent: str, scopes: Sequence[str]) -> str:
+    """`SCOPES` with what is in it."""
     if not scopes:
         return f"{indent}<SCOPES/>\n"
     inner = "".join(f"{indent}  <SCOPE>{escape(scope)}</SCOPE>\n" for scope in scopes)
     return f"{indent}<SCOPES>\n{inner}{indent}</SCOPES>\n"
 
 
-def _extensions(indent: str, properties: Sequence[Property]) -> str:
+def extensions_of(indent: str, properties: Sequence[Property]) -> str:
+    """`EXTENSIONS` with what is in it."""
     if not properties:
         return f"{indent}<EXTENSIONS/>\n"
     inner = "".join(
         f"{indent}  <EXTENSION>\n"
         f"{indent}    <LOCAL_ID>{one.id}</LOCAL_ID>\n"
         f"{indent}    <KEY>{escape(one.key)}</KEY>\n"
-        f"{_always(indent + '    ', 'VALUE', one.value)}"
+        f"{always(indent + '    ', 'VALUE', one.value)}"
         f"{indent}  </EXTENSION>\n"
         for one in properties
     )
@@ -191,25 +181,28 @@ def site(row: SiteRow, portal: str) -> str:
         f'  <SITE ID="{row.id}" PRIMARY_KEY="{attribute(row.primary_key)}" NAME="{attribute(row.name)}">\n'
         f"{at}<PRIMARY_KEY>{escape(row.primary_key)}</PRIMARY_KEY>\n"
         f"{at}<SHORT_NAME>{escape(row.name)}</SHORT_NAME>\n"
-        f"{_maybe(at, 'OFFICIAL_NAME', row.official_name)}"
-        f"{_maybe(at, 'SITE_DESCRIPTION', row.description)}"
-        f"{at}<GOCDB_PORTAL_URL>{_portal(portal, 'Site', row.id)}</GOCDB_PORTAL_URL>\n"
-        f"{_maybe(at, 'HOME_URL', row.home_url)}"
-        f"{_maybe(at, 'CONTACT_EMAIL', row.contact_email)}"
-        f"{_maybe(at, 'CONTACT_TEL', row.telephone)}"
-        f"{_maybe(at, 'ALARM_EMAIL', row.alarm_email)}"
-        f"{_maybe(at, 'GIIS_URL', row.giis_url)}"
-        f"{_always(at, 'COUNTRY_CODE', row.country_code)}"
-        f"{_always(at, 'COUNTRY', row.country)}"
-        f"{_always(at, 'ROC', row.ngi)}"
-        f"{at}<PRODUCTION_INFRASTRUCTURE>{'Production' if row.production else 'Test'}</PRODUCTION_INFRASTRUCTURE>\n"
-        f"{_always(at, 'CERTIFICATION_STATUS', row.certification)}"
-        f"{_maybe(at, 'TIMEZONE', row.timezone)}"
-        f"{_maybe(at, 'LATITUDE', _number(row.latitude))}"
-        f"{_maybe(at, 'LONGITUDE', _number(row.longitude))}"
-        f"{_maybe(at, 'CSIRT_EMAIL', row.csirt_email)}"
+        f"{maybe(at, 'OFFICIAL_NAME', row.official_name)}"
+        f"{maybe(at, 'SITE_DESCRIPTION', row.description)}"
+        f"{at}<GOCDB_PORTAL_URL>{portal_url(portal, 'Site', row.id)}</GOCDB_PORTAL_URL>\n"
+        f"{maybe(at, 'HOME_URL', row.home_url)}"
+        f"{maybe(at, 'CONTACT_EMAIL', row.contact_email)}"
+        f"{maybe(at, 'CONTACT_TEL', row.telephone)}"
+        f"{maybe(at, 'ALARM_EMAIL', row.alarm_email)}"
+        f"{maybe(at, 'GIIS_URL', row.giis_url)}"
+        f"{maybe(at, 'TIER', row.tier)}"
+        f"{always(at, 'COUNTRY_CODE', row.country_code)}"
+        f"{always(at, 'COUNTRY', row.country)}"
+        f"{always(at, 'ROC', row.ngi)}"
+        f"{maybe(at, 'SUBGRID', row.sub_grid)}"
+        f"{always(at, 'PRODUCTION_INFRASTRUCTURE', row.infrastructure)}"
+        f"{always(at, 'CERTIFICATION_STATUS', row.certification)}"
+        f"{maybe(at, 'TIMEZONE', row.timezone)}"
+        f"{maybe(at, 'LATITUDE', _number(row.latitude))}"
+        f"{maybe(at, 'LONGITUDE', _number(row.longitude))}"
+        f"{maybe(at, 'CSIRT_EMAIL', row.csirt_email)}"
         f"{at}<NOTIFICATIONS>{'TRUE' if row.notify else 'FALSE'}</NOTIFICATIONS>\n"
-        f"{domain}{_scopes(at, row.scopes)}{_extensions(at, row.properties)}"
+        f"{domain}{maybe(at, 'SITE_IP', row.ip_range)}{maybe(at, 'SITE_IPV6', row.ipv6_range)}"
+        f"{scopes_of(at, row.scopes)}{extensions_of(at, row.properties)}"
         "  </SITE>\n"
     )
 
@@ -221,52 +214,57 @@ def service(row: ServiceRow, portal: str) -> str:
         f'  <SERVICE_ENDPOINT PRIMARY_KEY="{attribute(row.primary_key)}">\n'
         f"{at}<PRIMARY_KEY>{escape(row.primary_key)}</PRIMARY_KEY>\n"
         f"{at}<HOSTNAME>{escape(row.hostname)}</HOSTNAME>\n"
-        f"{at}<GOCDB_PORTAL_URL>{_portal(portal, 'Service', row.id)}</GOCDB_PORTAL_URL>\n"
-        f"{_maybe(at, 'HOSTDN', row.host_dn)}"
-        f"{_maybe(at, 'HOST_OS', row.host_os)}"
-        f"{_maybe(at, 'HOST_ARCH', row.host_arch)}"
-        f"{at}<BETA>{_yes(row.beta)}</BETA>\n"
+        f"{at}<GOCDB_PORTAL_URL>{portal_url(portal, 'Service', row.id)}</GOCDB_PORTAL_URL>\n"
+        f"{maybe(at, 'HOSTDN', row.host_dn)}"
+        f"{maybe(at, 'HOST_OS', row.host_os)}"
+        f"{maybe(at, 'HOST_ARCH', row.host_arch)}"
+        f"{at}<BETA>{yes(row.beta)}</BETA>\n"
         f"{at}<SERVICE_TYPE>{escape(row.service_type)}</SERVICE_TYPE>\n"
-        f"{_maybe(at, 'HOST_IP', row.host_ip)}"
-        f"{_maybe(at, 'HOST_IPV6', row.host_ipv6)}"
+        f"{maybe(at, 'HOST_IP', row.host_ip)}"
+        f"{maybe(at, 'HOST_IPV6', row.host_ipv6)}"
         f"{at}<CORE/>\n"
-        f"{at}<IN_PRODUCTION>{_yes(row.production)}</IN_PRODUCTION>\n"
-        f"{at}<NODE_MONITORED>{_yes(row.monitored)}</NODE_MONITORED>\n"
-        f"{at}<NOTIFICATIONS>{_yes(row.notify)}</NOTIFICATIONS>\n"
+        f"{at}<IN_PRODUCTION>{yes(row.production)}</IN_PRODUCTION>\n"
+        f"{at}<NODE_MONITORED>{yes(row.monitored)}</NODE_MONITORED>\n"
+        f"{at}<NOTIFICATIONS>{yes(row.notify)}</NOTIFICATIONS>\n"
         f"{at}<SITENAME>{escape(row.site)}</SITENAME>\n"
         f"{at}<COUNTRY_NAME>{escape(row.country)}</COUNTRY_NAME>\n"
         f"{at}<COUNTRY_CODE>{escape(row.country_code)}</COUNTRY_CODE>\n"
         f"{at}<ROC_NAME>{escape(row.ngi)}</ROC_NAME>\n"
-        f"{_always(at, 'URL', row.url)}"
-        f"{_endpoints(at, 'ENDPOINTS', row.endpoints, extensions=True)}"
-        f"{_scopes(at, row.scopes)}{_extensions(at, row.properties)}"
+        f"{always(at, 'URL', row.url)}"
+        f"{endpoints_of(at, 'ENDPOINTS', row.endpoints, extensions=True)}"
+        f"{scopes_of(at, row.scopes)}{extensions_of(at, row.properties)}"
         "  </SERVICE_ENDPOINT>\n"
     )
 
 
-def _endpoints(at: str, name: str, rows: Sequence[EndpointRow], *, extensions: bool) -> str:
+def endpoints_of(
+    at: str, name: str, rows: Sequence[EndpointRow], *, extensions: bool = False, email: bool = False
+) -> str:
+    """Endpoints under the element `name`."""
     if not rows:
         return f"{at}<{name}/>\n"
-    inner = "".join(
+    inner = f"{at}    "
+    text = "".join(
         f"{at}  <ENDPOINT>\n"
-        f"{at}    <ID>{row.id}</ID>\n"
-        f"{at}    <NAME>{escape(row.name)}</NAME>\n"
-        f"{_extensions(at + '    ', row.properties) if extensions else ''}"
-        f"{_always(at + '    ', 'URL', row.url)}"
-        f"{_always(at + '    ', 'INTERFACENAME', row.interface)}"
-        f"{at}    <ENDPOINT_MONITORED>{_yes(row.monitored)}</ENDPOINT_MONITORED>\n"
+        f"{inner}<ID>{row.id}</ID>\n"
+        f"{inner}<NAME>{escape(row.name)}</NAME>\n"
+        f"{extensions_of(inner, row.properties) if extensions else ''}"
+        f"{always(inner, 'URL', row.url)}"
+        f"{always(inner, 'INTERFACENAME', row.interface)}"
+        f"{inner}<ENDPOINT_MONITORED>{'Y' if row.monitored else 'N'}</ENDPOINT_MONITORED>\n"
+        f"{always(inner, 'CONTACT_EMAIL', row.email) if email else ''}"
         f"{at}  </ENDPOINT>\n"
         for row in rows
     )
-    return f"{at}<{name}>\n{inner}{at}</{name}>\n"
+    return f"{at}<{name}>\n{text}{at}</{name}>\n"
 
 
 def service_type(number: int, name: str, description: str) -> str:
     """A `SERVICE_TYPE` of `get_service_types`."""
     return (
         f'  <SERVICE_TYPE TYPE_ID="{number}G0" PRIMARY_KEY="{number}G0">\n'
-        f"{_always('    ', 'SERVICE_TYPE_NAME', name)}"
-        f"{_always('    ', 'SERVICE_TYPE_DESC', description)}"
+        f"{always('    ', 'SERVICE_TYPE_NAME', name)}"
+        f"{always('    ', 'SERVICE_TYPE_DESC', description)}"
         "  </SERVICE_TYPE>\n"
     )
 
@@ -280,79 +278,7 @@ def site_in_list(row: SiteRow) -> str:
         "COUNTRY": row.country,
         "COUNTRY_CODE": row.country_code,
         "ROC": row.ngi,
-        "SUBGRID": "",
+        "SUBGRID": row.sub_grid or "",
         "GIIS_URL": row.giis_url or "",
     }
     return "  <SITE " + " ".join(f'{name}="{attribute(value)}"' for name, value in facts.items()) + "/>\n"
-
-
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _formatted(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
-
-
-def _downtime_head(row: DowntimeRow) -> str:
-    return (
-        f'  <DOWNTIME ID="{row.id}" PRIMARY_KEY="{attribute(row.primary_key)}"'
-        f' CLASSIFICATION="{attribute(row.classification)}">\n'
-    )
-
-
-def _downtime_facts(at: str, row: DowntimeRow) -> str:
-    return (
-        f"{at}<SEVERITY>{escape(row.severity)}</SEVERITY>\n"
-        f"{_always(at, 'DESCRIPTION', row.description)}"
-        f"{at}<INSERT_DATE>{_epoch(row.created_at)}</INSERT_DATE>\n"
-        f"{at}<START_DATE>{_epoch(row.start_at)}</START_DATE>\n"
-        f"{at}<END_DATE>{_epoch(row.end_at)}</END_DATE>\n"
-        f"{at}<FORMATED_START_DATE>{_formatted(row.start_at)}</FORMATED_START_DATE>\n"
-        f"{at}<FORMATED_END_DATE>{_formatted(row.end_at)}</FORMATED_END_DATE>\n"
-    )
-
-
-def downtime(row: DowntimeRow, portal: str) -> str:
-    """The `DOWNTIME`s of `get_downtime`: the same downtime once for each of its services."""
-    at = "    "
-    url = f"{at}<GOCDB_PORTAL_URL>{_portal(portal, 'Downtime', row.id)}</GOCDB_PORTAL_URL>\n"
-    key = f"{at}<PRIMARY_KEY>{escape(row.primary_key)}</PRIMARY_KEY>\n"
-    head, facts = _downtime_head(row) + key, _downtime_facts(at, row)
-    return "".join(
-        head
-        + _affected_names(at, one)
-        + url
-        + _endpoints(at, "AFFECTED_ENDPOINTS", one.endpoints, extensions=False)
-        + facts
-        + "  </DOWNTIME>\n"
-        for one in row.services
-    )
-
-
-def _affected_names(at: str, row: AffectedService) -> str:
-    return (
-        f"{at}<HOSTNAME>{escape(row.hostname)}</HOSTNAME>\n"
-        f"{at}<SERVICE_TYPE>{escape(row.service_type)}</SERVICE_TYPE>\n"
-        f"{at}<ENDPOINT>{escape(row.hostname + row.service_type)}</ENDPOINT>\n"
-        f"{at}<HOSTED_BY>{escape(row.site)}</HOSTED_BY>\n"
-    )
-
-
-def downtime_nested(row: DowntimeRow, portal: str) -> str:
-    """A `DOWNTIME` of `get_downtime_nested_services`."""
-    at, inner = "    ", "        "
-    services = "".join(
-        "      <SERVICE>\n"
-        f"{inner}<PRIMARY_KEY>{escape(one.primary_key)}</PRIMARY_KEY>\n"
-        f"{_affected_names(inner, one)}"
-        f"{_endpoints(inner, 'AFFECTED_ENDPOINTS', one.endpoints, extensions=False)}"
-        "      </SERVICE>\n"
-        for one in row.services
-    )
-    return (
-        f"{_downtime_head(row)}{_downtime_facts(at, row)}"
-        f"{at}<GOCDB_PORTAL_URL>{_portal(portal, 'Downtime', row.id)}</GOCDB_PORTAL_URL>\n"
-        f"{at}<SERVICES>\n{services}{at}</SERVICES>\n"
-        "  </DOWNTIME>\n"
-    )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from registry.renderings import gocdb_xml as xml
+from registry.renderings import gocdb_xml_downtimes as down
 
 from .conftest import OCCI
 
@@ -30,7 +31,7 @@ FULL_SITE = xml.SiteRow(
     country_code="SK",
     country="Slovakia",
     ngi="NGI_SK",
-    production=True,
+    infrastructure="Production",
     certification="Certified",
     timezone="Europe/Bratislava",
     latitude=48.72,
@@ -42,10 +43,11 @@ FULL_SITE = xml.SiteRow(
     properties=[xml.Property(3, "HEPSPEC", "11.5")],
 )
 BARE_SITE = xml.SiteRow(
-    8, "8G0", "BARE", None, "", None, None, None, None, None, "SK", "Slovakia", "NGI_SK", False, "Candidate",
+    8, "8G0", "BARE", None, "", None, None, None, None, None, "SK", "Slovakia", "NGI_SK", "Test", "Candidate",
     None, None, None, None, True, None, ["EGI"],
 )  # fmt: skip
-DOWNTIME = xml.DowntimeRow(
+END = datetime(2026, 12, 3, 16, tzinfo=UTC)
+DOWNTIME = down.DowntimeRow(
     5,
     "900005G0",
     "SCHEDULED",
@@ -53,10 +55,10 @@ DOWNTIME = xml.DowntimeRow(
     "New racks, <b>all</b>",
     datetime(2026, 12, 1, tzinfo=UTC),
     datetime(2026, 12, 3, 8, tzinfo=UTC),
-    datetime(2026, 12, 3, 16, tzinfo=UTC),
+    END,
     [
-        xml.AffectedService("12G0", "occi.karpaty.example", OCCI, "KARPATY-2", [ENDPOINT]),
-        xml.AffectedService("13G0", "acct.karpaty.example", "eu.egi.cloud.accounting", "KARPATY-2", []),
+        down.AffectedService("12G0", "occi.karpaty.example", OCCI, "KARPATY-2", [ENDPOINT], END),
+        down.AffectedService("13G0", "acct.karpaty.example", "eu.egi.cloud.accounting", "KARPATY-2", [], END),
     ],
 )
 
@@ -91,11 +93,11 @@ def test_services_are_written_as_gocdb_writes_them() -> None:
 
 
 def test_a_downtime_is_repeated_for_each_service() -> None:
-    assert xml.answer([xml.downtime(DOWNTIME, PORTAL)]) == sample("get_downtime")
+    assert xml.answer([down.downtime(DOWNTIME, PORTAL)]) == sample("get_downtime")
 
 
 def test_a_nested_downtime_stands_once() -> None:
-    assert xml.answer([xml.downtime_nested(DOWNTIME, PORTAL)]) == sample("get_downtime_nested_services")
+    assert xml.answer([down.downtime_nested(DOWNTIME, PORTAL)]) == sample("get_downtime_nested_services")
 
 
 def test_nothing_found_is_an_empty_root() -> None:
@@ -109,9 +111,9 @@ printable = st.text(
 
 @given(printable, printable)
 def test_any_text_comes_back_from_the_xml(name: str, description: str) -> None:
-    row = xml.DowntimeRow(1, name or "x", "UNSCHEDULED", "OUTAGE", description, DOWNTIME.created_at,
+    row = down.DowntimeRow(1, name or "x", "UNSCHEDULED", "OUTAGE", description, DOWNTIME.created_at,
                           DOWNTIME.start_at, DOWNTIME.end_at, DOWNTIME.services)  # fmt: skip
-    root = etree.fromstring(xml.answer([xml.downtime(row, PORTAL)]).encode())
+    root = etree.fromstring(xml.answer([down.downtime(row, PORTAL)]).encode())
     assert root[0].get("PRIMARY_KEY") == (name or "x")
     assert (root[0].findtext("DESCRIPTION") or "") == description
     assert len(root) == 2
