@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from hanse.database import Database
 from hanse.identity.authority import Authority
 from hanse.identity.trust import TrustStore
-from hanse.revisions import head
+from hanse.revisions import FeedIdentity, head
 from hanse.web import Gauge, make_app
 from hanse.web.feed import feed_room
 from registry.api import downtimes, federation, people, services, sites
@@ -58,7 +58,19 @@ def create_app(settings: RegistrySettings) -> Flask:
         ],
         authority=Authority(db, settings.service_tokens, TrustStore(settings.trust_dir)),
         gauges=gauges(db),
+        version=version(db),
     )
+
+
+def version(db: Database) -> Callable[[], str]:
+    """Life and newest revision of the log: what `revised` reads tell differs only when this differs."""
+
+    def read() -> str:
+        with db.transaction() as session:
+            epoch = session.scalar(select(FeedIdentity.epoch)) or "new"
+            return f"{epoch[:8]}.{head(session)}"
+
+    return read
 
 
 def gauges(db: Database) -> Callable[[], Iterable[Gauge]]:

@@ -24,6 +24,7 @@ from hanse.web.pages import install_pages
 from hanse.web.problems import Problem, install_error_answers
 from hanse.web.rooms import Api, Pages, Protocol, public
 from hanse.web.security import install_headers
+from hanse.web.selection import with_selection
 from hanse.web.sessions import configure_sessions
 from hanse.web.signin import install_signin
 
@@ -44,12 +45,14 @@ def make_app(
     ready: Mapping[str, Callable[[], None]] | None = None,
     gauges: Callable[[], Iterable[Gauge]] | None = None,
     badges: Callable[[], Mapping[str, int]] | None = None,
+    version: Callable[[], str] | None = None,
 ) -> Flask:
     """The application of one service.
 
     `ready` are further checks of /readyz (raise a HanseError or OSError with a sentence); `gauges` the
-    figures of /metrics; `badges` numbers beside sections of the top bar, by their label. Raises TypeError for
-    a route that names no permission. Connects to nothing.
+    figures of /metrics; `badges` numbers beside sections of the top bar, by their label; `version` a text that
+    differs whenever anything differs that `revised` reads tell. Raises TypeError for a route that names no
+    permission. Connects to nothing.
     """
     app = _bare_app(service_name, settings, import_name)
     rooms = tuple(rooms)
@@ -62,6 +65,7 @@ def make_app(
         nav=tuple(entry for room in rooms if isinstance(room, Pages) for entry in room.nav),
         badges=badges,
         ready=dict(ready or {}),
+        version=version,
     )
     configure_sessions(app, settings)
     _install_request_log(app)
@@ -109,7 +113,9 @@ def _install_built_in(app: OpenAPI, gauges: Callable[[], Iterable[Gauge]] | None
     install_health(app, gauges)
 
     def openapi() -> dict[str, Any]:
-        document: dict[str, Any] = app.api_doc
+        if "hanse_document" not in app.extensions:
+            app.extensions["hanse_document"] = with_selection(app.api_doc, app)
+        document: dict[str, Any] = app.extensions["hanse_document"]
         return document
 
     app.add_url_rule("/openapi.json", "openapi", public(openapi, "api"))

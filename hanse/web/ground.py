@@ -37,6 +37,7 @@ class Ground:
     nav: tuple[tuple[str, str], ...] = ()
     badges: Callable[[], Mapping[str, int]] | None = None
     ready: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    version: Callable[[], str] | None = None
 
 
 def ground() -> Ground:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import csv
+import hashlib
 import io
 import json
 import re
@@ -16,11 +17,14 @@ from flask import Response, request
 from pydantic import BaseModel, Field
 
 from hanse.errors import FieldFault, Refused
+from hanse.web.callers import current_principal
+from hanse.web.ground import ground
 from hanse.web.wire import QueryModel
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
 Key = Sequence[str | int]
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 class CursorQuery(QueryModel):
@@ -89,17 +93,51 @@ def _cell(value: Any) -> Any:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, bool):
         return str(value).lower()
-    # a spreadsheet runs text that begins like a formula
-    if isinstance(value, str) and re.match(r"[=+@\t\r]|-(?![\d.])", value):
+    # a spreadsheet runs text that begins like a formula, also behind white space; a plain number is none
+    if isinstance(value, str) and re.match(r"\s*[=+@-]|[\t\r]", value) and not _NUMBER.fullmatch(value):
         return "'" + value
     return value
 
 
-def conditional(response: Response) -> Response:
-    """Give a read an ETag over its body, and answer 304 when the caller holds the same."""
+def conditional(response: Response, seen: str | None = None) -> Response:
+    """Give a read an ETag over its body, and answer 304 when the caller holds the same.
+
+    With `seen`, the version that the body was made of (`version_seen`), the tag tells both: the next question can
+    be answered by the version alone, and a new version with the same body is still "not changed".
+    """
     if request.method not in ("GET", "HEAD") or response.status_code != 200 or response.is_streamed:
         return response
+    if seen is not None and "ETag" not in response.headers:
+        response.set_etag(f"{seen}-{hashlib.sha256(response.get_data()).hexdigest()[:24]}")
+        response.headers.setdefault("Vary", "Cookie, Authorization")
     response.add_etag()
     response.headers.setdefault("Cache-Control", "private, no-cache")
+    if seen is not None and _body_held(response.get_etag()[0]):
+        return _unchanged(response.headers["ETag"])
     response.make_conditional(request)
     return response
+
+
+def version_seen() -> str | None:
+    """The version of all that this service shows, for this caller; None where the service keeps none."""
+    version = ground().version
+    if version is None:
+        return None
+    viewer = hashlib.sha256(current_principal().key.encode()).hexdigest()[:8]
+    return f"{version()}-{viewer}"
+
+
+def not_changed(seen: str) -> Response | None:
+    """304 when the caller has seen this very version already; nothing was read for it."""
+    held = next((tag for tag in request.if_none_match if tag.startswith(f"{seen}-")), None)
+    return None if held is None else _unchanged(f'"{held}"')
+
+
+def _body_held(tag: str | None) -> bool:
+    body = (tag or "").rpartition("-")[2]
+    return any(held.count("-") >= 2 and held.rpartition("-")[2] == body for held in request.if_none_match)
+
+
+def _unchanged(tag: str) -> Response:
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Cookie, Authorization"}
+    return Response(status=304, headers=headers)

@@ -32,12 +32,23 @@ SCHEMES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+TABLE: Final[dict[str, Any]] = {
+    "description": "CSV (RFC 4180, UTF-8) with a head line.",
+    "content": {"text/csv": {"schema": {"type": "string"}}},
+}
+
+
 def problem_responses(method: str) -> dict[str, Any]:
     """Responses to document for every operation of `method`; 304 for reads."""
     documented: dict[str, Any] = {str(status): _problem(status) for status in PROBLEM_STATUSES}
     if method == "get":
         documented["304"] = {"description": "Not changed since the ETag that was sent."}
     return documented
+
+
+def with_problems(method: str, documented: Mapping[str, Any]) -> dict[Any, Any]:
+    """What an operation answers: `documented` by status, and the problems."""
+    return {**problem_responses(method), **documented}
 
 
 def _problem(status: int) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from pydantic_core import to_json
 
 from hanse.identity.permissions import PUBLIC, Permission
 from hanse.web.callers import admit
-from hanse.web.listing import conditional
-from hanse.web.openapi import problem_responses, security_of
+from hanse.web.listing import conditional, not_changed, version_seen
+from hanse.web.openapi import TABLE, security_of, with_problems
+from hanse.web.selection import PARAMETER, chosen_fields, item_model, picked, selectable
+from hanse.web.tables import narrowed, requested_file, table_of
 from hanse.web.wire import models_of, read_request
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -44,19 +46,25 @@ class Api(Room):
 
     A handler takes any of `path`, `query`, `body`, `form` as pydantic models and gives a model, a dictionary,
     a list, (answer, status), (answer, status, headers), a Response, or None for 204. Answers to GET carry an
-    ETag.
+    ETag, and take `?fields=a,b` where `responses` says what they hold. With `csv` every list of the room has a
+    table at the same address with `.csv`.
     """
 
     kind = "api"
 
-    def __init__(self, name: str, import_name: str, tag: str, *, prefix: str = "/api/v1") -> None:
+    def __init__(
+        self, name: str, import_name: str, tag: str, *, prefix: str = "/api/v1", csv: bool = False
+    ) -> None:
+        self._csv = csv
         self.api_blueprint = APIBlueprint(name, import_name, url_prefix=prefix, abp_tags=[Tag(name=tag)])
         super().__init__(self.api_blueprint)
 
     def get(self, rule: str, **described: Any) -> Callable[[Handler], Handler]:
         """Read.
 
-        Keywords: `permission` and `summary` (both needed), `responses={200: Model}`, `description`.
+        Keywords: `permission` and `summary` (both needed), `responses={200: Model}`, `description`, `revised`:
+        the answer changes only with the service's version, so who has seen this version is answered 304 at once;
+        `csv`: whether a list has its table, when it differs from the room.
         """
         return self._route("get", rule, **described)
 
@@ -85,35 +93,85 @@ class Api(Room):
         summary: str,
         description: str | None = None,
         responses: Mapping[int | HTTPStatus, Any] | None = None,
+        revised: bool = False,
+        csv: bool | None = None,
     ) -> Callable[[Handler], Handler]:
         documented = {str(int(code)): model for code, model in (responses or {200: None}).items()}
+        answered = documented.get("200") if method == "get" else None
         register = getattr(self.api_blueprint, method)(
             rule,
             summary=summary,
             description=description,
             security=security_of(permission),
-            responses={**problem_responses(method), **documented},
+            responses=with_problems(method, documented),
         )
 
         def decorate(handler: Handler) -> Handler:
             _demand_path_model(rule, handler)
-            register(self._bound(handler, permission))
+            register(self._bound(handler, permission, selectable(answered), revised=revised))
+            if item_model(answered) is not None and (self._csv if csv is None else csv):
+                self._add_table(rule, handler, permission, answered, summary, revised=revised)
             return handler
 
         return decorate
 
-    def _bound(self, handler: Callable[..., Any], permission: Permission) -> Callable[..., Any]:
+    def _bound(
+        self, handler: Callable[..., Any], permission: Permission, known: tuple[str, ...], *, revised: bool
+    ) -> Callable[..., Any]:
         models = models_of(handler)
 
         @wraps(handler)
         def bound(**arguments: Any) -> Response:
             admit(permission, self.kind, arguments)
-            return json_answer(handler(**read_request(models, arguments)))
+            seen = version_seen() if revised else None
+            if seen is not None and (unchanged := not_changed(seen)) is not None:
+                return unchanged
+            wanted = chosen_fields(known)
+            parts = read_request(models, arguments, (PARAMETER,) if known else ())
+            return json_answer(picked(handler(**parts), wanted), seen)
 
+        bound.hanse_selectable = known  # type: ignore[attr-defined]
+        return self._finished(bound, permission)
+
+    def _finished(self, bound: Callable[..., Any], permission: Permission) -> Callable[..., Any]:
         # the request is read here, strictly, and not by the OpenAPI layer
         bound.__delay_validate_request__ = True  # type: ignore[attr-defined]
         self._mark(bound, permission)
         return bound
+
+    def _add_table(
+        self,
+        rule: str,
+        handler: Callable[..., Any],
+        permission: Permission,
+        answered: Any,
+        summary: str,
+        *,
+        revised: bool,
+    ) -> None:
+        """The list at `rule` as CSV, at the same address with `.csv`."""
+        models = models_of(handler)
+        shown = {part: narrowed(model) if part == "query" else model for part, model in models.items()}
+        columns = selectable(answered)
+
+        def table(**arguments: Any) -> Response:
+            admit(permission, self.kind, arguments)
+            seen = version_seen() if revised else None
+            if seen is not None and (unchanged := not_changed(seen)) is not None:
+                return unchanged
+            parts = read_request(shown, arguments, (PARAMETER,))
+            return conditional(table_of(handler, models, parts, columns, requested_file()), seen)
+
+        table.__name__ = f"{handler.__name__}_table"
+        table.__doc__ = f"{summary}, as CSV with the same filters: all pages in one table."
+        table.__annotations__ = {**shown, "return": Response}
+        table.hanse_selectable = columns  # type: ignore[attr-defined]
+        self.api_blueprint.get(
+            f"{rule}.csv",
+            summary=f"{summary}, as CSV",
+            security=security_of(permission),
+            responses=with_problems("get", {"200": TABLE}),
+        )(self._finished(table, permission))
 
 
 class Pages(Room):
@@ -197,8 +255,11 @@ class Protocol(Room):
         return decorate
 
 
-def json_answer(answer: Answer) -> Response:
-    """What a handler gave, as a Response: JSON with UTC times, and an ETag where it is a read."""
+def json_answer(answer: Answer, seen: str | None = None) -> Response:
+    """What a handler gave, as a Response: JSON with UTC times, and an ETag where it is a read.
+
+    `seen` is the version that the answer was made of, when nothing but the version changes it.
+    """
     if isinstance(answer, Response):
         return answer
     status, headers, content = 200, {}, answer
@@ -216,7 +277,7 @@ def json_answer(answer: Answer) -> Response:
         else to_json(content)
     )
     made = Response(body, int(status), headers=headers, content_type="application/json")
-    return conditional(made)
+    return conditional(made, seen)
 
 
 def _demand_path_model(rule: str, handler: Callable[..., Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
 from flask import request
@@ -43,8 +43,10 @@ def models_of(handler: Callable[..., Any]) -> dict[str, type[BaseModel]]:
     }
 
 
-def read_request(models: Mapping[str, type[BaseModel]], arguments: Mapping[str, Any]) -> dict[str, BaseModel]:
-    """The parts of this request as the models say.
+def read_request(
+    models: Mapping[str, type[BaseModel]], arguments: Mapping[str, Any], apart: Sequence[str] = ()
+) -> dict[str, BaseModel]:
+    """The parts of this request as the models say; parameters `apart` are read elsewhere.
 
     Raises Refused naming each field, 415 for a body that is not JSON.
     """
@@ -52,7 +54,10 @@ def read_request(models: Mapping[str, type[BaseModel]], arguments: Mapping[str, 
     parts: dict[str, BaseModel] = {}
     try:
         for part, model in models.items():
-            parts[part] = _READERS[part](model, arguments)
+            if part == "query":
+                parts[part] = _read_query(model, apart)
+            else:
+                parts[part] = _READERS[part](model, arguments)
     except ValidationError as error:
         raise Refused(_summary(error), *faults_of(error)) from None
     return parts
@@ -62,8 +67,11 @@ def _read_path(model: type[BaseModel], arguments: Mapping[str, Any]) -> BaseMode
     return model.model_validate(dict(arguments), strict=False)
 
 
-def _read_query(model: type[BaseModel], arguments: Mapping[str, Any]) -> BaseModel:
-    return model.model_validate(from_pairs(model, request.args), strict=False)
+def _read_query(model: type[BaseModel], apart: Sequence[str]) -> BaseModel:
+    given = from_pairs(model, request.args)
+    for name in set(apart) - model.model_fields.keys():
+        given.pop(name, None)
+    return model.model_validate(given, strict=False)
 
 
 def _read_form(model: type[BaseModel], arguments: Mapping[str, Any]) -> BaseModel:
@@ -82,7 +90,7 @@ def _read_body(model: type[BaseModel], arguments: Mapping[str, Any]) -> BaseMode
     return model.model_validate_json(raw)
 
 
-_READERS = {"path": _read_path, "query": _read_query, "form": _read_form, "body": _read_body}
+_READERS = {"path": _read_path, "form": _read_form, "body": _read_body}
 
 
 def from_pairs(model: type[BaseModel], pairs: MultiDict[str, str]) -> dict[str, Any]:

@@ -231,7 +231,7 @@ def _followed(kind: str, entity: str, body: dict[str, Any]) -> Followed:
 
 
 def build(
-    db: Database, settings: ServiceSettings, *, extra: Sequence[Pages] = (), **options: Any
+    db: Database, settings: ServiceSettings, *, extra: Sequence[Pages | Api] = (), **options: Any
 ) -> WebHouse:
     """The service on `db`, with the tokens of the cast known to it; `extra` rooms are added."""
     _enter_cast(db)
