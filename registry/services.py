@@ -15,6 +15,7 @@ from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
 from registry import downtime_parts, entities
+from registry.keys import FRESH, Keys
 from registry.models import (
     DowntimeEndpoint,
     DowntimeService,
@@ -24,7 +25,7 @@ from registry.models import (
     Site,
     service_id,
 )
-from registry.recording import check_unchanged, lock_service, lock_site, next_id, recording, take_lock
+from registry.recording import check_unchanged, lock_service, lock_site, recording, take_lock
 from registry.rights import EDIT_SITE, RUN_FEDERATION, check_site
 from registry.schemas.services import (
     EndpointEdit,
@@ -65,14 +66,14 @@ def register(db: Database, principal: Principal, site_name: str, form: ServiceIn
         return create(session, change, site, form).id
 
 
-def create(session: Session, change: Change, site: Site, form: ServiceIn) -> Service:
-    """Write a new service of a locked site inside the caller's revision."""
-    number = next_id(session, service_id)
-    service = Service(id=number, primary_key=f"{number}G0", site=site)
+def create(session: Session, change: Change, site: Site, form: ServiceIn, keys: Keys = FRESH) -> Service:
+    """Write a new service of a locked site inside the caller's revision; an import gives the `keys` that it keeps."""
+    number, primary_key = keys.take(session, service_id)
+    service = Service(id=number, primary_key=primary_key, site=site)
     with session.no_autoflush:
         _set_fields(service, form.model_dump())
         for endpoint in form.endpoints or _only_endpoint(form):
-            service.endpoints.append(_new_endpoint(endpoint, form.service_type))
+            service.endpoints.append(_new_endpoint(endpoint, form.service_type, keys))
         _check_rules(session, service)
     session.add(service)
     session.flush()
@@ -87,8 +88,10 @@ def _only_endpoint(form: ServiceIn) -> list[EndpointFields]:
     return [EndpointFields(name=ONLY_ENDPOINT, url=form.url, monitored=form.monitored)]
 
 
-def _new_endpoint(form: EndpointFields, service_type: str) -> Endpoint:
+def _new_endpoint(form: EndpointFields, service_type: str, keys: Keys = FRESH) -> Endpoint:
     endpoint = Endpoint(properties=[])
+    if form.name in keys.endpoints:
+        endpoint.id = keys.endpoints[form.name]
     _set_endpoint(endpoint, form.model_dump(), service_type)
     return endpoint
 
@@ -231,13 +234,15 @@ def delete_endpoint(session: Session, change: Change, service: Service, endpoint
     downtime_parts.record_again(session, change, touched)
 
 
-def set_endpoints(session: Session, change: Change, service: Service, wanted: list[EndpointFields]) -> None:
+def set_endpoints(
+    session: Session, change: Change, service: Service, wanted: list[EndpointFields], keys: Keys = FRESH
+) -> None:
     """Make the service's endpoints those of `wanted`, matched by name, inside the caller's revision."""
     by_name = {endpoint.name: endpoint for endpoint in service.endpoints}
     for form in wanted:
         endpoint = by_name.pop(form.name, None)
         if endpoint is None:
-            service.endpoints.append(_new_endpoint(form, service.service_type))
+            service.endpoints.append(_new_endpoint(form, service.service_type, keys))
         else:
             _set_endpoint(endpoint, form.model_dump(), service.service_type)
     session.flush()

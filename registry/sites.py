@@ -15,8 +15,9 @@ from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
 from registry import downtime_parts, entities
+from registry.keys import FRESH, Keys
 from registry.models import Contact, ExtensionProperty, Ngi, Role, Site, VoShare, owned_entity_id
-from registry.recording import check_unchanged, find_ngi, lock_site, next_id, recording, take_lock
+from registry.recording import check_unchanged, find_ngi, lock_site, recording, take_lock
 from registry.rights import (
     CERTIFY_SITE,
     EDIT_SITE,
@@ -67,12 +68,12 @@ def register(db: Database, principal: Principal, form: SiteIn) -> str:
     return form.name
 
 
-def create(session: Session, change: Change, form: SiteIn) -> Site:
-    """Write a new site inside the caller's revision."""
-    number = next_id(session, owned_entity_id)
+def create(session: Session, change: Change, form: SiteIn, keys: Keys = FRESH) -> Site:
+    """Write a new site inside the caller's revision; an import gives the `keys` that it keeps."""
+    number, primary_key = keys.take(session, owned_entity_id)
     site = Site(
         id=number,
-        primary_key=f"{number}G0",
+        primary_key=primary_key,
         name=form.name,
         ngi=find_ngi(session, form.ngi),
         certification=form.certification,
@@ -186,24 +187,6 @@ def _check_usage_names(session: Session, site: Site, names: list[str]) -> None:
         )
 
 
-def certify(db: Database, principal: Principal, name: str, form: CertificationIn) -> None:
-    """Move a site to another certification status. Raises Refused when the step needs an operator."""
-    with recording(db, principal, form.reason) as (session, change):
-        site = lock_site(session, name)
-        check_site(principal, CERTIFY_SITE, site)
-        check_certification_step(site.certification, form.status, operator=is_operator(principal))
-        set_certification(site, form.status)
-        session.flush()
-        entities.put_site(change, site)
-
-
-def set_certification(site: Site, status: str) -> None:
-    """Change the status, and since when it holds."""
-    if site.certification != status:
-        site.certification = status
-        site.certification_since = datetime.now(UTC)
-
-
 def remove(db: Database, principal: Principal, name: str, reason: str, expected: int | None = None) -> None:
     """Remove a site with its services, downtimes, credentials and roles; the log keeps what it was."""
     check(principal, REMOVE_SITE, "federation")
@@ -219,43 +202,3 @@ def delete(session: Session, change: Change, site: Site) -> None:
     entities.delete_whole_site(session, change, site)
     session.delete(site)
     session.flush()
-
-
-def register_ngi(db: Database, principal: Principal, form: NgiIn) -> str:
-    """Register an NGI; returns its name. Raises Conflict when the name is taken."""
-    check(principal, RUN_FEDERATION, "federation")
-    with recording(db, principal, form.reason or f"NGI {form.name} registered") as (session, change):
-        create_ngi(session, change, form)
-    return form.name
-
-
-def create_ngi(session: Session, change: Change, form: NgiIn) -> Ngi:
-    """Write a new NGI inside the caller's revision."""
-    ngi = Ngi(**form.model_dump(exclude={"reason"}))
-    session.add(ngi)
-    session.flush()
-    change.put("ngi", str(ngi.id), entities.ngi_body(ngi))
-    return ngi
-
-
-def replace_ngi(db: Database, principal: Principal, name: str, form: NgiIn) -> str:
-    """Put `form` in the place of NGI `name`; a new name is passed on to its sites and managers."""
-    check(principal, RUN_FEDERATION, "federation")
-    with recording(db, principal, form.reason or f"NGI {name} changed") as (session, change):
-        ngi = find_ngi(session, name)
-        set_ngi(session, change, ngi, form.model_dump(exclude={"reason"}))
-    return form.name
-
-
-def set_ngi(session: Session, change: Change, ngi: Ngi, values: Mapping[str, Any]) -> None:
-    """Set the fields of an NGI inside the caller's revision."""
-    old_name = ngi.name
-    for field, value in values.items():
-        setattr(ngi, field, value)
-    session.flush()
-    change.put("ngi", str(ngi.id), entities.ngi_body(ngi))
-    if ngi.name != old_name:
-        for site in session.scalars(select(Site).where(Site.ngi_id == ngi.id)):
-            entities.put_site(change, site)
-        for role in session.scalars(select(Role).where(Role.ngi_id == ngi.id)):
-            entities.put_role(change, role)
