@@ -52,19 +52,51 @@ def ask(
 ) -> dict[str, Heard]:
     """Answers by the name of the question; a question is a service and a path below its address.
 
-    Never raises for a service that is silent or answers nonsense: its fault says so.
+    An answer younger than `card_reuse_s` is taken again: many look at the same page at once. Never raises for a
+    service that is silent or answers nonsense: its fault says so.
     """
-    present = {name: question for name, question in questions.items() if _url(settings, question[0])}
-    answers = {name: Heard(questions[name][0], absent=True) for name in questions.keys() - present.keys()}
+    absent = {
+        name: Heard(one[0], absent=True) for name, one in questions.items() if not _url(settings, one[0])
+    }
+    known = {
+        name: one for name in questions.keys() - absent.keys() if (one := _recent(settings, questions[name]))
+    }
+    present = {name: one for name, one in questions.items() if name not in absent and name not in known}
+    answers = {**absent, **known, **_ask_all(db, settings, present)}
+    return {name: answers[name] for name in questions}
+
+
+_answered: dict[tuple[str, str], Heard] = {}
+"""The answers of the last moments by address and path; a process keeps few, since pages ask the same."""
+KEPT = 200
+
+
+def _recent(settings: RegistrySettings, question: tuple[str, str]) -> Heard | None:
+    known = _answered.get((_url(settings, question[0]), question[1]))
+    if known is None or known.at is None:
+        return None
+    return known if (datetime.now(UTC) - known.at).total_seconds() < settings.card_reuse_s else None
+
+
+def _ask_all(
+    db: Database, settings: RegistrySettings, present: Mapping[str, tuple[str, str]]
+) -> dict[str, Heard]:
+    answers: dict[str, Heard] = {}
     if present:
         with ThreadPoolExecutor(max_workers=len(present)) as workers:
             asked = {name: workers.submit(_ask, settings, *question) for name, question in present.items()}
             answers |= {name: one.result() for name, one in asked.items()}
-    _remember(db, {_key(present[name]): one for name, one in answers.items() if one.fresh})
-    return {
-        name: one if one.fresh or one.absent else _last(db, questions[name], one)
-        for name, one in answers.items()
-    }
+    fresh = {present[name]: one for name, one in answers.items() if one.fresh}
+    _remember(db, {_key(question): one for question, one in fresh.items()})
+    if len(_answered) + len(fresh) > KEPT:
+        _answered.clear()
+    _answered.update({(_url(settings, service), path): one for (service, path), one in fresh.items()})
+    return {name: one if one.fresh else _last(db, present[name], one) for name, one in answers.items()}
+
+
+def ask_alone(settings: RegistrySettings, service: str, path: str) -> Heard:
+    """One answer for a job: asked anew, and not kept for pages. Never raises for a service that is silent."""
+    return _ask(settings, service, path) if _url(settings, service) else Heard(service, absent=True)
 
 
 def _url(settings: RegistrySettings, service: str) -> str:

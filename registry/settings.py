@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from hanse.settings import ServiceSettings
@@ -30,6 +32,11 @@ class RegistrySettings(ServiceSettings):
     )
     clock_interval_s: float = Field(
         10, gt=0, description="Seconds between two looks at downtimes that begin or end and tokens that end."
+    )
+    propose_downtime_after_s: float = Field(
+        7200,
+        ge=0,
+        description="Seconds of an outage outside every downtime after which one is proposed; 0 = never.",
     )
     card_deadline_s: float = Field(
         2,
@@ -72,4 +79,11 @@ class RegistrySettings(ServiceSettings):
     oidc_realms: dict[str, str] = Field(
         {"EGI Check-in": "https://aai.egi.eu/auth/realms/egi"},
         description="Identity providers whose subjects may be linked to people and API credentials: name and issuer.",
+    )
+    cloudinfo_project: str = Field(
+        "egi_cloud_info", description="AMS project under which clouds publish what they offer."
+    )
+    disciplines_file: Path | None = Field(
+        None,
+        description="JSON list of scientific disciplines that `/disciplines/` answers; none = an empty list.",
     )

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from registry.neighbours import Heard
 
 WORST_FIRST: Final = ("down", "degraded", "downtime", "unknown", "ok", "suspended", "not_monitored")
-QUESTION: Final = ("monitoring", "/api/v1/status")
-WITH_DAYS: Final = ("monitoring", "/api/v1/status?days=true")
+QUESTION: Final = ("monitoring", "/api/v1/status?endpoints=false")
+OF_SITE: Final = ("monitoring", "/api/v1/status?site={site}&days=true")
+
+
+class Named(Protocol):
+    """A site as a body or in brief: its `name` and `certification`."""
+
+    def __getitem__(self, field: str, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Standing:
 
 
 def standings(
-    status: Heard, sites: Sequence[Mapping[str, Any]], monitored: Collection[str], away: Collection[str]
+    status: Heard, sites: Sequence[Named], monitored: Collection[str], away: Collection[str]
 ) -> dict[str, Standing]:
     """State by site. `monitored` are sites with an endpoint that is watched, `away` those in an ongoing outage.
 
@@ -47,7 +53,7 @@ def standings(
 
 
 def _standing(
-    site: Mapping[str, Any],
+    site: Named,
     told: Mapping[str, Any] | None,
     monitored: Collection[str],
     away: Collection[str],

@@ -17,7 +17,7 @@ from registry.standing import Standing
 
 Place = Literal["top", "left", "middle", "right", "foot"]
 Question = tuple[str, str]
-"""A service and a path below its address, as `registry.neighbours.ask` takes them."""
+"""A service and a path below its address, as `registry.neighbours.ask` takes them; {site} stands for the name."""
 
 
 @dataclass(frozen=True)

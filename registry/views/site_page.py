@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from flask import request
 from markupsafe import Markup
@@ -19,7 +20,7 @@ from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, KEEP_MACHINES, may_site
 from registry.schemas.services import ServiceQuery
 from registry.views import looking, site_parts
 from registry.views.home import settings
-from registry.views.parts import Part, SiteLook, read_parts
+from registry.views.parts import Part, Question, SiteLook, read_parts
 
 pages = Pages("registry_site", __name__)
 
@@ -41,10 +42,9 @@ REFRESH_S = 30
 def one_site(name: str) -> BaseResponse:
     """One site, now or as it was."""
     as_of = request.args.get("as_of") or None
-    questions = {label: one for part in PARTS for label, one in part.questions.items()}
     with ground().db.transaction() as session:
         states.find_named(session, "site", name, as_of)  # nobody is asked about a site that is not there
-    heard = neighbours.ask(ground().db, settings(), questions)
+    heard = neighbours.ask(ground().db, settings(), _questions(name))
     with ground().db.transaction() as session:
         look = _look(session, name, as_of, heard)
         parts = read_parts(PARTS, look)
@@ -71,12 +71,21 @@ def one_site(name: str) -> BaseResponse:
     )
 
 
+def _questions(name: str) -> dict[str, Question]:
+    return {
+        label: (service, path.format(site=quote(name, safe="")))
+        for part in PARTS
+        for label, (service, path) in part.questions.items()
+    }
+
+
 def _look(session: Session, name: str, as_of: str | None, heard: Mapping[str, neighbours.Heard]) -> SiteLook:
     site = states.find_named(session, "site", name, as_of)
-    services = finding.services(session, ServiceQuery(site=site.body["name"], as_of=as_of, limit=1000))
+    called = site.body["name"]
+    services = finding.services(session, ServiceQuery(site=called, as_of=as_of, limit=1000))
     row = session.get(Site, int(site.id))
     found = standing.standings(
-        heard["monitoring"], [site.body], looking.monitored(session), looking.away(session)
+        heard["monitoring"], [site.body], looking.monitored(session, called), looking.away(session, called)
     )
     number = states.number_at(session, as_of)
     return SiteLook(
@@ -88,7 +97,7 @@ def _look(session: Session, name: str, as_of: str | None, heard: Mapping[str, ne
         as_of=as_of,
         moment=None if number is None else (states.moment_of(session, number), number),
         services=[state.body for state in services],
-        found=found[site.body["name"]],
+        found=found[called],
         heard=heard,
         principal=current_principal(),
         rights=_rights(row),

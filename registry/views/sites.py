@@ -1,25 +1,27 @@
-"""Sites: the list, one site, its machines; services; the portal links of the GOCDB interface."""
+"""Sites: the list with its map; the portal links of the GOCDB interface."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
 
-from flask import redirect, request
+from flask import Response, redirect, request
 from markupsafe import Markup
-from pydantic import ValidationError
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.errors import NotFound
-from hanse.identity.permissions import PUBLIC
-from hanse.web import Pages, ground, page
-from hanse.web.wire import faults_of
-from registry import finding, neighbours, standing, states
+from hanse.identity.permissions import PUBLIC, allows
+from hanse.web import Pages, csv_response, current_principal, ground, page
+from registry import directory, neighbours, standing, states
+from registry.directory import Listed, Wanted
 from registry.models import Downtime, Service, Site
-from registry.schemas.sites import SiteQuery
-from registry.views import looking
+from registry.rights import REGISTER_SITE
+from registry.views import looking, mapping, site_list
 from registry.views.home import settings
+from registry.views.site_list import Column, Row
 
 pages = Pages(
     "registry_pages",
@@ -33,56 +35,173 @@ pages = Pages(
         ("Account", "/account"),
     ],
 )
-REPLICATION = ("vomsdb", "/api/v1/replication")
-PUBLISHING = ("accounting", "/api/v1/publishing?limit=500")
+STATES = (
+    ("", "any"),
+    ("down", "down"),
+    ("degraded", "degraded"),
+    ("downtime", "downtime"),
+    ("ok", "in order"),
+    ("unknown", "unknown"),
+    ("not_monitored", "not monitored"),
+    ("suspended", "suspended"),
+)
+VIEWS = ("list", "both", "map")
+LONGEST = 200
+WIDE = 1100
+JOINING = ("Candidate", "Uncertified")
 
 
-def _query() -> tuple[SiteQuery, str]:
-    """The filter in the address; what cannot be read is left out and named."""
-    given = {name: value for name, value in request.args.items() if value and name in SiteQuery.model_fields}
+@dataclass(frozen=True)
+class _Asked:
+    """The address of the list as it was understood; `told` says what of it was not."""
+
+    wanted: Wanted
+    state: str
+    view: str
+    region: str
+    columns: list[Column]
+    as_of: str | None
+    told: str
+
+
+def _asked() -> _Asked:
+    args = request.args
+    given = {
+        field.name: args.get(field.name, "")[:LONGEST] for field in fields(Wanted) if field.name != "box"
+    }
+    box, told = _box(args.get("box", ""))
+    state = args.get("state", "")
+    if state not in dict(STATES):
+        state, told = "", "There is no such state; all are shown."
+    return _Asked(
+        wanted=Wanted(**given, box=box),
+        state=state,
+        view=args.get("view", "both") if args.get("view") in VIEWS else "both",
+        region=args.get("region", ""),
+        columns=site_list.chosen(args.getlist("column")),
+        as_of=args.get("as_of") or None,
+        told=told,
+    )
+
+
+def _box(text: str) -> tuple[mapping.Box | None, str]:
+    """ "40.1,-3.2,41,2": south, west, north, east in degrees."""
+    if not text:
+        return None, ""
     try:
-        return SiteQuery.model_validate({**given, "limit": 1000}), ""
-    except ValidationError as error:
-        wrong = [fault.field for fault in faults_of(error)]
-        kept = {name: value for name, value in given.items() if name not in wrong and name != "limit"}
-        told = f"The filter by {', '.join(wrong).replace('_', ' ')} cannot be read and was left out."
-        return SiteQuery.model_validate({**kept, "limit": 1000}), told
+        south, west, north, east = (float(edge) for edge in text.split(","))
+    except ValueError:
+        return None, "The area of the map cannot be read and was left out; it is south,west,north,east."
+    if not (-90 <= south <= north <= 90 and -180 <= west <= east <= 180):
+        return None, "The area of the map is none on Earth and was left out; it is south,west,north,east."
+    return (south, west, north, east), ""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The sites of the list, and of all, with what the others tell."""
+
+    every: list[Listed]
+    rows: list[Row]
+    heard: Mapping[str, neighbours.Heard]
+    moment: tuple[datetime | None, int] | None
+
+
+def _find(asked: _Asked) -> _Found:
+    db, now = ground().db, datetime.now(UTC)
+    questions = {"monitoring": standing.QUESTION}
+    if asked.as_of is None:
+        questions |= site_list.questions(asked.columns, now)
+    heard = neighbours.ask(db, settings(), questions)
+    with db.transaction() as session:
+        every = directory.sites(db, session, asked.as_of)
+        known = standing.standings(
+            heard["monitoring"], every, looking.monitored(session), looking.away(session)
+        )
+        moment = _moment(session, asked.as_of)
+    matching = [site for site in every if asked.wanted.matches(site)]
+    rows = site_list.rows(matching, known, heard)
+    if asked.state:
+        rows = [row for row in rows if row.standing.kind == asked.state]
+    return _Found(every, rows, heard, moment)
 
 
 @pages.get("/sites", permission=PUBLIC)
 def all_sites() -> BaseResponse:
-    """Sites, those in trouble first."""
-    query, told = _query()
-    db = ground().db
-    heard = neighbours.ask(db, settings(), {"monitoring": standing.QUESTION})["monitoring"]
-    with db.transaction() as session:
-        found = [state.body for state in finding.sites(session, query)]
-        every = looking.sites(session, query.as_of)
-        standings = standing.standings(heard, every, looking.monitored(session), looking.away(session))
-        moment = _moment(session, query.as_of)
-    state = request.args.get("state", "")
-    found = [site for site in found if not state or standings[site["name"]].kind == state]
-    found.sort(key=lambda site: (standings[site["name"]].rank, site["name"]))
-    vcpu = sum(site["capacity"].get("vcpu") or 0 for site in found)
+    """Sites, those in trouble first, as a list and on a map."""
+    asked = _asked()
+    found = _find(asked)
+    rows, sort = site_list.ordered(found.rows, request.args.get("sort", ""))
+    shown = site_list.part(rows, request.args.get("cursor", ""))
     return page(
         "registry/sites.html",
         title="Sites",
-        sentence=_list_sentence(found, vcpu, [standings[site["name"]] for site in found]),
+        sentence=_list_sentence(rows),
         api=_api_of("/api/v1/sites"),
-        csv=_api_of("/api/v1/sites.csv"),
-        sites=found,
-        standings=standings,
-        counted=standing.tell([standings[site["name"]] for site in found]),
-        choices=_choices(every),
-        told=told,
-        vcpu=vcpu,
-        monitoring=heard,
-        moment=moment,
-        as_of=query.as_of,
+        csv=_api_of("/sites/list.csv"),
+        shown=shown,
+        sort=sort,
+        counted=standing.tell([row.standing for row in rows]),
+        choices=directory.choices(found.every),
+        states=STATES,
+        columns=asked.columns,
+        every_column=site_list.COLUMNS,
+        map=_map(asked, rows),
+        totals=_totals(rows),
+        joining=[row for row in rows if row.site.certification in JOINING][:8],
+        filters=_filters(asked),
+        told=asked.told,
+        view=asked.view,
+        box=asked.wanted.box,
+        heard=found.heard,
+        moment=found.moment,
+        as_of=asked.as_of,
+        may_register=allows(current_principal(), REGISTER_SITE),
+        month=f"{datetime.now(UTC):%b}",
+        settings=settings(),
     )
 
 
-def _moment(session: Any, as_of: str | None) -> tuple[datetime | None, int] | None:
+@pages.get("/sites/list.csv", permission=PUBLIC)
+def list_csv() -> Response:
+    """The whole list as it is filtered and sorted, with the columns that are shown."""
+    asked = _asked()
+    rows, _ = site_list.ordered(_find(asked).rows, request.args.get("sort", ""))
+    return csv_response(*site_list.table(rows, asked.columns), "sites.csv")
+
+
+def _map(asked: _Asked, rows: Sequence[Row]) -> mapping.Map | None:
+    if asked.view == "list":
+        return None
+    return mapping.draw(
+        [row.site for row in rows],
+        {row.site.name: row.standing for row in rows},
+        asked.region,
+        width=WIDE if asked.view == "map" else 460,
+        box=asked.wanted.box,
+    )
+
+
+def _filters(asked: _Asked) -> list[tuple[str, str]]:
+    """What is filtered by, as (name of the parameter, words)."""
+    labels = {"q": "words", "country_code": "country", "vo": "VO", "ngi": "NGI"}
+    given = [
+        (field.name, f"{labels.get(field.name, field.name)} {getattr(asked.wanted, field.name)}")
+        for field in fields(Wanted)
+        if field.name != "box" and getattr(asked.wanted, field.name)
+    ]
+    if asked.state:
+        given.append(("state", dict(STATES)[asked.state]))
+    return given + ([("box", "an area of the map")] if asked.wanted.box else [])
+
+
+def _totals(rows: Sequence[Row]) -> dict[str, float]:
+    """Sums of the columns that add up."""
+    adding = ("vcpu", "cpu", "ram", "storage", "volumes", "ips")
+    return {key: sum(site_list.BY_KEY[key].value(row) or 0 for row in rows) for key in adding}
+
+
+def _moment(session: Session, as_of: str | None) -> tuple[datetime | None, int] | None:
     number = states.number_at(session, as_of)
     return None if number is None else (states.moment_of(session, number), number)
 
@@ -92,35 +211,29 @@ def _api_of(path: str) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _choices(sites: list[dict[str, Any]]) -> Mapping[str, list[tuple[str, str]]]:
-    def options(field: str) -> list[tuple[str, str]]:
-        values = sorted({site[field] for site in sites if site[field]})
-        return [("", "any"), *((value, value) for value in values)]
-
-    vos = sorted({share["vo"] for site in sites for share in site["supports"]})
-    countries = sorted({(site["country_code"], site["country"]) for site in sites}, key=lambda pair: pair[1])
-    return {
-        "ngi": options("ngi"),
-        "middleware": options("middleware"),
-        "certification": options("certification"),
-        "country_code": [("", "any"), *countries],
-        "vo": [("", "any"), *((vo, vo) for vo in vos)],
-    }
-
-
-def _list_sentence(found: list[dict[str, Any]], vcpu: int, known: list[standing.Standing]) -> Markup:
-    countries = len({site["country"] for site in found})
-    first = Markup("{} {} in {} {} offer {} vCPU.").format(
-        len(found),
-        "site" if len(found) == 1 else "sites",
+def _list_sentence(rows: Sequence[Row]) -> Markup:
+    countries = len({row.site.country for row in rows})
+    totals = _totals(rows)
+    first = Markup("{} {} in {} {} offer{} {} vCPU{}.").format(
+        f"{len(rows):,}",
+        "site" if len(rows) == 1 else "sites",
         countries,
         "country" if countries == 1 else "countries",
-        f"{vcpu:,}",
+        "s" if len(rows) == 1 else "",
+        f"{totals['vcpu']:,.0f}",
+        f", {totals['ram'] / 1000:,.1f} TB RAM" if totals["ram"] >= 1000 else "",
     )
-    counted = dict(standing.tell(known))
+    return first + _trouble_words(dict(standing.tell([row.standing for row in rows])))
+
+
+def _trouble_words(counted: Mapping[str, Any]) -> Markup:
     verbs = {"down": "down", "degraded": "degraded", "downtime": "in downtime"}
-    trouble = [f"{counted[kind]} {word}" for kind, word in verbs.items() if kind in counted]
-    return first + (Markup(" <b>{}.</b>").format(", ".join(trouble)) if trouble else Markup(" None fails."))
+    trouble = [
+        f"{counted[kind]} {'is' if counted[kind] == 1 else 'are'} {word}"
+        for kind, word in verbs.items()
+        if kind in counted
+    ]
+    return Markup(" <b>{}.</b>").format(", ".join(trouble)) if trouble else Markup(" None fails.")
 
 
 @pages.get("/portal/index.php", permission=PUBLIC)
@@ -133,7 +246,7 @@ def portal() -> BaseResponse:
         if kind == "Site" and (site := session.get(Site, int(number))):
             return redirect(f"/sites/{site.name}")
         if kind == "Service" and (service := session.get(Service, int(number))):
-            return redirect(f"/sites/{service.site.name}#service-{service.id}")
+            return redirect(f"/services/{service.id}")
         if kind == "Downtime" and (downtime := session.get(Downtime, int(number))):
             return redirect(f"/downtimes?site={downtime.site.name}#downtime-{downtime.id}")
     raise NotFound("This link names nothing that is registered here now.")

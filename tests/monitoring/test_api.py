@@ -68,6 +68,19 @@ def test_ninety_days_are_given_when_asked_for(trio: Federation, client: FlaskCli
     assert bifi["reliability_30d"] == bifi["availability_30d"]
 
 
+def test_the_status_of_one_site_and_the_status_without_endpoints(
+    trio: Federation, client: FlaskClient
+) -> None:
+    one = got(client, "/api/v1/status?site=BIFI&days=true")
+    assert [site["site"] for site in one["sites"]] == ["BIFI"]
+    assert one["sites"][0]["endpoints"]
+    brief = got(client, "/api/v1/status?endpoints=false")
+    assert one["counts"] == brief["counts"]
+    assert len(brief["sites"]) > 1
+    assert not any(site["endpoints"] for site in brief["sites"])
+    assert got(client, "/api/v1/status?site=NOBODY")["sites"] == []
+
+
 def test_the_overview_is_the_operators_and_says_whose_it_is(
     trio: Federation, client: FlaskClient, ingrid: dict[str, str], laura: dict[str, str]
 ) -> None:

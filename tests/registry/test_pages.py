@@ -356,7 +356,13 @@ def connected(
 ) -> Iterator[Registry]:
     urls = {f"{name}_url": f"{neighbours.url}/{name}" for name in ("monitoring", "accounting", "vomsdb")}
     settings = settings_for(
-        RegistrySettings, "registry", registry.db, card_deadline_s=0.7, service_token="registry's own", **urls
+        RegistrySettings,
+        "registry",
+        registry.db,
+        card_deadline_s=0.7,
+        card_reuse_s=0,
+        service_token="registry's own",
+        **urls,
     )
     app = create_app(settings)
     yield Registry(app, registry.db, settings, registry.tokens)
