@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.gocdb.asking import Asked, Wide, among, in_order, names, properties_of, scope_condition
@@ -20,7 +19,7 @@ from registry.models import (
     Site,
     service_group_service,
 )
-from registry.renderings.gocdb_xml_groups import GroupRow, MemberRow, NgiRow
+from registry.renderings.gocdb_xml_groups import GroupRow, MemberRow, Named, NgiRow
 
 
 def find_ngis(session: Session, asked: Asked) -> list[NgiRow]:
@@ -36,18 +35,20 @@ def find_ngis(session: Session, asked: Asked) -> list[NgiRow]:
     return [NgiRow(*row) for row in in_order(found, lambda row: row[0])]
 
 
-def ngi_names(session: Session, asked: Asked) -> list[Row[Any]]:
+def ngi_names(session: Session, asked: Asked) -> list[Named]:
     """Id, name and address of the NGIs that `roc` names, by id, whatever their scopes."""
     columns: Wide = select(Ngi.id, Ngi.name, Ngi.email).where(*names(asked.parameters, {"roc": Ngi.name}))
-    return in_order(session.execute(asked.page.cut(columns, Ngi.id)).all(), lambda row: row[0])
+    found = session.execute(asked.page.cut(columns, Ngi.id)).all()
+    return [Named(*row) for row in in_order(found, lambda row: row[0])]
 
 
-def project_names(session: Session, asked: Asked) -> list[Row[Any]]:
+def project_names(session: Session, asked: Asked) -> list[Named]:
     """Id and name of the projects that `project` names, by id."""
     columns: Wide = select(Project.id, Project.name).where(
         *names(asked.parameters, {"project": Project.name})
     )
-    return in_order(session.execute(asked.page.cut(columns, Project.id)).all(), lambda row: row[0])
+    found = session.execute(asked.page.cut(columns, Project.id)).all()
+    return [Named(*row) for row in in_order(found, lambda row: row[0])]
 
 
 def find_groups(session: Session, asked: Asked, *, members: bool) -> list[GroupRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, func, not_, select
+from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import Session
 
 from registry.gocdb.asking import (
@@ -22,8 +22,9 @@ from registry.gocdb.asking import (
     scope_condition,
 )
 from registry.gocdb.expressions import condition
-from registry.models import CertificationChange, Contact, ExtensionProperty, Ngi, Site
+from registry.models import CertificationChange, Contact, Credential, ExtensionProperty, Ngi, Site
 from registry.renderings.gocdb_xml import Property, SiteRow
+from registry.renderings.gocdb_xml_groups import Certified, Step
 
 
 def find_sites(session: Session, asked: Asked) -> list[SiteRow]:
@@ -31,8 +32,8 @@ def find_sites(session: Session, asked: Asked) -> list[SiteRow]:
     columns: Wide = select(
         Site.id, Site.primary_key, Site.name, Site.official_name, Site.description, Site.home_url, Site.telephone,
         Site.giis_url, Site.country_code, Site.country, Ngi.name, Site.infrastructure, Site.certification,
-        Site.timezone, Site.latitude, Site.longitude, Site.notify, Site.domain, Site.scopes, Site.tier, Site.sub_grid, Site.ip_range,
-        Site.ipv6_range,
+        Site.timezone, Site.latitude, Site.longitude, Site.notify, Site.domain, Site.scopes, Site.tier,
+        Site.sub_grid, Site.ip_range, Site.ipv6_range,
     )  # fmt: skip
     found = session.execute(asked.page.cut(columns.join(Ngi).where(*_conditions(asked)), Site.id)).all()
     rows = in_order(found, lambda row: row[0])
@@ -117,25 +118,29 @@ def count_per_country(session: Session, asked: Asked) -> list[tuple[str, int]]:
     return [(country, count) for country, count in session.execute(statement)]
 
 
-def certification_dates(session: Session, asked: Asked) -> list[Row[Any]]:
+def certification_dates(session: Session, asked: Asked) -> list[Certified]:
     """Id, name, status and since when, of each site in production, as `get_cert_status_date` picks them."""
     where = names(asked.parameters, {"certification_status": Site.certification, "roc": Ngi.name})
     where.append(Site.infrastructure == "Production")
     columns: Wide = select(Site.id, Site.name, Site.certification, Site.certification_since).join(Ngi)
     found = session.execute(asked.page.cut(columns.where(*where), Site.id)).all()
-    return in_order(found, lambda row: row[0])
+    return [Certified(*row) for row in in_order(found, lambda row: row[0])]
 
 
-def certification_changes(session: Session, asked: Asked) -> list[Row[Any]]:
-    """Id, time, site, old and new status, by whom and why, as `get_cert_status_changes` picks them."""
-    parameters = asked.parameters
-    where = [*names(parameters, {"site": Site.name}), *_between(parameters)]
-    columns: Wide = select(
-        CertificationChange.id, CertificationChange.at, Site.name, CertificationChange.old, CertificationChange.new,
-        CertificationChange.by_key, CertificationChange.by_name, CertificationChange.reason,
-    ).join(Site, Site.id == CertificationChange.site_id)  # fmt: skip
+def certification_changes(session: Session, asked: Asked) -> list[Step]:
+    """Each step of certification by id, as `get_cert_status_changes` picks them."""
+    where = [*names(asked.parameters, {"site": Site.name}), *_between(asked.parameters)]
+    columns: Wide = (
+        select(
+            CertificationChange.id, CertificationChange.at, Site.name, CertificationChange.old,
+            CertificationChange.new, CertificationChange.by_name, Credential.subject_der, Credential.person_id,
+            CertificationChange.reason,
+        )
+        .join(Site, Site.id == CertificationChange.site_id)
+        .outerjoin(Credential, Credential.key == CertificationChange.by_key)
+    )  # fmt: skip
     found = session.execute(asked.page.cut(columns.where(*where), CertificationChange.id)).all()
-    return in_order(found, lambda row: row[0])
+    return [Step(*row) for row in in_order(found, lambda row: row[0])]
 
 
 def _between(parameters: Parameters) -> list[Condition]:

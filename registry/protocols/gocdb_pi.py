@@ -17,25 +17,30 @@ from flask import Response, current_app, request
 
 from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC
+from hanse.identity.principals import ANONYMOUS, Principal
 from hanse.revisions import feed_epoch, head
 from hanse.web import Protocol, conditional, current_principal, ground
-from registry.gocdb import kept
+from registry.gocdb import access, kept
 from registry.gocdb.asking import Asked, BadValue, Page
 from registry.gocdb.expressions import BadExpression
 from registry.protocols import gocdb_methods
 from registry.protocols.gocdb_methods import METHODS, Call, Method
 from registry.renderings import gocdb_xml as xml
-from registry.renderings import gocdb_xml_downtimes, gocdb_xml_groups
+from registry.renderings import gocdb_xml_downtimes, gocdb_xml_groups, gocdb_xml_people
 from registry.settings import RegistrySettings
 
 NO_CREDENTIAL: Final = "No valid identifier found. Try accessing the resource through the private interface."
+NOT_AUTHORISED: Final = (
+    "Authorisation required to read personal data (register the credential as an API credential of a site, or hold a"
+    " role). "
+)
 LONGEST_VALUE: Final = 16_000
 _CURSORS: Final = ("next_cursor", "prev_cursor")
 _IGNORED: Final = frozenset({"method", "output"})
 # characters that GOCDB refuses in a value, and those that XML and the database cannot carry
 _BAD_CHARACTER: Final = re.compile("[\"'`\x00-\x1f\x7f]")
 # answers that other code wrote out are not given
-_WRITERS: Final = (xml, gocdb_xml_downtimes, gocdb_xml_groups, gocdb_methods)
+_WRITERS: Final = (xml, gocdb_xml_downtimes, gocdb_xml_groups, gocdb_xml_people, gocdb_methods)
 _WRITTEN_BY: Final = hashlib.blake2b(
     b"".join(Path(str(module.__file__)).read_bytes() for module in _WRITERS), digest_size=8
 ).hexdigest()
@@ -84,15 +89,25 @@ def _call(side: str) -> Response:
     method = METHODS.get(name)
     if method is None:
         raise Fault(f"Unable to find method: {xml.escape(name)}", plain=True)
-    if method.level > 1 and not current_principal().signed_in:
-        raise Fault(NO_CREDENTIAL, plain=True)
-    call = _read(side, given, method)
+    caller = current_principal() if method.level > 1 else ANONYMOUS
+    _admit(method, caller)
+    call = _read(side, given, method, caller)
     try:
         return _answer(method, call)
     except BadExpression:
         raise Fault("Invalid query expression", plain=True) from None
     except BadValue as error:
         raise Fault(str(error)) from None
+
+
+def _admit(method: Method, caller: Principal) -> None:
+    if method.level == 1:
+        return
+    if not caller.signed_in:
+        raise Fault(NO_CREDENTIAL, plain=True)
+    strict = method.strict or _settings().restrict_personal_data
+    if method.level == 3 and strict and not access.may_read_people(caller):
+        raise Fault(NOT_AUTHORISED, plain=True)
 
 
 def _answer(method: Method, call: Call) -> Response:
@@ -140,7 +155,7 @@ def _settings() -> RegistrySettings:
     return settings
 
 
-def _read(side: str, given: dict[str, str], method: Method) -> Call:
+def _read(side: str, given: dict[str, str], method: Method, caller: Principal) -> Call:
     _check_parameters(given, method)
     settings = _settings()
     home = (settings.tls_url if request.is_secure else settings.url).rstrip("/")
@@ -150,6 +165,9 @@ def _read(side: str, given: dict[str, str], method: Method) -> Call:
         asked=Asked(parameters, page, settings.default_scopes, datetime.now(UTC)),
         base=f"{home}/gocdbpi/{side}/",
         portal=(settings.portal_url or home).rstrip("/"),
+        all_realms=settings.gocdb_all_realms,
+        identifier=access.identifier_of(caller),
+        read=lambda session, people: access.note_reading(session, caller, given["method"], people),
     )
 
 

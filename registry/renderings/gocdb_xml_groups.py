@@ -25,6 +25,37 @@ class NgiRow(NamedTuple):
     scopes: Sequence[str]
 
 
+class Named(NamedTuple):
+    """An NGI or a project by id and name; an NGI's address beside them."""
+
+    id: int
+    name: str
+    email: str | None = None
+
+
+class Certified(NamedTuple):
+    """A site, its certification status, and since when it holds."""
+
+    id: int
+    name: str
+    status: str
+    since: datetime
+
+
+class Step(NamedTuple):
+    """A step of a site's certification; `person` and `subject` (DER) are of whoever made it, where that is known."""
+
+    id: int
+    at: datetime
+    site: str
+    old: str
+    new: str
+    name: str
+    subject: bytes | None
+    person: int | None
+    reason: str
+
+
 class MemberRow(NamedTuple):
     """A service in a group."""
 
@@ -92,14 +123,14 @@ def country_count(country: str, count: int) -> str:
     return f"  <SITE>\n{xml.always('    ', 'COUNTRY', country)}    <COUNT>{count}</COUNT>\n  </SITE>\n"
 
 
-def certification_date(number: int, name: str, status: str, since: datetime) -> str:
-    """A `site` of `get_cert_status_date`. The hour has 24 hours AND a half of the day: as GOCDB writes it."""
-    since = since.astimezone(UTC)
+def certification_date(row: Certified) -> str:
+    """A `site` of `get_cert_status_date`. The day has 24 hours AND two halves: as GOCDB writes it."""
+    since = row.since.astimezone(UTC)
     when = f"{since:%d}-{_MONTHS[since.month - 1]}-{since:%y %H.%M.%S} {'AM' if since.hour < 12 else 'PM'}"
     return (
-        f'  <site ID="{number}">\n'
-        f"    <name>{xml.escape(name)}</name>\n"
-        f"    <cert_status>{xml.escape(status)}</cert_status>\n"
+        f'  <site ID="{row.id}">\n'
+        f"    <name>{xml.escape(row.name)}</name>\n"
+        f"    <cert_status>{xml.escape(row.status)}</cert_status>\n"
         f"    <cert_date>{when}</cert_date>\n"
         "  </site>\n"
     )
@@ -108,20 +139,18 @@ def certification_date(number: int, name: str, status: str, since: datetime) -> 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def certification_change(
-    number: int, at: datetime, site: str, old: str, new: str, by: str, comment: str
-) -> str:
+def certification_step(row: Step, by: str) -> str:
     """A `result` of `get_cert_status_changes`."""
-    at = at.astimezone(UTC)
+    at = row.at.astimezone(UTC)
     return (
-        f'  <result ID="{number}">\n'
+        f'  <result ID="{row.id}">\n'
         f"    <TIME>{at:%d}-{_MONTHS[at.month - 1]}-{at:%Y %H.%M.%S}</TIME>\n"
         f"    <UNIX_TIME>{int(at.timestamp())}</UNIX_TIME>\n"
-        f"    <SITE>{xml.escape(site)}</SITE>\n"
-        f"    <OLD_STATUS>{xml.escape(old)}</OLD_STATUS>\n"
-        f"    <NEW_STATUS>{xml.escape(new)}</NEW_STATUS>\n"
+        f"    <SITE>{xml.escape(row.site)}</SITE>\n"
+        f"    <OLD_STATUS>{xml.escape(row.old)}</OLD_STATUS>\n"
+        f"    <NEW_STATUS>{xml.escape(row.new)}</NEW_STATUS>\n"
         f"{xml.always('    ', 'CHANGED_BY', by)}"
-        f"{xml.always('    ', 'COMMENT', comment)}"
+        f"{xml.always('    ', 'COMMENT', row.reason)}"
         "  </result>\n"
     )
 

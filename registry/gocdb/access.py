@@ -1,0 +1,39 @@
+"""Who may read personal data over GOCDB's interface, and the note that somebody did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from hanse.identity.permissions import allows
+from hanse.identity.principals import Principal
+from registry.models import PersonalRead
+from registry.rights import READ_PEOPLE
+
+
+def identifier_of(principal: Principal) -> str:
+    """How GOCDB names a caller: the subject of the certificate in slash form, else who the credential belongs to."""
+    return principal.x509.subject_slash if principal.x509 is not None else principal.name
+
+
+def may_read_people(principal: Principal) -> bool:
+    """Whether a role lets the caller read about people; services of the federation may."""
+    return allows(principal, READ_PEOPLE) or principal.has("service", "federation")
+
+
+def note_reading(session: Session, principal: Principal, method: str, people: Iterable[int]) -> None:
+    """Note that the caller was told about these people. Nobody but the caller: nothing is noted."""
+    read = sorted({person for person in people if str(person) != principal.person})
+    if not read:
+        return
+    session.execute(
+        insert(PersonalRead).values(
+            reader_key=principal.key,
+            reader_name=principal.name,
+            reader_id=int(principal.person) if principal.person else None,
+            what=f"GOCDB interface, {method}",
+            people=read,
+        )
+    )
