@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from hanse.identity import names
 from hanse.revisions import Change
 from registry.models import (
+    Contact,
     Credential,
     Downtime,
     DowntimePart,
@@ -47,12 +48,15 @@ def ngi_body(ngi: Ngi) -> Body:
         "rod_email": ngi.rod_email,
         "helpdesk_email": ngi.helpdesk_email,
         "security_email": ngi.security_email,
+        "ggus_su": ngi.ggus_su,
+        "scopes": sorted(ngi.scopes),
     }
 
 
 def service_type_body(kind: ServiceType) -> Body:
     """A service type."""
     return {
+        "id": str(kind.id),
         "name": kind.name,
         "description": kind.description or "",
         "monitoring_exception": bool(kind.monitoring_exception),
@@ -81,11 +85,16 @@ def site_body(site: Site) -> Body:
         "middleware": site.middleware,
         "certification": site.certification,
         "certification_since": iso(site.certification_since),
+        "infrastructure": site.infrastructure,
         "production": site.production,
         "notify": site.notify,
+        "ip_range": site.ip_range,
+        "ipv6_range": site.ipv6_range,
+        "tier": site.tier,
+        "sub_grid": site.sub_grid,
         "scopes": sorted(site.scopes),
         "capacity": capacity(site),
-        "contacts": [{"kind": c.kind, "name": c.name, "email": c.email} for c in site.contacts],
+        "contacts": [contact(one) for one in site.contacts],
         "supports": [
             {"vo": share.vo, "vcpu": share.vcpu} for share in sorted(site.shares, key=lambda s: s.vo)
         ],
@@ -93,6 +102,11 @@ def site_body(site: Site) -> Body:
         "usage_site_names": list(site.usage_site_names),
         "extensions": extensions(site.properties),
     }
+
+
+def contact(row: Contact) -> dict[str, str | None]:
+    """Whom to reach at a site; the address or the number may be missing, never both."""
+    return {"kind": row.kind, "name": row.name, "email": row.email, "telephone": row.telephone}
 
 
 def capacity(site: Site) -> dict[str, int | float | None]:
@@ -243,6 +257,18 @@ def role_grant_body(role: Role) -> Body:
     return _grant(f"person:{role.person_id}", role.role, role.scope, role.person.name)
 
 
+def role_request_body(role: Role) -> Body:
+    """A role that was asked for; it allows nothing yet."""
+    return {
+        "id": str(role.id),
+        "person": str(role.person_id),
+        "name": role.person.name,
+        "role": role.role,
+        "scope": role.scope,
+        "requested_at": iso(role.requested_at),
+    }
+
+
 def machine_grant_body(certificate: HostCertificate) -> Body:
     """A host certificate may speak for its site while it is valid."""
     return _grant(
@@ -306,7 +332,9 @@ def put_downtime(change: Change, downtime: Downtime) -> None:
 def put_role(change: Change, role: Role) -> None:
     """Record what the role allows, also under the name that the other services ask for; a request allows nothing."""
     if role.status != "GRANTED":
+        change.put("role_request", str(role.id), role_request_body(role))
         return
+    change.delete("role_request", str(role.id))
     change.put("grant", f"role:{role.id}", role_grant_body(role))
     implied = ROLE_TYPES[role.role].implies
     if implied is not None:
@@ -315,7 +343,8 @@ def put_role(change: Change, role: Role) -> None:
 
 
 def delete_role(change: Change, role_id: int) -> None:
-    """Record that the role allows nothing any more."""
+    """Record that the role allows nothing any more, or that the request is no more."""
+    change.delete("role_request", str(role_id))
     change.delete("grant", f"role:{role_id}")
     change.delete("grant", f"role:{role_id}:implied")
 

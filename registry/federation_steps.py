@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from hanse.errors import FieldFault, HanseError, Refused
 from hanse.identity import names
 from hanse.identity.principals import Principal, X509Identity
 from hanse.revisions import Change
-from registry import credentials, people, roles, services, sites
+from registry import certification, credentials, ngis, people, roles, scopes, services, sites
 from registry.entities import service_type_body
 from registry.models import Credential, HostCertificate, Ngi, Person, Role, Service, ServiceType, Site
 from registry.renderings.federation_yaml import (
@@ -116,7 +116,7 @@ class Application:
         for name, value in _set(wanted).items():
             setattr(row, name, value)
         self.session.flush()
-        self.change.put("service_type", row.name, service_type_body(row))
+        self.change.put("service_type", str(row.id), service_type_body(row))
 
     def _differs(self, kind: str, name: str, wanted: Values, present: Values) -> dict[str, Any]:
         """The wanted values that differ from the present ones, noted as a step; empty when none does."""
@@ -127,30 +127,40 @@ class Application:
             self._step("change", kind, name, changes)
         return {key: new for key, (_, new) in changes.items()}
 
+    def _scopes(self, wanted: Iterable[str]) -> None:
+        for name in scopes.add_missing(self.session, self.change, wanted):
+            self._step("add", "scope", name)
+
     def _ngi(self, wanted: NgiDoc) -> None:
         row = self.session.scalar(select(Ngi).where(Ngi.name == wanted.name))
         if row is None:
             self._step("add", "ngi", wanted.name)
-            sites.create_ngi(self.session, self.change, wanted)
+            self._scopes(wanted.scopes)
+            ngis.create(self.session, self.change, wanted)
             return
         values = _set(wanted)
         values.pop("reason", None)
         differing = self._differs("ngi", wanted.name, values, ngi_doc(row).model_dump())
         if differing:
-            sites.set_ngi(self.session, self.change, row, differing)
+            self._scopes(differing.get("scopes", ()))
+            ngis.apply(self.session, self.change, row, differing, operator=True)
 
     def _site(self, wanted: SiteDoc) -> None:
         row = self.session.scalar(select(Site).where(Site.name == wanted.name).with_for_update(of=Site))
         values = _site_values(wanted)
         if row is None:
             self._step("add", "site", wanted.name)
-            row = sites.create(self.session, self.change, _as_new_site(values))
+            self._scopes(wanted.scopes)
+            row = sites.create(self.session, self.change, _as_new_site(values), operator=True)
         else:
             differing = self._differs("site", wanted.name, values, site_values(row))
             status = differing.pop("certification", None)
             if status is not None:
-                sites.set_certification(row, status)
-            if differing or status is not None:
+                certification.take_step(
+                    self.session, self.change, self.principal, row, status, "As the federation file says"
+                )
+            self._scopes(differing.get("scopes", ()))
+            if differing:
                 sites.apply(self.session, self.change, row, differing, operator=True)
         self._services(row, wanted)
         self._host_certificates(row, wanted)
@@ -177,14 +187,16 @@ class Application:
             self._step("add", "service", name)
             form = {**values, "service_type": values.pop("type")}
             form.pop("type", None)
-            services.create(self.session, self.change, site, _strict(ServiceIn, form))
+            self._scopes(wanted.scopes)
+            services.create(self.session, self.change, site, _strict(ServiceIn, form), operator=True)
             return
         _normalise_endpoints(values, wanted.type)
         values["hostname"] = wanted.hostname.lower()
         differing = self._differs("service", name, values, service_doc(row).model_dump())
         endpoints = differing.pop("endpoints", None)
         if differing:
-            services.apply(self.session, self.change, row, differing)
+            self._scopes(differing.get("scopes", ()))
+            services.apply(self.session, self.change, row, differing, operator=True)
         if endpoints is not None:
             services.set_endpoints(self.session, self.change, row, wanted.endpoints)
 
@@ -254,15 +266,16 @@ class Application:
         present = {(row.role, row.scope): row for row in person.roles}
         for entry in wanted.roles:
             if present.pop((entry.role, entry.scope), None) is None:
-                site, ngi = roles.resolve_scope(self.session, entry.role, entry.scope)
+                owner = roles.resolve_scope(self.session, entry.role, entry.scope)
                 self._step("add", "role", f"{entry.role} in {entry.scope} for {wanted.name}")
-                roles.create(self.session, self.change, person, entry.role, site, ngi, self.principal.name)
+                roles.create(self.session, self.change, person, entry.role, owner, self.principal)
         if self.prune and "roles" in wanted.model_fields_set:
             for row in present.values():
                 self._remove_role(row, wanted.name)
 
     def _remove_role(self, row: Role, name: str) -> None:
         self._step("remove", "role", f"{row.role} in {row.scope} for {name}")
+        roles.note(self.session, row, "revoked", self.principal, "Not in the federation file", old=row.status)
         roles.delete(self.session, self.change, row)
 
     def _prune(self, document: FederationDoc) -> None:

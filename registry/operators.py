@@ -24,5 +24,5 @@ def add_operator(db: Database, certificate: x509.Certificate, name: str) -> str:
             person = people.create(session, recorded, name or identity.name, None)
             people.add_certificate_identity(session, recorded, person, identity)
         if not any(role.role == "federation_operator" for role in person.roles):
-            roles.create(session, recorded, person, "federation_operator", None, None, MACHINE.name)
+            roles.create(session, recorded, person, "federation_operator", None, MACHINE)
     return identity.key

@@ -1,50 +1,49 @@
-"""Roles of people: who may grant which, grant, withdraw."""
+"""Roles of people: granted by whom `registry.role_matrix` allows, laid down, revoked; what became of each."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.errors import FieldFault, Forbidden, NotFound, Refused
+from hanse.errors import Conflict, FieldFault, Forbidden, NotFound, Refused
 from hanse.identity.permissions import who_may
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities, people
-from registry.models import Ngi, Person, Role, Site
+from registry import entities, mails, people
+from registry.models import ApiCredential, Person, Project, Role, RoleAction, ServiceGroup, Site
+from registry.models.people import Owner
+from registry.models.role_names import ROLE_TYPES, held_at, shown
 from registry.recording import find_ngi, recording
-from registry.rights import GRANT_ROLES, is_operator
+from registry.rights import deciding, kind_of, may_decide_role, scopes_of
 from registry.schemas.people import RoleIn
 
-_SCOPE_OF = {
-    "federation_operator": "federation",
-    "ngi_manager": "ngi",
-    "site_administrator": "site",
-    "site_security_officer": "site",
+_TABLES: dict[str, type[Site] | type[Project] | type[ServiceGroup]] = {
+    "site": Site,
+    "project": Project,
+    "servicegroup": ServiceGroup,
 }
+_WORDS = {"site": "site", "ngi": "NGI", "project": "project", "servicegroup": "service group"}
 
 
-def may_grant(principal: Principal, role: str, site: Site | None) -> bool:
-    """Operators grant everything, NGI managers the roles of their sites, administrators the security officers."""
-    if is_operator(principal):
-        return True
-    if site is None:
-        return False
-    if principal.has("ngi_manager", f"ngi:{site.ngi.name}"):
-        return True
-    return role == "site_security_officer" and principal.has("site_administrator", f"site:{site.name}")
-
-
-def grant(db: Database, principal: Principal, form: RoleIn) -> int:
-    """Grant a role; returns its id. Raises Forbidden, NotFound, Refused, Conflict when the person holds it."""
-    reason = form.reason or f"{form.role.replace('_', ' ')} granted in {form.scope}"
+def grant(db: Database, principal: Principal, form: RoleIn, base_url: str = "") -> int:
+    """Grant a role, asked for or not; returns its id. Raises Forbidden, NotFound, Refused, Conflict when held."""
+    reason = form.reason or f"{shown(form.role)} granted in {form.scope}"
     with recording(db, principal, reason) as (session, recorded):
-        site, ngi = resolve_scope(session, form.role, form.scope)
-        _check(principal, form.role, site, form.scope)
+        owner = resolve_scope(session, form.role, form.scope)
+        check_may_decide(principal, form.role, owner)
         person = people.find(session, form.person)
-        return create(session, recorded, person, form.role, site, ngi, principal.name).id
+        row = standing(session, person.id, form.role, owner)
+        if row is not None and row.status == "GRANTED":
+            raise Conflict(f"{person.name} holds the role {shown(form.role)} in {form.scope} already.")
+        if row is None:
+            row = create(session, recorded, person, form.role, owner, principal, form.reason)
+        else:
+            settle(session, recorded, row, principal, form.reason)
+        tell(session, row, principal, f"You are {shown(row.role)} now", form.reason, base_url)
+        return row.id
 
 
 def create(
@@ -52,81 +51,206 @@ def create(
     recorded: Change,
     person: Person,
     role: str,
-    site: Site | None,
-    ngi: Ngi | None,
-    granted_by: str,
+    owner: Owner | None,
+    by: Principal,
+    reason: str = "",
 ) -> Role:
-    """Write a role inside the caller's revision."""
+    """Write a granted role inside the caller's revision."""
     row = Role(
         person=person,
         role=role,
-        site=site,
-        ngi=ngi,
+        **owner_columns(owner),
         status="GRANTED",
+        requested_by=by.name,
         granted_at=datetime.now(UTC),
-        granted_by=granted_by,
+        granted_by=by.name,
     )
     session.add(row)
     session.flush()
+    session.refresh(row, ["site", "ngi", "project", "service_group"])
+    note(session, row, "granted", by, reason, new="GRANTED")
     entities.put_role(recorded, row)
     return row
 
 
-def resolve_scope(session: Session, role: str, scope: str) -> tuple[Site | None, Ngi | None]:
-    """The site or NGI that a scope names. Raises Refused when the role does not go with it, NotFound."""
+def settle(session: Session, recorded: Change, row: Role, by: Principal, reason: str) -> None:
+    """Turn a request into a role inside the caller's revision."""
+    row.status, row.granted_at, row.granted_by = "GRANTED", datetime.now(UTC), by.name
+    session.flush()
+    session.expire(row.person, ["roles", "requests"])
+    note(session, row, "granted", by, reason, old="PENDING", new="GRANTED")
+    entities.put_role(recorded, row)
+
+
+def owner_columns(owner: Owner | None) -> dict[str, int]:
+    """The column of a role that names its owner."""
+    kind = kind_of(owner)
+    column = "service_group_id" if kind == "servicegroup" else f"{kind}_id"
+    return {} if owner is None else {column: owner.id}
+
+
+def standing(session: Session, person: int, role: str, owner: Owner | None) -> Role | None:
+    """The role that the person holds or asked for in that place; locked."""
+    wanted = select(Role).where(Role.person_id == person, Role.role == role).with_for_update(of=Role)
+    for column, number in owner_columns(owner).items():
+        wanted = wanted.where(getattr(Role, column) == number)
+    return session.scalar(wanted)
+
+
+def resolve_scope(session: Session, role: str, scope: str) -> Owner | None:
+    """What a scope names; None for the federation. Raises Refused when the role is not held there, NotFound."""
     kind, _, name = scope.partition(":")
-    if kind != _SCOPE_OF[role]:
-        wanted = _SCOPE_OF[role]
+    wanted = ROLE_TYPES[role].held_at
+    if kind != wanted:
         example = "federation" if wanted == "federation" else f"{wanted}:NAME"
         raise Refused(
-            f"The role {role} cannot be held in {scope}.",
+            f"The role {shown(role)} cannot be held in {scope}.",
             FieldFault("scope", f"must be {example} for this role"),
         )
-    if kind == "site":
-        site = session.scalar(select(Site).where(Site.name == name))
-        if site is None:
-            raise NotFound(f"There is no site {name}.")
-        return site, None
-    return None, find_ngi(session, name) if kind == "ngi" else None
+    if kind == "federation":
+        return None
+    if kind == "ngi":
+        return find_ngi(session, name)
+    table = _TABLES[kind]
+    owner = session.scalar(select(table).where(table.name == name))
+    if not isinstance(owner, Site | Project | ServiceGroup):
+        raise NotFound(f"There is no {_WORDS[kind]} {name}.")
+    return owner
 
 
-def _check(principal: Principal, role: str, site: Site | None, scope: str) -> None:
-    if not may_grant(principal, role, site):
-        who = who_may(GRANT_ROLES) if site is None else "a federation operator or the NGI's manager"
-        raise Forbidden(f"You may not grant or withdraw {role.replace('_', ' ')} in {scope}; {who} may.")
+def check_may_decide(principal: Principal, role: str, owner: Owner | None) -> None:
+    """Raise Forbidden unless the principal may grant, reject and revoke roles there."""
+    if may_decide_role(principal, owner):
+        return
+    scopes = scopes_of(owner)
+    raise Forbidden(
+        f"You may not grant, reject or revoke the role {shown(role)} in {scopes[0]};"
+        f" {who_may(deciding(owner), *scopes)} may."
+    )
 
 
-def withdraw(db: Database, principal: Principal, number: int, reason: str) -> None:
-    """Withdraw a role. Everybody may lay down an own role. Raises Refused for the last federation operator."""
+def withdraw(db: Database, principal: Principal, number: int, reason: str, base_url: str = "") -> None:
+    """Revoke a role, lay an own one down, or take an own request back.
+
+    Raises Refused for the last federation operator, and when an API credential would be left without an owner who has
+    a role at its site.
+    """
     with recording(db, principal, reason or f"Role {number} withdrawn") as (session, recorded):
         row = session.get(Role, number, with_for_update={"of": Role})
         if row is None:
             raise NotFound(f"There is no role {number}.")
-        if principal.person is None or str(row.person_id) != principal.person:
-            _check(principal, row.role, row.site, row.scope)
+        own = principal.person is not None and str(row.person_id) == principal.person
+        if not own:
+            check_may_decide(principal, row.role, row.owner)
+        note(session, row, "laid down" if own else "revoked", principal, reason, old=row.status)
+        if not own:
+            tell(session, row, principal, f"You are no longer {shown(row.role)}", reason, base_url)
         delete(session, recorded, row)
 
 
 def delete(session: Session, recorded: Change, row: Role) -> None:
     """Take a role away inside the caller's revision."""
-    if row.role == "federation_operator" and _operators(session) <= 1:
-        raise Refused("This is the last federation operator; grant the role to somebody else first.")
+    check_removable(session, row)
     entities.delete_role(recorded, row.id)
     session.delete(row)
     session.flush()
 
 
+def check_removable(session: Session, row: Role) -> None:
+    """Refuse to take the last operator's role, or a site role on which an API credential stands."""
+    if row.status != "GRANTED":
+        return
+    if row.role == "federation_operator" and _operators(session) <= 1:
+        raise Refused("This is the last federation operator; grant the role to somebody else first.")
+    if row.site_id is None or row.role not in held_at("site"):
+        return
+    # locked, so that no credential is added while the role goes
+    kept = session.scalars(
+        select(ApiCredential)
+        .where(ApiCredential.owner_id == row.person_id, ApiCredential.site_id == row.site_id)
+        .with_for_update(of=ApiCredential)
+    ).all()
+    others = session.scalar(
+        select(func.count())
+        .select_from(Role)
+        .where(
+            Role.person_id == row.person_id,
+            Role.site_id == row.site_id,
+            Role.status == "GRANTED",
+            Role.id != row.id,
+        )
+    )
+    if kept and not others:
+        raise Refused(
+            f"{row.person.name} answers for {len(kept)} API credentials of {row.scope.partition(':')[2]};"
+            " somebody else with a role there must take them over, or they must be deleted, before the role goes."
+        )
+
+
 def _operators(session: Session) -> int:
     # locked, so that two operators cannot lay the role down at the same moment
-    return len(
-        session.scalars(select(Role).where(Role.role == "federation_operator").with_for_update(of=Role)).all()
+    wanted = select(Role).where(Role.role == "federation_operator", Role.status == "GRANTED")
+    return len(session.scalars(wanted.with_for_update(of=Role)).all())
+
+
+def note(
+    session: Session, row: Role, action: str, by: Principal, reason: str, *, old: str = "", new: str = ""
+) -> None:
+    """Write what was done with a role or a request, by whom and why."""
+    owner = row.owner
+    session.add(
+        RoleAction(
+            action=action,
+            role_id=row.id,
+            role=row.role,
+            scope=row.scope,
+            owner_id=None if owner is None else owner.id,
+            person_id=row.person_id,
+            person_name=row.person.name,
+            by_person_id=int(by.person) if by.person is not None and by.person.isdigit() else None,
+            by_name=by.name,
+            old_status=old,
+            new_status=new,
+            reason=reason,
+        )
     )
+    session.flush()
 
 
-def listed(session: Session, scope: str | None, person: int | None) -> list[Role]:
-    """Roles, the newest first."""
-    wanted = select(Role).order_by(Role.id.desc())
+def tell(session: Session, row: Role, by: Principal, what: str, reason: str, base_url: str) -> None:
+    """Mail to the person of a role what was decided, unless it was the person's own doing."""
+    if row.person.email is None or by.person == str(row.person_id):
+        return
+    where = "for the federation" if row.scope == "federation" else f"at {row.scope.partition(':')[2]}"
+    body = (
+        f"Dear {row.person.name},\n\n{what} {where}. Decided by {by.name}.\n"
+        + (f"Reason: {reason}\n" if reason else "")
+        + (f"\nYour roles: {base_url}/account\n" if base_url else "")
+    )
+    mails.queue(session, row.person.email, f"{what} {where}", body, about=f"role:{row.id}")
+
+
+def listed(session: Session, scope: str | None, person: int | None, status: str = "GRANTED") -> list[Role]:
+    """Roles that were granted (or requests: PENDING), the newest first."""
+    wanted = select(Role).where(Role.status == status).order_by(Role.id.desc())
     if person is not None:
         wanted = wanted.where(Role.person_id == person)
     rows = list(session.scalars(wanted))
     return rows if scope is None else [row for row in rows if row.scope == scope]
+
+
+def actions(
+    session: Session,
+    *,
+    scope: str | None = None,
+    person: int | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[RoleAction]:
+    """What was decided, the newest first; `before` is the id of the last one seen."""
+    wanted = select(RoleAction).order_by(RoleAction.id.desc()).limit(limit)
+    if scope is not None:
+        wanted = wanted.where(RoleAction.scope == scope)
+    if person is not None:
+        wanted = wanted.where((RoleAction.person_id == person) | (RoleAction.by_person_id == person))
+    return list(session.scalars(wanted if before is None else wanted.where(RoleAction.id < before)))

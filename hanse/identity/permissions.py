@@ -11,15 +11,62 @@ from hanse.identity.principals import FEDERATION, Principal
 
 ROLES: Final[Mapping[str, str]] = {
     "federation_operator": "federation operator",
+    "chief_operations_officer": "chief operations officer",
+    "cod_administrator": "COD administrator",
+    "cod_staff": "COD staff member",
+    "egi_csirt_officer": "EGI CSIRT officer",
     "ngi_manager": "NGI manager",
+    "ngi_operations_manager": "NGI operations manager",
+    "ngi_operations_deputy_manager": "NGI operations deputy manager",
+    "ngi_security_officer": "NGI security officer",
+    "regional_staff_rod": "regional staff member",
+    "regional_first_line_support": "first line supporter",
     "site_administrator": "site administrator",
+    "site_operations_manager": "site operations manager",
+    "site_operations_deputy_manager": "site operations deputy manager",
     "site_security_officer": "site security officer",
+    "service_group_administrator": "service group administrator",
     "site_machine": "machine",
     "vo_manager": "VO manager",
     "vo_member": "member",
     "service": "service of the federation",
 }
-_KINDS: Final[Mapping[str, str]] = {"site": "site", "vo": "VO", "ngi": "NGI"}
+_KINDS: Final[Mapping[str, str]] = {
+    "site": "site",
+    "vo": "VO",
+    "ngi": "NGI",
+    "project": "project",
+    "servicegroup": "service group",
+}
+# A sentence that lists ten roles helps nobody: these are left out where the role beside them may too.
+_SPOKEN_AS: Final[Mapping[str, str]] = {
+    "cod_administrator": "chief_operations_officer",
+    "cod_staff": "chief_operations_officer",
+    "egi_csirt_officer": "chief_operations_officer",
+    "ngi_operations_manager": "ngi_manager",
+    "ngi_operations_deputy_manager": "ngi_manager",
+    "ngi_security_officer": "ngi_manager",
+    "regional_staff_rod": "ngi_manager",
+    "regional_first_line_support": "ngi_manager",
+    "site_operations_manager": "site_administrator",
+    "site_operations_deputy_manager": "site_administrator",
+    "site_security_officer": "site_administrator",
+}
+_HELD_AT: Final[Mapping[str, str]] = {
+    "chief_operations_officer": "project",
+    "cod_administrator": "project",
+    "cod_staff": "project",
+    "egi_csirt_officer": "project",
+    "ngi_manager": "ngi",
+    "ngi_operations_manager": "ngi",
+    "ngi_operations_deputy_manager": "ngi",
+    "ngi_security_officer": "ngi",
+    "regional_staff_rod": "ngi",
+    "regional_first_line_support": "ngi",
+    "service_group_administrator": "servicegroup",
+    "vo_manager": "vo",
+    "vo_member": "vo",
+}
 
 
 @dataclass(frozen=True)
@@ -83,16 +130,15 @@ def who_may(permission: Permission, *scopes: str | None) -> str:
     if "signed_in" in permission.roles:
         return "people who are signed in"
     wanted = [scope for scope in scopes if scope is not None]
-    phrases = [
-        _phrase(role, wanted) for role in sorted(permission.roles, key=list(ROLES).index, reverse=True)
-    ]
+    spoken = [role for role in permission.roles if _SPOKEN_AS.get(role) not in permission.roles]
+    phrases = [_phrase(role, wanted) for role in sorted(spoken, key=list(ROLES).index, reverse=True)]
     return phrases[0] if len(phrases) == 1 else ", ".join(phrases[:-1]) + " or " + phrases[-1]
 
 
 def _phrase(role: str, scopes: list[str]) -> str:
     words = ROLES[role]
-    article = "an" if words[0] in "aeiouN" else "a"
-    kind = {"ngi_manager": "ngi", "vo_manager": "vo", "vo_member": "vo"}.get(role, "site")
+    article = "an" if words[0] in "aeiouEN" else "a"
+    kind = _HELD_AT.get(role, "site")
     places = [_place(s) for s in scopes if s.partition(":")[0] == kind]
     if role in ("federation_operator", "service") or not places:
         return f"{article} {words}"

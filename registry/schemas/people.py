@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
+from registry.models.role_names import ROLE_TYPES
 from registry.schemas.fields import Email, EntityId, Line, Query, Reason, UtcTime, Wire
 
-RoleName = Literal["federation_operator", "ngi_manager", "site_administrator", "site_security_officer"]
+
+def _role_name(text: str) -> str:
+    if text not in ROLE_TYPES:
+        raise ValueError("must be one of " + ", ".join(ROLE_TYPES))
+    return text
+
+
+RoleName = Annotated[
+    str,
+    Field(max_length=100),
+    AfterValidator(_role_name),
+    WithJsonSchema({"type": "string", "enum": list(ROLE_TYPES)}),
+]
 ScopeText = Annotated[
-    str, Field(max_length=260, pattern=r"^(federation|(ngi|site):[A-Za-z0-9][A-Za-z0-9._-]*)$")
+    str,
+    Field(
+        max_length=270, pattern=r"^(federation|(project|ngi|site|servicegroup):[A-Za-z0-9_][A-Za-z0-9._-]*)$"
+    ),
 ]
 
 
@@ -77,6 +93,20 @@ class RoleIn(Wire):
     person: EntityId
     role: RoleName
     scope: ScopeText
+    reason: Reason = ""
+
+
+class RoleRequestIn(Wire):
+    """A role that somebody asks for, for oneself."""
+
+    role: RoleName
+    scope: ScopeText
+    reason: Reason = ""
+
+
+class DecisionIn(Wire):
+    """Why a request is granted or rejected, a role revoked or laid down."""
+
     reason: Reason = ""
 
 
