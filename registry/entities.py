@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from hanse.identity import names
 from hanse.revisions import Change
 from registry.models import (
+    ApiCredential,
     Contact,
     Credential,
     Downtime,
@@ -178,6 +179,7 @@ def endpoint_body(endpoint: Endpoint, service: Service) -> Body:
         "monitored": endpoint.monitored and service.monitored,
         "production": service.production,
         "host_dn": service.host_dn,
+        "extensions": extensions(endpoint.properties),
     }
 
 
@@ -233,6 +235,8 @@ def credential_body(credential: Credential, *, name: str, email: str | None, sit
         "subject_slash": None if subject is None else names.slash(subject),
         "subject_der": None if subject is None else base64.b64encode(subject).decode(),
         "issuer_der": None if issuer is None else base64.b64encode(issuer).decode(),
+        "oidc_issuer": credential.oidc_issuer or None,
+        "oidc_subject": credential.oidc_subject or None,
         "not_after": None if credential.not_after is None else iso(credential.not_after),
     }
 
@@ -366,6 +370,25 @@ def put_site_token(change: Change, credential: Credential, site: Site) -> None:
     change.put("grant", f"token:{credential.id}", token_grant_body(credential, site))
 
 
+def api_credential_body(credential: ApiCredential) -> Body:
+    """What a program may act with for a site; when it was last used is no part of the log."""
+    return {
+        "id": str(credential.id),
+        "site": credential.site.name,
+        "kind": credential.kind,
+        "identifier": credential.identifier,
+        "realm": credential.realm,
+        "allow_write": credential.allow_write,
+        "owner": str(credential.owner_id),
+        "renewed_at": iso(credential.renewed_at),
+    }
+
+
+def put_api_credential(change: Change, credential: ApiCredential) -> None:
+    """Record an API credential of a site."""
+    change.put("api_credential", str(credential.id), api_credential_body(credential))
+
+
 def put_whole_site(session: Session, change: Change, site: Site) -> None:
     """Record all that names the site: needed when its name changes."""
     put_site(change, site)
@@ -378,6 +401,8 @@ def put_whole_site(session: Session, change: Change, site: Site) -> None:
         put_host_certificate(change, certificate)
     for credential in session.scalars(select(Credential).where(Credential.site_id == site.id)):
         put_site_token(change, credential, site)
+    for program in session.scalars(select(ApiCredential).where(ApiCredential.site_id == site.id)):
+        put_api_credential(change, program)
     for role in session.scalars(select(Role).where(Role.site_id == site.id)):
         put_role(change, role)
 
@@ -402,6 +427,8 @@ def delete_whole_site(session: Session, change: Change, site: Site) -> None:
     for credential in session.scalars(select(Credential).where(Credential.site_id == site.id)):
         change.delete("identity", credential.key)
         change.delete("grant", f"token:{credential.id}")
+    for program in session.scalars(select(ApiCredential.id).where(ApiCredential.site_id == site.id)):
+        change.delete("api_credential", str(program))
     for role in session.scalars(select(Role.id).where(Role.site_id == site.id)):
         delete_role(change, role)
     change.delete("site", str(site.id))

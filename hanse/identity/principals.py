@@ -56,6 +56,14 @@ class X509Identity:
         return hash(self.key)
 
 
+def oidc_key(issuer: str, subject: str) -> str:
+    """The principal key of a subject of an identity provider: `oidc:` and the SHA-256 over issuer and subject.
+
+    `issuer` is the address as the provider spells it in its tokens (`iss`). Neither can hold a line end.
+    """
+    return "oidc:" + hashlib.sha256(f"{issuer}\n{subject}".encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Grant:
     """A right: the role (`site_administrator`), where (`site:CESNET`, `federation`), and to whom."""
@@ -69,7 +77,7 @@ class Grant:
 class Principal:
     """Somebody who calls. `keys` holds every key of the same person, `key` the one used now.
 
-    Keys: `x509:<hex>`, `token:<sha256 hex of the token>`, `service:<name>`, `person:<id>`.
+    Keys: `x509:<hex>`, `oidc:<hex>`, `token:<sha256 hex of the token>`, `service:<name>`, `person:<id>`.
     """
 
     key: str

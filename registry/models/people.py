@@ -301,6 +301,7 @@ class ApiCredential(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(Text)
     identifier: Mapped[str] = mapped_column(Text)
+    realm: Mapped[str] = mapped_column(Text, server_default="")
     match: Mapped[str] = mapped_column(Text)
     allow_write: Mapped[bool] = mapped_column(server_default=text("false"))
     owner_id: Mapped[int] = mapped_column(ForeignKey("person.id", ondelete="RESTRICT"))

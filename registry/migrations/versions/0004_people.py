@@ -132,6 +132,7 @@ def _create_api_credential() -> None:
     sa.Column('site_id', sa.BigInteger(), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('identifier', sa.Text(), nullable=False),
+    sa.Column('realm', sa.Text(), server_default='', nullable=False),
     sa.Column('match', sa.Text(), nullable=False),
     sa.Column('allow_write', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('owner_id', sa.BigInteger(), nullable=False),
