@@ -13,9 +13,21 @@ from hanse.identity.trust import TrustStore
 from hanse.revisions import FeedIdentity, head
 from hanse.web import Gauge, make_app
 from hanse.web.feed import feed_room
-from registry.api import downtimes, federation, people, services, sites
+from registry.api import (
+    certification,
+    downtime_drafts,
+    downtimes,
+    federation,
+    information,
+    ngis,
+    people,
+    properties,
+    records,
+    services,
+    sites,
+)
 from registry.models import Downtime, Service, Site
-from registry.protocols import gocdb_pi
+from registry.protocols import ams_information, cloud_info_api, gocdb_pi
 from registry.settings import RegistrySettings
 from registry.views import downtimes as downtime_pages
 from registry.views import forms, home, machines, site_page
@@ -50,9 +62,18 @@ def create_app(settings: RegistrySettings) -> Flask:
             people_pages.pages,
             sites.api,
             services.api,
+            ngis.api,
+            records.api,
+            certification.api,
+            properties.api,
             downtimes.api,
+            downtime_drafts.api,
             people.api,
             federation.api,
+            information.api,
+            information.publishing,
+            cloud_info_api.protocol,
+            ams_information.protocol,
             gocdb_pi.protocol,
             feed_room(),
         ],

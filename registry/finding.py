@@ -1,16 +1,16 @@
-"""Finding sites, services, endpoints and downtimes by what is said of them, now or in the past."""
+"""Finding sites, services and endpoints by what is said of them, now or in the past."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import Session
 
 from hanse.errors import FieldFault, Refused
 from hanse.revisions import History
-from registry.schemas.downtimes import DowntimeQuery
-from registry.schemas.fields import iso
+from registry.schemas.records import ListQuery
 from registry.schemas.services import ServiceQuery
 from registry.schemas.sites import SiteQuery
 from registry.states import State, by_id, by_name, text_of
@@ -18,7 +18,9 @@ from registry.states import State, by_id, by_name, text_of
 
 def sites(session: Session, query: SiteQuery, limit: int | None = None) -> list[State]:
     """Sites by name; `limit` of them, or all."""
-    where = _equal(query, "country_code", "ngi", "middleware", "certification")
+    where = _equal(query, "country_code", "ngi", "middleware", "certification", "infrastructure")
+    if query.scope is not None:
+        where.append(holds("scopes", query.scope))
     if query.vo is not None:
         where.append(History.body["supports"].contains([{"vo": query.vo}]))
     if query.q:
@@ -29,6 +31,8 @@ def sites(session: Session, query: SiteQuery, limit: int | None = None) -> list[
 def services(session: Session, query: ServiceQuery, limit: int | None = None) -> list[State]:
     """Services by id; `limit` of them, or all."""
     where = _equal(query, "site", "service_type")
+    if query.scope is not None:
+        where.append(holds("scopes", query.scope))
     if query.hostname is not None:
         where.append(text_of("hostname") == query.hostname.lower())
     after = number_cursor(query.cursor)
@@ -40,18 +44,24 @@ def endpoints(session: Session, site: str | None) -> list[State]:
     return by_id(session, "endpoint", where=[] if site is None else [text_of("site") == site])
 
 
-def downtimes(session: Session, query: DowntimeQuery, limit: int | None = None) -> list[State]:
-    """Downtimes, the newest first; with `since` and `until` those that share time with that span."""
-    where = _equal(query, "site", "state")
-    # ISO 8601 in UTC sorts as text once the fraction is cut: a downtime is known to the second
-    if query.since is not None:
-        where.append(func.left(text_of("end"), 19) > iso(query.since)[:19])
-    if query.until is not None:
-        where.append(func.left(text_of("start"), 19) < iso(query.until)[:19])
-    after = number_cursor(query.cursor)
-    return by_id(
-        session, "downtime", where=where, as_of=query.as_of, after=after, limit=limit, newest_first=True
-    )
+def named(
+    session: Session,
+    kind: str,
+    query: ListQuery,
+    *,
+    where: Sequence[ColumnElement[bool]] = (),
+    limit: int | None = None,
+) -> list[State]:
+    """Entities of a kind that has names, by name; `limit` of them, or all."""
+    if query.q:
+        where = [*where, _mentions(query.q, "name", "description")]
+    return by_name(session, kind, where=where, as_of=query.as_of, after=query.cursor, limit=limit)
+
+
+def holds(field: str, value: str) -> ColumnElement[bool]:
+    """The list in a field of the body has the text in it."""
+    condition: ColumnElement[bool] = History.body[field].contains([value])
+    return condition
 
 
 def number_cursor(cursor: str | None) -> int | None:
@@ -63,7 +73,7 @@ def number_cursor(cursor: str | None) -> int | None:
     return int(cursor)
 
 
-def _equal(query: SiteQuery | ServiceQuery | DowntimeQuery, *fields: str) -> list[ColumnElement[bool]]:
+def _equal(query: SiteQuery | ServiceQuery, *fields: str) -> list[ColumnElement[bool]]:
     given = {field: getattr(query, field) for field in fields}
     return [text_of(field) == value for field, value in given.items() if value is not None]
 

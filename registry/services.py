@@ -1,4 +1,4 @@
-"""Services, their endpoints and the types they can be: register, change, remove."""
+"""Services and their endpoints: register, change, remove."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
-from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import downtime_parts, entities
+from registry import downtime_parts, entities, scopes
+from registry.federation_entities import groups_of, put_service_groups_again
 from registry.keys import FRESH, Keys
 from registry.models import (
     DowntimeEndpoint,
@@ -26,14 +26,13 @@ from registry.models import (
     service_id,
 )
 from registry.recording import check_unchanged, lock_service, lock_site, recording, take_lock
-from registry.rights import EDIT_SITE, RUN_FEDERATION, check_site
+from registry.rights import EDIT_SITE, check_site, is_operator
 from registry.schemas.services import (
     EndpointEdit,
     EndpointFields,
     EndpointIn,
     ServiceEdit,
     ServiceIn,
-    ServiceTypeIn,
 )
 from registry.sites import merged_properties
 
@@ -63,11 +62,20 @@ def register(db: Database, principal: Principal, site_name: str, form: ServiceIn
     with recording(db, principal, reason) as (session, change):
         site = lock_site(session, site_name)
         check_site(principal, EDIT_SITE, site)
-        return create(session, change, site, form).id
+        return create(session, change, site, form, operator=is_operator(principal)).id
 
 
-def create(session: Session, change: Change, site: Site, form: ServiceIn, keys: Keys = FRESH) -> Service:
+def create(
+    session: Session,
+    change: Change,
+    site: Site,
+    form: ServiceIn,
+    keys: Keys = FRESH,
+    *,
+    operator: bool = False,
+) -> Service:
     """Write a new service of a locked site inside the caller's revision; an import gives the `keys` that it keeps."""
+    scopes.check(session, form.scopes, parents=site.scopes, operator=operator)
     number, primary_key = keys.take(session, service_id)
     service = Service(id=number, primary_key=primary_key, site=site)
     with session.no_autoflush:
@@ -104,15 +112,26 @@ def edit(
         service = lock_service(session, number)
         check_site(principal, EDIT_SITE, service.site)
         check_unchanged(session, "service", number, expected)
-        apply(session, change, service, form.model_dump(exclude_unset=True, exclude={"reason"}))
+        values = form.model_dump(exclude_unset=True, exclude={"reason"})
+        apply(session, change, service, values, operator=is_operator(principal))
 
 
-def apply(session: Session, change: Change, service: Service, values: Mapping[str, Any]) -> None:
+def apply(
+    session: Session, change: Change, service: Service, values: Mapping[str, Any], *, operator: bool = False
+) -> None:
     """Set the fields of a service of a locked site inside the caller's revision, and record it."""
     empty = [field for field in ("service_type", "hostname") if values.get(field, "") is None]
     if empty:
         raise Refused(
             "A service needs these fields.", *(FieldFault(field, "cannot be empty") for field in empty)
+        )
+    if "scopes" in values:
+        scopes.check(
+            session,
+            values["scopes"],
+            present=service.scopes,
+            parents=service.site.scopes,
+            operator=operator,
         )
     with session.no_autoflush:
         _set_fields(service, values)
@@ -174,9 +193,11 @@ def delete(session: Session, change: Change, service: Service) -> None:
     touched = list(
         session.scalars(select(DowntimeService.downtime_id).where(DowntimeService.service_id == service.id))
     )
+    groups = groups_of(session, [service.id])
     entities.delete_service(change, service)
     session.delete(service)
     session.flush()
+    put_service_groups_again(session, change, groups)
     downtime_parts.record_again(session, change, touched)
 
 
@@ -204,7 +225,7 @@ def edit_endpoint(
             "An endpoint needs these fields.", *(FieldFault(field, "cannot be empty") for field in empty)
         )
     with recording(db, principal, form.reason or f"Endpoint {number} changed") as (session, change):
-        endpoint, service = _lock_endpoint(session, number)
+        endpoint, service = lock_endpoint(session, number)
         check_site(principal, EDIT_SITE, service.site)
         check_unchanged(session, "endpoint", number, expected)
         _set_endpoint(endpoint, values, service.service_type)
@@ -215,7 +236,7 @@ def edit_endpoint(
 def remove_endpoint(db: Database, principal: Principal, number: int, reason: str) -> None:
     """Remove an endpoint from its service."""
     with recording(db, principal, reason or f"Endpoint {number} removed") as (session, change):
-        endpoint, service = _lock_endpoint(session, number)
+        endpoint, service = lock_endpoint(session, number)
         check_site(principal, EDIT_SITE, service.site)
         delete_endpoint(session, change, service, endpoint)
 
@@ -252,7 +273,8 @@ def set_endpoints(
     downtime_parts.take_in_endpoints(session, change, service, datetime.now(UTC))
 
 
-def _lock_endpoint(session: Session, number: int) -> tuple[Endpoint, Service]:
+def lock_endpoint(session: Session, number: int) -> tuple[Endpoint, Service]:
+    """The endpoint and its service, with their site locked against other writers. Raises NotFound."""
     owner = session.scalar(select(Endpoint.service_id).where(Endpoint.id == number))
     if owner is None:
         raise NotFound(f"There is no endpoint {number}.")
@@ -271,17 +293,3 @@ def _set_endpoint(endpoint: Endpoint, values: Mapping[str, Any], service_type: s
         endpoint.interface_name = values["interface"] or service_type
     if "extensions" in values:
         endpoint.properties = merged_properties(endpoint.properties, values["extensions"])
-
-
-def types(session: Session) -> list[ServiceType]:
-    """All service types, by name."""
-    return list(session.scalars(select(ServiceType).order_by(ServiceType.name)))
-
-
-def add_type(db: Database, principal: Principal, form: ServiceTypeIn) -> None:
-    """Add a service type. Raises Conflict when the name is taken."""
-    check(principal, RUN_FEDERATION, "federation")
-    with recording(db, principal, f"Service type {form.name} added") as (session, change):
-        session.add(ServiceType(**form.model_dump()))
-        session.flush()
-        change.put("service_type", form.name, form.model_dump())

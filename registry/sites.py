@@ -1,4 +1,4 @@
-"""Sites and NGIs: register, change, certify, remove."""
+"""Sites: register, change, remove."""
 
 from __future__ import annotations
 
@@ -14,21 +14,13 @@ from hanse.errors import Conflict, FieldFault, Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import downtime_parts, entities
+from registry import downtime_parts, entities, scopes
+from registry.federation_entities import groups_of, put_service_groups_again
 from registry.keys import FRESH, Keys
-from registry.models import Contact, ExtensionProperty, Ngi, Role, Site, VoShare, owned_entity_id
+from registry.models import Contact, ExtensionProperty, Service, Site, VoShare, owned_entity_id
 from registry.recording import check_unchanged, find_ngi, lock_site, recording, take_lock
-from registry.rights import (
-    CERTIFY_SITE,
-    EDIT_SITE,
-    REGISTER_SITE,
-    REMOVE_SITE,
-    RUN_FEDERATION,
-    check_site,
-    is_operator,
-)
-from registry.rules import check_certification_step
-from registry.schemas.sites import CertificationIn, NgiIn, SiteEdit, SiteIn
+from registry.rights import EDIT_SITE, REGISTER_SITE, REMOVE_SITE, check_site, is_operator
+from registry.schemas.sites import SiteEdit, SiteIn
 
 _PLAIN = (
     "official_name",
@@ -44,8 +36,11 @@ _PLAIN = (
     "latitude",
     "longitude",
     "middleware",
-    "production",
     "notify",
+    "ip_range",
+    "ipv6_range",
+    "tier",
+    "sub_grid",
     "scopes",
     "agent_url",
 )
@@ -64,18 +59,22 @@ def register(db: Database, principal: Principal, form: SiteIn) -> str:
             FieldFault("certification", "only a federation operator registers a site that is further on"),
         )
     with recording(db, principal, form.reason or f"Site {form.name} registered") as (session, change):
-        create(session, change, form)
+        create(session, change, form, operator=is_operator(principal))
     return form.name
 
 
-def create(session: Session, change: Change, form: SiteIn, keys: Keys = FRESH) -> Site:
+def create(
+    session: Session, change: Change, form: SiteIn, keys: Keys = FRESH, *, operator: bool = False
+) -> Site:
     """Write a new site inside the caller's revision; an import gives the `keys` that it keeps."""
+    ngi = find_ngi(session, form.ngi)
+    scopes.check(session, form.scopes, parents=ngi.scopes, operator=operator)
     number, primary_key = keys.take(session, owned_entity_id)
     site = Site(
         id=number,
         primary_key=primary_key,
         name=form.name,
-        ngi=find_ngi(session, form.ngi),
+        ngi=ngi,
         certification=form.certification,
         certification_since=datetime.now(UTC),
         usage_site_names=[],
@@ -120,6 +119,10 @@ def apply(session: Session, change: Change, site: Site, values: Mapping[str, Any
         )
     site.name = new_name
     site.ngi = find_ngi(session, new_ngi)
+    if "scopes" in values:
+        scopes.check(
+            session, values["scopes"], present=site.scopes, parents=site.ngi.scopes, operator=operator
+        )
     set_fields(session, site, values)
     session.flush()
     if new_name != old_name:
@@ -198,7 +201,9 @@ def remove(db: Database, principal: Principal, name: str, reason: str, expected:
 
 def delete(session: Session, change: Change, site: Site) -> None:
     """Remove a locked site inside the caller's revision."""
+    groups = groups_of(session, list(session.scalars(select(Service.id).where(Service.site_id == site.id))))
     downtime_parts.take_out_site(session, change, site)
     entities.delete_whole_site(session, change, site)
     session.delete(site)
     session.flush()
+    put_service_groups_again(session, change, groups)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from hanse.identity import names
 from hanse.identity.principals import X509Identity
-from registry.entities import capacity, extensions
+from registry.entities import capacity, contact, extensions
 from registry.models import Credential, HostCertificate, Ngi, Person, Service, ServiceType, Site
 from registry.renderings.federation_yaml import (
     FederationDoc,
@@ -63,6 +63,8 @@ def ngi_doc(ngi: Ngi) -> NgiDoc:
         rod_email=ngi.rod_email,
         helpdesk_email=ngi.helpdesk_email,
         security_email=ngi.security_email,
+        ggus_su=ngi.ggus_su,
+        scopes=sorted(ngi.scopes),
     )
 
 
@@ -85,11 +87,16 @@ def site_values(site: Site) -> Values:
         "latitude": site.latitude,
         "longitude": site.longitude,
         "middleware": site.middleware,
+        "infrastructure": site.infrastructure,
         "production": site.production,
         "notify": site.notify,
+        "ip_range": site.ip_range,
+        "ipv6_range": site.ipv6_range,
+        "tier": site.tier,
+        "sub_grid": site.sub_grid,
         "scopes": sorted(site.scopes),
         "capacity": capacity(site),
-        "contacts": [{"kind": one.kind, "name": one.name, "email": one.email} for one in site.contacts],
+        "contacts": [contact(one) for one in site.contacts],
         "supports": [
             {"vo": share.vo, "vcpu": share.vcpu} for share in sorted(site.shares, key=lambda s: s.vo)
         ],

@@ -1,4 +1,4 @@
-"""/api/v1: services, endpoints, service types."""
+"""/api/v1: services, endpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, current_principal, ground
 from registry import finding, services, states
 from registry.api.answers import Body, NumberPath, SitePath, page_of, read_revision, tagged, with_revision
-from registry.rights import EDIT_SITE, RUN_FEDERATION
+from registry.rights import EDIT_SITE
 from registry.schemas.services import (
     EndpointEdit,
     EndpointIn,
@@ -18,9 +18,6 @@ from registry.schemas.services import (
     ServiceOut,
     ServicePage,
     ServiceQuery,
-    ServiceTypeIn,
-    ServiceTypeList,
-    ServiceTypeOut,
 )
 from registry.schemas.sites import OneQuery
 
@@ -133,31 +130,3 @@ def remove_endpoint(path: NumberPath) -> None:
 def _endpoint(number: int) -> Body:
     with ground().db.transaction() as session:
         return states.find(session, "endpoint", str(number)).body
-
-
-@api.get(
-    "/service-types", permission=PUBLIC, summary="What a service can be", responses={200: ServiceTypeList}
-)
-def list_types() -> Body:
-    """All service types, by name."""
-    with ground().db.transaction() as session:
-        rows = services.types(session)
-    return {
-        "items": [
-            {
-                "name": row.name,
-                "description": row.description,
-                "monitoring_exception": row.monitoring_exception,
-            }
-            for row in rows
-        ]
-    }
-
-
-@api.post(
-    "/service-types", permission=RUN_FEDERATION, summary="Add a service type", responses={201: ServiceTypeOut}
-)
-def add_type(body: ServiceTypeIn) -> tuple[ServiceTypeIn, int]:
-    """A new service type."""
-    services.add_type(ground().db, current_principal(), body)
-    return body, 201

@@ -1,4 +1,4 @@
-"""/api/v1: sites, NGIs, and what the machines of a site sign in with."""
+"""/api/v1: sites, and what the machines of a site sign in with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hanse.web import Api, csv_response, current_principal, ground
 from registry import credentials, finding, sites, states
 from registry.api.answers import (
     Body,
-    NgiPath,
     SitePath,
     SiteThingPath,
     page_of,
@@ -22,21 +21,15 @@ from registry.api.answers import (
 )
 from registry.models import Credential, HostCertificate
 from registry.rights import (
-    CERTIFY_SITE,
     EDIT_SITE,
     KEEP_MACHINES,
     REGISTER_SITE,
     REMOVE_SITE,
-    RUN_FEDERATION,
 )
 from registry.schemas.sites import (
-    CertificationIn,
     HostCertificateIn,
     HostCertificateList,
     HostCertificateOut,
-    NgiIn,
-    NgiList,
-    NgiOut,
     OneQuery,
     SiteEdit,
     SiteIn,
@@ -116,54 +109,11 @@ def remove_site(path: SitePath) -> None:
     sites.remove(ground().db, current_principal(), path.site, "", read_revision())
 
 
-@api.post(
-    "/sites/<site>/certification",
-    permission=CERTIFY_SITE,
-    summary="Change the certification of a site",
-    responses={200: SiteOut},
-)
-def certify_site(path: SitePath, body: CertificationIn) -> Answer:
-    """A step of certification with its reason."""
-    sites.certify(ground().db, current_principal(), path.site, body)
-    return _one(path.site)
-
-
 def _one(name: str, as_of: str | None = None, *, status: int = 200) -> Answer:
     with ground().db.transaction() as session:
         state = states.find_named(session, "site", name, as_of)
     body, _, headers = tagged(state, site_answer(state))
     return body, status, headers
-
-
-@api.get("/ngis", permission=PUBLIC, summary="NGIs by name", responses={200: NgiList})
-def list_ngis() -> Body:
-    """All NGIs; e-mail addresses are for those who are signed in."""
-    with ground().db.transaction() as session:
-        found = states.by_name(session, "ngi")
-    return {"items": [_ngi_answer(state.body) for state in found]}
-
-
-@api.post("/ngis", permission=RUN_FEDERATION, summary="Register an NGI", responses={201: NgiOut})
-def register_ngi(body: NgiIn) -> tuple[Body, int]:
-    """A new NGI."""
-    return _ngi(sites.register_ngi(ground().db, current_principal(), body)), 201
-
-
-@api.put("/ngis/<ngi>", permission=RUN_FEDERATION, summary="Put an NGI in its place", responses={200: NgiOut})
-def replace_ngi(path: NgiPath, body: NgiIn) -> Body:
-    """The whole NGI; a new name is passed on to its sites and managers."""
-    return _ngi(sites.replace_ngi(ground().db, current_principal(), path.ngi, body))
-
-
-def _ngi(name: str) -> Body:
-    with ground().db.transaction() as session:
-        return _ngi_answer(states.find_named(session, "ngi", name).body)
-
-
-def _ngi_answer(body: Body) -> Body:
-    if current_principal().signed_in:
-        return body
-    return {key: None if key.endswith("email") else value for key, value in body.items()}
 
 
 @api.get(

@@ -10,7 +10,7 @@ from registry.schemas.fields import (
     AsOf,
     Description,
     DistinguishedName,
-    Email,
+    EmailList,
     EndpointName,
     Hostname,
     Ipv4,
@@ -25,7 +25,7 @@ from registry.schemas.fields import (
     UtcTime,
     Wire,
 )
-from registry.schemas.sites import Extensions
+from registry.schemas.sites import Extensions, Scopes, once
 
 
 class EndpointFields(Wire):
@@ -36,7 +36,7 @@ class EndpointFields(Wire):
     interface: Line | None = None
     monitored: bool = True
     description: Description = ""
-    email: Email | None = None
+    email: EmailList | None = None
     extensions: Extensions = Field(default={})
 
 
@@ -64,13 +64,17 @@ class ServiceFields(Wire):
     host_ipv6: Ipv6 | None = None
     host_os: Line | None = None
     host_arch: Line | None = None
-    email: Email | None = None
+    email: EmailList | None = None
     beta: bool = False
     production: bool = True
     monitored: bool = True
     notify: bool = True
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=50)] = Field(default=["EGI"])
+    scopes: Scopes = Field(default=["EGI"])
     extensions: Extensions = Field(default={})
+
+    @model_validator(mode="after")
+    def _scopes_once(self) -> Self:
+        return once(self, "scopes")
 
 
 class ServiceIn(ServiceFields):
@@ -150,6 +154,7 @@ class ServiceQuery(Query):
     site: SiteName | None = None
     service_type: ServiceTypeName | None = None
     hostname: Annotated[str, Field(max_length=253)] | None = None
+    scope: Scope | None = None
     as_of: AsOf | None = None
     cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
@@ -169,6 +174,7 @@ class EndpointOut(Wire):
     monitored: bool
     production: bool
     host_dn: str | None
+    extensions: dict[str, str]
 
 
 class EndpointList(Wire):
@@ -184,11 +190,14 @@ class EndpointQuery(Query):
 
 
 class ServiceTypeOut(Wire):
-    """What a service can be."""
+    """What a service can be, as it stands at `revision`."""
 
+    id: str
     name: str
     description: str
     monitoring_exception: bool
+    revision: int
+    updated_at: UtcTime
 
 
 class ServiceTypeIn(Wire):
@@ -197,9 +206,17 @@ class ServiceTypeIn(Wire):
     name: ServiceTypeName
     description: Description = ""
     monitoring_exception: bool = False
+    reason: Reason = ""
 
 
-class ServiceTypeList(Wire):
-    """All service types, by name."""
+class ServiceTypeEdit(ServiceTypeIn):
+    """What to change; only the keys that are there. Services follow a new name."""
+
+    name: ServiceTypeName | None = None  # type: ignore[assignment]  # an edit names only what changes
+
+
+class ServiceTypePage(Wire):
+    """Service types by name; `next` is the cursor of the page after, None on the last."""
 
     items: list[ServiceTypeOut]
+    next: str | None

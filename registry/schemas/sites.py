@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from registry.schemas.fields import (
     CountryCode,
     Description,
     Email,
+    Ipv4Range,
+    Ipv6Range,
     LdapUrl,
     Line,
     NgiName,
@@ -31,8 +33,21 @@ from registry.schemas.fields import (
 )
 
 Certification = Literal["Candidate", "Uncertified", "Certified", "Suspended", "Closed"]
-ContactKind = Literal["admin", "security", "alarm", "helpdesk", "operations"]
+Infrastructure = Literal["Production", "Test", "SC", "PPS"]
+ContactKind = Literal["admin", "security", "alarm", "helpdesk", "operations", "emergency"]
+Scopes = Annotated[list[Scope], Field(min_length=1, max_length=50)]
 Extensions = Annotated[dict[PropertyKey, PropertyValue], Field(max_length=20)]
+
+
+Form = TypeVar("Form", bound=Wire)
+
+
+def once(form: Form, field: str) -> Form:
+    """The form, unless a list of it names something twice."""
+    values = getattr(form, field)
+    if values is not None and len(set(values)) != len(values):
+        raise ValueError(f"{field} names the same thing twice")
+    return form
 
 
 class Capacity(Wire):
@@ -46,11 +61,18 @@ class Capacity(Wire):
 
 
 class ContactIn(Wire):
-    """Whom to reach, and for what."""
+    """Whom to reach, for what, and how: by mail, by telephone, or both."""
 
     kind: ContactKind
     name: Line
-    email: Email
+    email: Email | None = None
+    telephone: Telephone | None = None
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.email is None and self.telephone is None:
+            raise ValueError(f"{self.kind} {self.name} needs an e-mail address or a telephone number")
+        return self
 
 
 class VoShareIn(Wire):
@@ -61,7 +83,10 @@ class VoShareIn(Wire):
 
 
 class SiteFields(Wire):
-    """Everything of a site that its administrator may change. What is left out keeps its value, or its default."""
+    """Everything of a site that its administrator may change. What is left out keeps its value, or its default.
+
+    `production` says that the infrastructure is Production; either may be sent, and both where they agree.
+    """
 
     official_name: Line | None = None
     description: Description = ""
@@ -76,9 +101,14 @@ class SiteFields(Wire):
     latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
     middleware: Line | None = None
+    infrastructure: Infrastructure | None = None
     production: bool = True
     notify: bool = True
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=50)] = Field(default=["EGI"])
+    ip_range: Ipv4Range | None = None
+    ipv6_range: Ipv6Range | None = None
+    tier: Line | None = None
+    sub_grid: Line | None = None
+    scopes: Scopes = Field(default=["EGI"])
     capacity: Capacity = Capacity()
     contacts: Annotated[list[ContactIn], Field(max_length=100)] = Field(default=[])
     supports: Annotated[list[VoShareIn], Field(max_length=1000)] = Field(default=[])
@@ -88,20 +118,25 @@ class SiteFields(Wire):
 
     @model_validator(mode="after")
     def _no_repetitions(self) -> Self:
+        _infrastructure_agrees(self)
         vos = [share.vo for share in self.supports]
-        for name, values in (
-            ("supports", vos),
-            ("scopes", self.scopes),
-            ("usage_site_names", self.usage_site_names),
-        ):
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name} names the same thing twice")
-        return self
+        if len(set(vos)) != len(vos):
+            raise ValueError("supports names the same thing twice")
+        return once(once(self, "scopes"), "usage_site_names")
 
     def named(self) -> dict[str, Any]:
         """The fields that were given, each whole."""
         whole = self.model_dump(exclude={"reason"})
         return {field: value for field, value in whole.items() if field in self.model_fields_set}
+
+
+def _infrastructure_agrees(form: SiteFields) -> None:
+    if form.infrastructure is None or "production" not in form.model_fields_set:
+        return
+    if form.production != (form.infrastructure == "Production"):
+        raise ValueError(
+            f"production is {str(form.production).lower()}, but the infrastructure {form.infrastructure}"
+        )
 
 
 class SiteIn(SiteFields):
@@ -153,8 +188,13 @@ class SiteOut(Wire):
     middleware: str | None
     certification: str
     certification_since: str
+    infrastructure: str
     production: bool
     notify: bool
+    ip_range: str | None
+    ipv6_range: str | None
+    tier: str | None
+    sub_grid: str | None
     scopes: list[str]
     capacity: dict[str, float | int | None]
     contacts: list[dict[str, str | None]]
@@ -181,6 +221,8 @@ class SiteQuery(Query):
     ngi: NgiName | None = None
     middleware: Line | None = None
     certification: Certification | None = None
+    infrastructure: Infrastructure | None = None
+    scope: Scope | None = None
     vo: VoName | None = None
     as_of: AsOf | None = None
     cursor: Annotated[str, Field(max_length=255)] | None = None
@@ -202,11 +244,23 @@ class NgiIn(Wire):
     rod_email: Email | None = None
     helpdesk_email: Email | None = None
     security_email: Email | None = None
+    ggus_su: Line | None = None
+    scopes: Scopes = Field(default=["EGI"])
     reason: Reason = ""
+
+    @model_validator(mode="after")
+    def _scopes_once(self) -> Self:
+        return once(self, "scopes")
+
+
+class NgiEdit(NgiIn):
+    """What to change; only the keys that are there. A new name or other scopes need a federation operator."""
+
+    name: NgiName | None = None  # type: ignore[assignment]  # an edit names only what changes
 
 
 class NgiOut(Wire):
-    """An NGI."""
+    """An NGI as it stands at `revision`. E-mail addresses are left out for visitors who are not signed in."""
 
     id: str
     name: str
@@ -215,12 +269,17 @@ class NgiOut(Wire):
     rod_email: str | None
     helpdesk_email: str | None
     security_email: str | None
+    ggus_su: str | None
+    scopes: list[str]
+    revision: int
+    updated_at: UtcTime
 
 
-class NgiList(Wire):
-    """All NGIs by name."""
+class NgiPage(Wire):
+    """NGIs by name; `next` is the cursor of the page after, None on the last."""
 
     items: list[NgiOut]
+    next: str | None
 
 
 class HostCertificateIn(Wire):

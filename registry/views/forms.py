@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from hanse.errors import Conflict, HanseError
 from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
 from hanse.web.wire import faults_of
-from registry import sites, states
+from registry import certification, sites, states
 from registry.models import CERTIFICATIONS, Site
 from registry.rights import CERTIFY_SITE, EDIT_SITE, REGISTER_SITE, check_site, is_operator
 from registry.schemas.sites import CertificationIn, SiteEdit, SiteIn
@@ -103,7 +103,7 @@ def certify(name: str) -> BaseResponse:
     form, faults = read_form(CertificationIn)
     if form is not None:
         try:
-            sites.certify(ground().db, current_principal(), name, form)
+            certification.certify(ground().db, current_principal(), name, form)
             return redirect(f"/sites/{name}", 303)
         except HanseError as error:
             faults = FormFaults.of(error, request.form.to_dict())
