@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, current_principal, ground
-from registry import downtimes, finding, states
+from registry import downtime_finding, downtime_series, downtimes, finding, states
 from registry.api.answers import Body, NumberPath, page_of, read_revision, tagged, with_revision
 from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtimes import (
+    CloneIn,
     DowntimeEdit,
     DowntimeIn,
     DowntimeOut,
@@ -15,10 +16,12 @@ from registry.schemas.downtimes import (
     DowntimeQuery,
     DryRunQuery,
     EndIn,
+    SeriesIn,
+    SeriesOut,
 )
 from registry.schemas.sites import OneQuery
 
-api = Api("registry_downtimes", __name__, "Downtimes")
+api = Api("registry_downtimes", __name__, "Downtimes", csv=True)
 Answer = tuple[Body, int, dict[str, str]]
 
 
@@ -28,7 +31,8 @@ Answer = tuple[Body, int, dict[str, str]]
 def list_downtimes(query: DowntimeQuery) -> Body:
     """With `since` and `until` those that share time with that span."""
     with ground().db.transaction() as session:
-        found = finding.downtimes(session, query, query.limit + 1)
+        after = finding.number_cursor(query.cursor)
+        found = downtime_finding.find(session, query, as_of=query.as_of, after=after, limit=query.limit + 1)
     shown = [with_revision(state) for state in found[: query.limit]]
     return page_of(found, query.limit, shown, shown[-1]["id"] if shown else "")
 
@@ -45,6 +49,29 @@ def declare_downtime(query: DryRunQuery, body: DowntimeIn) -> Answer:
         tried = downtimes.try_out(ground().db, current_principal(), body)
         return {**tried, "revision": None, "updated_at": None}, 200, {}
     return _one(downtimes.declare(ground().db, current_principal(), body), status=201)
+
+
+@api.post(
+    "/downtimes/series",
+    permission=DECLARE_DOWNTIME,
+    summary="Declare a downtime that is repeated",
+    responses={201: SeriesOut, 200: SeriesOut},
+)
+def declare_series(query: DryRunQuery, body: SeriesIn) -> tuple[Body, int]:
+    """All in one revision, or none. With `dry_run=true` each is told with what would be refused (200)."""
+    act = downtime_series.tell if query.dry_run else downtime_series.declare
+    found = act(ground().db, current_principal(), body)
+    items = [
+        {
+            "start": one.start,
+            "end": one.end,
+            "classification": one.classification,
+            "id": None if one.id is None else str(one.id),
+            "faults": [{"field": fault.field, "reason": fault.reason} for fault in one.faults],
+        }
+        for one in found
+    ]
+    return {"items": items}, 200 if query.dry_run else 201
 
 
 @api.get("/downtimes/<int:number>", permission=PUBLIC, summary="One downtime", responses={200: DowntimeOut})
@@ -75,6 +102,18 @@ def end_downtime(path: NumberPath, body: EndIn) -> Answer:
     """An ongoing downtime ends in 60 s, or only the `services` named, or those of the `sites` named."""
     downtimes.end_early(ground().db, current_principal(), path.number, body)
     return _one(path.number)
+
+
+@api.post(
+    "/downtimes/<int:number>/clone",
+    permission=DECLARE_DOWNTIME,
+    summary="Declare a downtime again at another time",
+    responses={201: DowntimeOut},
+)
+def clone_downtime(path: NumberPath, body: CloneIn) -> Answer:
+    """The same sites, services and endpoints, severity and description; the rules hold as for any new one."""
+    number = downtime_series.clone(ground().db, current_principal(), path.number, body)
+    return _one(number, status=201)
 
 
 @api.delete(

@@ -19,7 +19,7 @@ from hanse.errors import FieldFault, HanseError, NotFound, Refused
 from hanse.identity.permissions import PUBLIC
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from hanse.web.wire import faults_of
-from registry import downtimes, finding, impact
+from registry import downtime_finding, downtimes, finding, impact
 from registry.models import Service, Site
 from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtimes import DowntimeIn, DowntimeQuery, EndIn
@@ -45,7 +45,8 @@ def all_downtimes() -> BaseResponse:
     except ValidationError:
         raise NotFound("There are no downtimes of such a site.") from None
     with ground().db.transaction() as session:
-        found = finding.downtimes(session, query, query.limit + 1)
+        after = finding.number_cursor(query.cursor)
+        found = downtime_finding.find(session, query, after=after, limit=query.limit + 1)
         mine = {one.name for one in looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)}
         names = [one["name"] for one in looking.sites(session)]
     shown = [state.body for state in found[: query.limit]]

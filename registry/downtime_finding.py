@@ -1,0 +1,148 @@
+"""Finding downtimes by what they affect and when, as they are or as they were.
+
+What is so now is picked from the tables, which have the indexes; what was so from the bodies of the revision log. A
+test holds that both pick the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+
+from hanse.revisions import History
+from registry.models import (
+    Downtime,
+    DowntimeEndpoint,
+    DowntimePart,
+    DowntimeService,
+    Ngi,
+    Service,
+    Site,
+    VoShare,
+)
+from registry.schemas.downtimes import DowntimeFilter
+from registry.schemas.fields import iso
+from registry.states import State, by_id, by_name, number_at, text_of
+
+Condition = ColumnElement[bool]
+_PLAIN = ("state", "severity", "classification")
+
+
+def find(
+    session: Session,
+    query: DowntimeFilter,
+    *,
+    as_of: str | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> list[State]:
+    """Downtimes, the latest declared first: those with an id below `after`, at most `limit`."""
+    if number_at(session, as_of) is not None:
+        where = _of_bodies(session, query, as_of)
+        return by_id(
+            session, "downtime", where=where, as_of=as_of, after=after, limit=limit, newest_first=True
+        )
+    statement = rows(query).order_by(Downtime.id.desc()).limit(limit)
+    if after is not None:
+        statement = statement.where(Downtime.id < after)
+    return states_of(session, session.scalars(statement))
+
+
+def states_of(session: Session, numbers: Iterable[int]) -> list[State]:
+    """The downtimes of these ids as they are, in the order given."""
+    wanted = [str(number) for number in numbers]
+    found = by_id(session, "downtime", where=[History.entity_id.in_(wanted)])
+    by_number = {state.id: state for state in found}
+    return [by_number[one] for one in wanted if one in by_number]
+
+
+def rows(query: DowntimeFilter) -> Select[int]:
+    """The ids of the downtimes that fit, in no order."""
+    given = {name: getattr(query, name) for name in _PLAIN}
+    where = [getattr(Downtime, name) == value for name, value in given.items() if value is not None]
+    if query.since is not None:
+        where.append(Downtime.end_at > query.since)
+    if query.until is not None:
+        where.append(Downtime.start_at < query.until)
+    if query.series is not None:
+        where.append(Downtime.series == query.series)
+    where += [Downtime.id.in_(numbers) for numbers in _affecting(query)]
+    if query.q:
+        at_site = _of_site(Site.name.icontains(query.q, autoescape=True))
+        where.append(or_(Downtime.description.icontains(query.q, autoescape=True), Downtime.id.in_(at_site)))
+    return select(Downtime.id).where(*where)
+
+
+def _of_site(condition: Condition) -> Select[int]:
+    return select(DowntimePart.downtime_id).join(Site).where(condition)
+
+
+def _affecting(query: DowntimeFilter) -> list[Select[int]]:
+    found = []
+    if query.site is not None:
+        found.append(_of_site(Site.name == query.site))
+    if query.ngi is not None:
+        found.append(_of_site(Site.ngi_id.in_(select(Ngi.id).where(Ngi.name == query.ngi))))
+    if query.vo is not None:
+        found.append(_of_site(Site.id.in_(select(VoShare.site_id).where(VoShare.vo == query.vo))))
+    if query.service is not None:
+        links = select(DowntimeService.downtime_id)
+        found.append(links.where(DowntimeService.service_id == query.service))
+    if query.endpoint is not None:
+        ends = select(DowntimeEndpoint.downtime_id)
+        found.append(ends.where(DowntimeEndpoint.endpoint_id == query.endpoint))
+    if query.scope is not None:
+        links = select(DowntimeService.downtime_id).join(Service)
+        found.append(links.where(Service.scopes.contains([query.scope])))
+    return found
+
+
+def _of_bodies(session: Session, query: DowntimeFilter, as_of: str | None) -> list[Condition]:
+    given = {name: getattr(query, name) for name in _PLAIN}
+    where = [text_of(name) == value for name, value in given.items() if value is not None]
+    # ISO 8601 in UTC sorts as text once the fraction is cut: a downtime is known to the second
+    if query.since is not None:
+        where.append(func.left(text_of("end"), 19) > iso(query.since)[:19])
+    if query.until is not None:
+        where.append(func.left(text_of("start"), 19) < iso(query.until)[:19])
+    if query.series is not None:
+        where.append(text_of("series") == str(query.series))
+    where += _affecting_bodies(session, query, as_of)
+    if query.q:
+        sites = cast(History.body["sites"], Text)
+        found = (text_of("description"), sites)
+        where.append(or_(*(column.icontains(query.q, autoescape=True) for column in found)))
+    return where
+
+
+def _affecting_bodies(session: Session, query: DowntimeFilter, as_of: str | None) -> list[Condition]:
+    where: list[Condition] = []
+    if query.site is not None:
+        where.append(_has("sites", [query.site]))
+    if query.ngi is not None:
+        where.append(_has("sites", _named(session, text_of("ngi") == query.ngi, as_of)))
+    if query.vo is not None:
+        supports = History.body["supports"].contains([{"vo": query.vo}])
+        where.append(_has("sites", _named(session, supports, as_of)))
+    if query.service is not None:
+        where.append(_has("services", [str(query.service)]))
+    if query.endpoint is not None:
+        where.append(_has("endpoints", [str(query.endpoint)]))
+    if query.scope is not None:
+        scoped = History.body["scopes"].contains([query.scope])
+        found = by_id(session, "service", where=[scoped], as_of=as_of)
+        where.append(_has("services", [state.id for state in found]))
+    return where
+
+
+def _has(field: str, wanted: list[str]) -> Condition:
+    """Whether the list `field` of the body holds any of the texts."""
+    condition: Condition = History.body[field].has_any(cast(wanted, ARRAY(Text)))
+    return condition
+
+
+def _named(session: Session, condition: Condition, as_of: str | None) -> list[str]:
+    return [str(state.body["name"]) for state in by_name(session, "site", where=[condition], as_of=as_of)]
