@@ -6,14 +6,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
 from hanse.cli import service_group
 from hanse.http import Client, HttpError
+from registry.bdii_commands import bdii
 from registry.service import SERVICE
 
 group = service_group(SERVICE)
+group.add_command(bdii)
 _Command = Callable[..., None]
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -45,9 +48,9 @@ def _client(
     return Client(url, token=token, cert=(cert, key) if cert and key else None, ca=ca, deadline_s=120)
 
 
-def _ask(client: Client, method: str, path: str, json: object = None) -> Any:
+def _ask(client: Client, method: str, path: str, json: object = None, body: bytes | None = None) -> Any:
     try:
-        answer = client.fetch(method, path, json=json)
+        answer = client.fetch(method, path, json=json, body=body)
     except HttpError as error:
         raise click.ClickException(str(error)) from error
     if answer.ok:
@@ -124,3 +127,25 @@ def export_command(file: Path, **connection: Any) -> None:
     else:
         file.write_text(text, encoding="utf-8")
         click.echo(f"Wrote {file}.")
+
+
+@group.command(
+    "publish", help="Publish cloud-info documents of a site: files as cloud-info-provider writes them."
+)
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@click.option("--site", required=True, help="The site whose clouds they describe.")
+@click.option("--gocdb-id", help="Key of the service, when the document does not name it.")
+@_connection
+def publish_command(files: tuple[Path, ...], site: str, gocdb_id: str | None, **connection: Any) -> None:
+    """Each file is one document; the first that is refused ends the command."""
+    query = f"?gocdb_id={quote(gocdb_id)}" if gocdb_id else ""
+    with _client(**connection) as client:
+        for file in files:
+            answer = _ask(client, "PUT", f"/v1/sites/{quote(site)}/cloudinfo{query}", body=file.read_bytes())
+            if answer.status == 204:
+                click.echo(f"{file}: stood already.")
+                continue
+            told = answer.json()
+            click.echo(f"{file}: {told['state']}, holds until {told['valid_until']}.")
+            for note in told["notes"]:
+                click.echo(f"  {note}")

@@ -29,8 +29,8 @@ from registry.models.federation import (
     service_group_service,
 )
 from registry.models.heard import HeardAnswer
-from registry.models.information import CloudDocument, CloudRefusal, DriftDecision
 from registry.models.imports import ImportedRecord
+from registry.models.information import CloudDocument, CloudRefusal, DriftDecision
 from registry.models.mails import Mail
 from registry.models.people import (
     ApiCredential,
@@ -65,12 +65,12 @@ __all__ = [
     "INFRASTRUCTURES",
     "ApiCredential",
     "Base",
-    "CloudDocument",
-    "CloudRefusal",
     "CertificationChange",
     "CertificationEvidence",
     "CertificationPolicy",
     "CertificationProposal",
+    "CloudDocument",
+    "CloudRefusal",
     "Contact",
     "ContactConfirmation",
     "Credential",
