@@ -1,0 +1,54 @@
+"""Measuring, and saying it: a figure with its unit, beside what the same work costs without us, and the limit."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long the calls took, in milliseconds."""
+
+    p50: float
+    p95: float
+    calls: int
+
+
+def times(call: Callable[[int], Any], calls: int = 100, warm: int = 5) -> Times:
+    """Wall-clock times of `call(number)`, one after the other; the first `warm` are not counted."""
+    for number in range(warm):
+        call(number)
+    taken = []
+    for number in range(calls):
+        began = time.perf_counter()
+        call(warm + number)
+        taken.append((time.perf_counter() - began) * 1000)
+    return Times(statistics.median(taken), statistics.quantiles(taken, n=20)[18], calls)
+
+
+def line(
+    name: str,
+    figure: float,
+    unit: str,
+    peer: str = "",
+    peer_figure: float | None = None,
+    peer_unit: str = "",
+    *,
+    limit: float | None = None,
+) -> None:
+    """One line of the table: name, figure, unit; the peer's; the limit, and whether it is kept."""
+    beside = "" if peer_figure is None else f"{peer} {peer_figure:,.4g} {peer_unit or unit}"
+    kept = "" if limit is None else f"limit {limit:g} {unit}: {'kept' if figure <= limit else 'NOT KEPT'}"
+    print(f"{name:<58} {figure:>10,.4g} {unit:<6} {beside:<44} {kept}".rstrip(), flush=True)
+
+
+def both(
+    name: str, found: Times, peer: str = "", beside: Times | None = None, *, limit: float | None = None
+) -> None:
+    """Lines for the median and for the 95th percentile, which has the limit."""
+    line(f"{name}, p50", found.p50, "ms", peer, beside.p50 if beside else None)
+    line(f"{name}, p95", found.p95, "ms", peer, beside.p95 if beside else None, limit=limit)
