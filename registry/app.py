@@ -12,6 +12,7 @@ from hanse.identity.authority import Authority
 from hanse.identity.trust import TrustStore
 from hanse.revisions import FeedIdentity, head
 from hanse.web import Gauge, make_app
+from hanse.web.failover import install_read_only
 from hanse.web.feed import feed_room
 from registry.api import (
     certification,
@@ -26,8 +27,9 @@ from registry.api import (
     services,
     sites,
 )
+from registry.api.seen import install_last_seen
 from registry.models import Downtime, Service, Site
-from registry.protocols import ams_information, cloud_info_api, gocdb_pi
+from registry.protocols import ams_information, cloud_info_api, gocdb_help, gocdb_pi, gocdb_write, ical
 from registry.settings import RegistrySettings
 from registry.views import downtimes as downtime_pages
 from registry.views import forms, home, machines, site_page
@@ -46,7 +48,8 @@ METRICS = {
 def create_app(settings: RegistrySettings) -> Flask:
     """The application; connects to nothing."""
     db = Database(settings.database_url)
-    return make_app(
+    banners = (settings.read_only_reason if settings.read_only else "", settings.banner)
+    app = make_app(
         "registry",
         settings,
         db,
@@ -75,12 +78,20 @@ def create_app(settings: RegistrySettings) -> Flask:
             cloud_info_api.protocol,
             ams_information.protocol,
             gocdb_pi.protocol,
+            ical.protocol,
+            gocdb_help.protocol,
+            gocdb_write.protocol,
             feed_room(),
         ],
         authority=Authority(db, settings.service_tokens, TrustStore(settings.trust_dir)),
         gauges=gauges(db),
         version=version(db),
+        banners=tuple(filter(None, banners)),
     )
+    if settings.read_only:
+        install_read_only(app, settings.read_only_reason)
+    install_last_seen(app, read_only=settings.read_only)
+    return app
 
 
 def version(db: Database) -> Callable[[], str]:

@@ -206,12 +206,26 @@ def add_endpoint(db: Database, principal: Principal, number: int, form: Endpoint
     with recording(db, principal, form.reason or f"Endpoint {form.name} added") as (session, change):
         service = lock_service(session, number)
         check_site(principal, EDIT_SITE, service.site)
-        endpoint = _new_endpoint(form, service.service_type)
-        service.endpoints.append(endpoint)
-        session.flush()
-        entities.put_service(change, service)
-        downtime_parts.take_in_endpoints(session, change, service, datetime.now(UTC))
-        return endpoint.id
+        return append_endpoint(session, change, service, form).id
+
+
+def append_endpoint(session: Session, change: Change, service: Service, form: EndpointFields) -> Endpoint:
+    """Add an endpoint to a service of a locked site inside the caller's revision."""
+    endpoint = _new_endpoint(form, service.service_type)
+    service.endpoints.append(endpoint)
+    session.flush()
+    entities.put_service(change, service)
+    downtime_parts.take_in_endpoints(session, change, service, datetime.now(UTC))
+    return endpoint
+
+
+def apply_endpoint(
+    session: Session, change: Change, service: Service, endpoint: Endpoint, values: Mapping[str, Any]
+) -> None:
+    """Set the fields of an endpoint of a locked site inside the caller's revision, and record it."""
+    _set_endpoint(endpoint, values, service.service_type)
+    session.flush()
+    entities.put_service(change, service)
 
 
 def edit_endpoint(
@@ -228,9 +242,7 @@ def edit_endpoint(
         endpoint, service = lock_endpoint(session, number)
         check_site(principal, EDIT_SITE, service.site)
         check_unchanged(session, "endpoint", number, expected)
-        _set_endpoint(endpoint, values, service.service_type)
-        session.flush()
-        entities.put_service(change, service)
+        apply_endpoint(session, change, service, endpoint, values)
 
 
 def remove_endpoint(db: Database, principal: Principal, number: int, reason: str) -> None:

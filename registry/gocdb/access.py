@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from hanse.database import Database
 from hanse.identity.permissions import allows
 from hanse.identity.principals import Principal
+from registry import api_credentials
 from registry.models import PersonalRead
 from registry.rights import READ_PEOPLE
 
@@ -21,6 +23,12 @@ def identifier_of(principal: Principal) -> str:
 def may_read_people(principal: Principal) -> bool:
     """Whether a role lets the caller read about people; services of the federation may."""
     return allows(principal, READ_PEOPLE) or principal.has("service", "federation")
+
+
+def is_api_credential(db: Database, principal: Principal, read_only: bool) -> bool:
+    """Whether the caller shows a registered API credential; that it was used is written down."""
+    with db.transaction() as session:
+        return bool(api_credentials.seen(db, session, principal, read_only=read_only))
 
 
 def note_reading(session: Session, principal: Principal, method: str, people: Iterable[int]) -> None:

@@ -136,10 +136,14 @@ def _with_identity(session: Session, pattern: str) -> list[int]:
         (person, subject_in_slash_form(subject) if subject else oidc)
         for person, subject, oidc in session.execute(columns)
     ]
-    written = func.unnest(
-        literal([person for person, _ in known], ARRAY(BigInteger)),
-        literal([name for _, name in known], ARRAY(Text)),
-    ).table_valued("person", "name", joins_implicitly=True)
+    written = (
+        func.unnest(
+            literal([person for person, _ in known], ARRAY(BigInteger)),
+            literal([name for _, name in known], ARRAY(Text)),
+        )
+        .table_valued("person", "name")
+        .render_derived()
+    )
     return list(session.scalars(select(written.c.person).where(like(written.c.name, pattern)).distinct()))
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from flask import Response, current_app, request
+from sqlalchemy.orm import Session
 
 from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC
@@ -105,8 +107,10 @@ def _admit(method: Method, caller: Principal) -> None:
         return
     if not caller.signed_in:
         raise Fault(NO_CREDENTIAL, plain=True)
-    strict = method.strict or _settings().restrict_personal_data
-    if method.level == 3 and strict and not access.may_read_people(caller):
+    settings = _settings()
+    registered = method.level == 3 and access.is_api_credential(ground().db, caller, settings.read_only)
+    strict = method.strict or settings.restrict_personal_data
+    if method.level == 3 and strict and not registered and not access.may_read_people(caller):
         raise Fault(NOT_AUTHORISED, plain=True)
 
 
@@ -167,8 +171,15 @@ def _read(side: str, given: dict[str, str], method: Method, caller: Principal) -
         portal=(settings.portal_url or home).rstrip("/"),
         all_realms=settings.gocdb_all_realms,
         identifier=access.identifier_of(caller),
-        read=lambda session, people: access.note_reading(session, caller, given["method"], people),
+        read=_note(caller, given["method"]),
     )
+
+
+def _note(caller: Principal, method: str) -> Callable[[Session, Iterable[int]], None]:
+    """A fail-over copy takes no notes: it cannot write."""
+    if _settings().read_only:
+        return lambda session, people: None
+    return lambda session, people: access.note_reading(session, caller, method, people)
 
 
 def _check_parameters(given: dict[str, str], method: Method) -> None:
