@@ -72,7 +72,7 @@ def site_answer(state: State) -> Body:
     """A site; addresses of people and machines are for those who are signed in."""
     body = with_revision(state)
     if not current_principal().signed_in:
-        body["contacts"] = [{**contact, "email": None} for contact in body["contacts"]]
+        body["contacts"] = [{**contact, "email": None, "telephone": None} for contact in body["contacts"]]
         body["telephone"] = None
         body["agent_url"] = None
     return body

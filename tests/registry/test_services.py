@@ -58,7 +58,7 @@ def test_a_host_and_type_belong_to_one_site_and_may_repeat_there(registry: Regis
         ("hostname", "two words.example"),
         ("host_ip", "300.1.1.1"),
         ("host_ipv6", "192.0.2.1"),
-        ("host_dn", "CN=host"),
+        ("host_dn", "host.example"),
         ("url", "occi.bifi.example"),
         ("url", "https://occi.bifi.example:70000/"),
         ("service_type", "no.such.type"),

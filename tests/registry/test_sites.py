@@ -13,6 +13,7 @@ from .conftest import SITES, Registry, site_document
 def test_a_registered_site_is_found_as_it_was_given(registry: Registry) -> None:
     site = registry.get("/api/v1/sites/CESNET")
     given = site_document("CESNET")
+    given["contacts"] = [{**contact, "telephone": None} for contact in given["contacts"]]
     assert {key: site[key] for key in given if key not in ("capacity", "supports")} == {
         key: value for key, value in given.items() if key not in ("capacity", "supports")
     }
