@@ -1,7 +1,8 @@
 """A BDII: an ordinary slapd that holds the registry's GLUE 2.0 tree, kept in step by its differences.
 
-The tree is read with `ldapsearch` and changed with `ldapmodify`, all of a refresh in one LDAP transaction (RFC 5805): a
-client sees the tree before or after, never between.
+The tree is read with `ldapsearch` and changed with `ldapmodify`. What is new or different comes in one LDAP transaction
+(RFC 5805), all or nothing; then goes what nothing refers to any more, leaves first, one by one: OpenLDAP 2.5 cannot
+remove two entries in one transaction (error 80).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ suffix "{suffix}"
 directory {folder}/db
 maxsize {size}
 rootdn "{root}"
-rootpw {{CLEARTEXT}}{password}
+rootpw {password}
 access to * by * read
 index objectClass eq
 index GLUE2GroupID,GLUE2DomainID,GLUE2ServiceID eq
@@ -120,9 +121,11 @@ class Directory:
             raise self._failure(done)
         return ldif.read(done.stdout)
 
-    def change(self, text: str) -> None:
-        """Apply changes, all or none. Raises BdiiError."""
-        done = self._run("ldapmodify", ["-E", "!txn=commit"], text)
+    def change(self, text: str, *, together: bool) -> None:
+        """Apply changes: all or none when `together`, else up to the first that fails. Raises BdiiError."""
+        if not text:
+            return
+        done = self._run("ldapmodify", ["-E", "!txn=commit"] if together else [], text)
         if done.returncode != 0:
             raise self._failure(done)
 
@@ -169,6 +172,7 @@ def refresh(directory: Directory, text: str, *, most_removed: float = 0.5) -> ld
             f"{needed.removed} of {len(present)} entries would go, more than {most_removed:.0%};"
             " look at the registry, then allow it with --most-removed 1."
         )
-    if not needed.none:
-        directory.change(needed.text)
+    directory.change(needed.cleared, together=False)
+    directory.change(needed.written, together=True)
+    directory.change(needed.removed_text, together=False)
     return needed

@@ -88,7 +88,7 @@ def _clouds(site: State, known: _Known) -> tuple[list[glue21_json.Document], lis
         if not glue21_json.is_cloud(service.body):
             rest.append(service)
         elif all(same_address(one["url"]) not in seen for one in service.body["endpoints"]):
-            changed = max(site.at, service.at).replace(microsecond=0)
+            changed = service.at.replace(microsecond=0)
             clouds.append(
                 glue21_json.declared(site.body, service.body, iso(changed), service.id in known.closed)
             )

@@ -129,9 +129,15 @@ def _pair(part: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Changes:
-    """How to get from one tree to another: `text` for ldapmodify, and how many entries it touches."""
+    """How to get from one tree to another, as texts for ldapmodify to be applied in this order.
 
-    text: str
+    `cleared` removes what must make room for an entry of its name, `written` adds and changes, `removed_text` takes
+    away what nothing refers to any more. `added`, `changed` and `removed` count entries.
+    """
+
+    cleared: str
+    written: str
+    removed_text: str
     added: int
     changed: int
     removed: int
@@ -140,6 +146,11 @@ class Changes:
     def none(self) -> bool:
         """Whether both are the same already."""
         return not (self.added or self.changed or self.removed)
+
+    @property
+    def text(self) -> str:
+        """All changes in their order."""
+        return self.cleared + self.written + self.removed_text
 
 
 def changes(old: Sequence[Entry], new: Sequence[Entry]) -> Changes:
@@ -152,12 +163,23 @@ def changes(old: Sequence[Entry], new: Sequence[Entry]) -> Changes:
     replaced = {
         name for name in before.keys() & after.keys() if _classes(before[name]) != _classes(after[name])
     }
-    gone = [name for name in before if name not in after or _below(name, replaced)]
-    kept = before.keys() - set(gone)
-    removed = [_removal(before[name].dn) for name in sorted(gone, key=len, reverse=True)]
+    in_the_way = [name for name in before if _below(name, replaced)]
+    gone = [name for name in before if name not in after and not _below(name, replaced)]
+    kept = before.keys() - {*in_the_way, *gone}
     added = [_addition(after[name]) for name in sorted(after.keys() - kept, key=len)]
     modified = [text for name in after if name in kept and (text := _modification(before[name], after[name]))]
-    return Changes("".join([*removed, *added, *modified]), len(added), len(modified), len(removed))
+    return Changes(
+        cleared=_removals(before, in_the_way),
+        written="".join([*added, *modified]),
+        removed_text=_removals(before, gone),
+        added=len(added),
+        changed=len(modified),
+        removed=len(in_the_way) + len(gone),
+    )
+
+
+def _removals(before: Mapping[Name, Entry], names: Sequence[Name]) -> str:
+    return "".join(_removal(before[name].dn) for name in sorted(names, key=len, reverse=True))
 
 
 def _below(name: Name, tops: set[Name]) -> bool:

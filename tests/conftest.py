@@ -203,7 +203,8 @@ def _missing(name: str, peer: dict[str, Any]) -> str | None:
         if shutil.which(command) is None:
             return f"{name}: there is no {command}; {peer['install']}"
     for file in peer.get("files", ()):
-        if not list(ROOT.glob(file)):
+        # what a system package brings stands at an absolute path
+        if not (Path(file).exists() if file.startswith("/") else list(ROOT.glob(file))):
             return f"{name}: there is no {file}; {peer['install']}"
     return None
 

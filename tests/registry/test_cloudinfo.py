@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,7 +72,9 @@ def test_each_fault_names_its_object_and_field(registry: Registry, machine: str)
         f"CloudComputingService {service}: CreationTime": "must be a time such as 2026-11-24T14:00:00Z",
         "CloudComputingInstanceType small: CPU": "should be a valid integer",
         f"Share {share}": "no MappingPolicy says for which VO; add one with PolicyUserDomain",
-        "CloudComputingImage bbbb0000-0000-4000-8000-000000000001: Associations.Share": "there is no share no-such-share",
+        "CloudComputingImage bbbb0000-0000-4000-8000-000000000001: Associations.Share": (
+            "there is no share no-such-share"
+        ),
         "CloudComputingInstanceType gpu.large: Associations.CloudComputingVirtualAccelerator": (
             "there is no accelerator gpu.large_gpu in the list CloudComputingVirtualAccelerator"
         ),
@@ -249,7 +251,8 @@ GLUE2ShareEndpointForeignKey: e
 GLUE2CloudComputingShareMaxVM: 10
 GLUE2CloudComputingShareProjectID: 77
 
-dn: GLUE2ResourceID=small,GLUE2ShareID=a,GLUE2ServiceID=s_cloud.compute,GLUE2GroupID=resource,GLUE2DomainID=CESNET,o=glue
+dn: GLUE2ResourceID=small,GLUE2ShareID=a,GLUE2ServiceID=s_cloud.compute,GLUE2GroupID=resource,
+ GLUE2DomainID=CESNET,o=glue
 objectClass: GLUE2CloudComputingInstanceType
 GLUE2ResourceID: small
 GLUE2CloudComputingInstanceTypeCloudComputingShareForeignKey: a
@@ -257,14 +260,16 @@ GLUE2CloudComputingInstanceTypeCPU: 2
 GLUE2CloudComputingInstanceTypeRAM: 4096
 GLUE2CloudComputingInstanceTypeDisk: 20
 
-dn: GLUE2CloudComputingImageID=i,GLUE2ShareID=a,GLUE2ServiceID=s_cloud.compute,GLUE2GroupID=resource,GLUE2DomainID=CESNET,o=glue
+dn: GLUE2CloudComputingImageID=i,GLUE2ShareID=a,GLUE2ServiceID=s_cloud.compute,GLUE2GroupID=resource,
+ GLUE2DomainID=CESNET,o=glue
 objectClass: GLUE2CloudComputingImage
 GLUE2CloudComputingImageID: i
 GLUE2CloudComputingImageCloudComputingShareForeignKey: a
 GLUE2CloudComputingImageOSName: UNKNOWN
 GLUE2EntityName:: RGViaWFuIDEz
 
-dn: GLUE2PolicyID=a_Policy,GLUE2ShareID=a,GLUE2ServiceID=s_cloud.compute,GLUE2GroupID=resource,GLUE2DomainID=CESNET,o=glue
+dn: GLUE2PolicyID=a_Policy,GLUE2ShareID=a,GLUE2ServiceID=s_cloud.compute,GLUE2GroupID=resource,
+ GLUE2DomainID=CESNET,o=glue
 objectClass: GLUE2MappingPolicy
 GLUE2PolicyID: a_Policy
 GLUE2PolicyScheme: org.glite.standard
@@ -275,8 +280,6 @@ GLUE2PolicyUserDomainForeignKey: training.egi.eu
 
 
 def test_ldif_of_an_old_provider_reads_like_the_json(registry: Registry, machine: str) -> None:
-    from datetime import UTC, datetime
-
     content = LDIF_21.format(now=datetime.now(UTC).replace(tzinfo=None).isoformat()).encode()
     assert ams(registry, content, f"?key={registry.tokens[machine]}").status_code == 200
     (listed,) = registry.get(PATH)["items"]

@@ -1,4 +1,4 @@
-"""The registry as GLUE: the order and the duties of the published XML schema, the tree of LDAP, the JSON of cloud tools.
+"""The registry as GLUE: order and duties of the published XML schema, the tree of LDAP, the JSON of cloud tools.
 
 The schema itself stays with OGF; what it demands of the kinds that we write stands here (GFD.147, spec_2.0_r1).
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
+from sqlalchemy import text
 
 from registry.ldif import name_of, read
 
@@ -187,8 +188,6 @@ def test_an_expired_document_gives_way_to_what_is_declared(registry: Registry) -
     )
     assert len(registry.get("/api/v1/sites/CESNET/glue21.json", None)["CloudComputingImage"]) == 2
     with registry.db.transaction() as session:
-        from sqlalchemy import text
-
         session.execute(text("update cloud_document set valid_until = now() - interval '1 s'"))
     declared = registry.get("/api/v1/sites/CESNET/glue21.json", None)
     assert declared["CloudComputingImage"] == []
