@@ -32,6 +32,7 @@ class CertificationRecord:
     new: str
     by: str
     reason: str
+    number: int | None = None
 
 
 @dataclass

@@ -11,6 +11,7 @@ from registry.importing.gocdb_words import (
     attribute,
     clock,
     epoch,
+    extension_numbers,
     extensions,
     given,
     number,
@@ -98,6 +99,7 @@ def _site_values(element: Element) -> Values:
         "notify": yes(element.get("NOTIFICATIONS")),
         "scopes": scopes(element),
         "extensions": extensions(element),
+        "extension_numbers": extension_numbers(element),
     }
 
 
@@ -123,6 +125,7 @@ def certification_change(found: Gathered, element: Element) -> None:
         new=element.get("NEW_STATUS"),
         by=element.get("CHANGED_BY"),
         reason=element.get("COMMENT"),
+        number=number(attribute(element, "ID")),
     )
 
 

@@ -49,6 +49,7 @@ PAGED: Final = frozenset(name for name, _ in (*PUBLIC, *PRIVATE)) - {
     "get_roc_list",
     "get_site_list",
 }
+_CLOSED: Final = "needs a credential: give --gocdb-cert and --gocdb-key, or --gocdb-token-file"
 CERTIFICATIONS: Final = ("Candidate", "Uncertified", "Certified", "Suspended", "Closed")
 
 
@@ -95,15 +96,21 @@ class Address:
     private: str = ""
     cert: tuple[Path, Path] | None = None
     ca: Path | None = None
+    token: str = field(default="", repr=False)
 
     @classmethod
     def of(
-        cls, url: str, private_url: str = "", cert: tuple[Path, Path] | None = None, ca: Path | None = None
+        cls,
+        url: str,
+        private_url: str = "",
+        cert: tuple[Path, Path] | None = None,
+        ca: Path | None = None,
+        token: str = "",
     ) -> Address:
         """From any address of it: the portal's host, `/gocdbpi`, or the whole public or private address."""
         base = _base(url)
-        private = f"{_base(private_url) if private_url else base}/private/" if cert else ""
-        return cls(f"{base}/public/", private, cert, ca)
+        private = f"{_base(private_url) if private_url else base}/private/" if cert or token else ""
+        return cls(f"{base}/public/", private, cert, ca, token)
 
 
 def _base(url: str) -> str:
@@ -121,7 +128,7 @@ def from_address(address: Address, tell: Callable[[str], None] = lambda _: None)
 
     Raises Refused when not even the services can be read.
     """
-    answers = Answers(source=urlsplit(address.public).hostname or address.public)
+    answers = Answers(source=urlsplit(address.public).netloc)
     with Client(
         address.public, ca=address.ca, deadline_s=DEADLINE_S, max_bytes=MAX_BYTES, retries=2
     ) as client:
@@ -131,13 +138,12 @@ def from_address(address: Address, tell: Callable[[str], None] = lambda _: None)
             why = dict(answers.unread).get("get_service_endpoint", "nothing was answered")
             raise Refused(f"{address.public} cannot be read.", FieldFault("get_service_endpoint", why))
         if not address.private:
-            answers.unread += [
-                (method, "needs a certificate: give --cert and --key") for method, _ in PRIVATE
-            ]
+            answers.unread += [(method, _CLOSED) for method, _ in PRIVATE]
             _guess_sites(answers, client)
             return answers
     private = Client(
         address.private,
+        token=address.token,
         cert=address.cert,
         ca=address.ca,
         deadline_s=DEADLINE_S,

@@ -11,6 +11,7 @@ from registry.importing.gocdb_words import (
     Gathered,
     attribute,
     epoch,
+    extension_numbers,
     extensions,
     given,
     number,
@@ -55,6 +56,7 @@ def service(found: Gathered, element: Element) -> None:
         "endpoints": endpoints(element),
         "scopes": scopes(element),
         "extensions": extensions(element),
+        "extension_numbers": extension_numbers(element),
     }
     found.put(found.services, key, portal_number(element) or number(key), f"{kind} on {hostname}", values)
 
@@ -75,6 +77,7 @@ def endpoints(element: Element, holder: str = "ENDPOINTS") -> list[Values]:
             ),
             "monitored": yes(one.get("ENDPOINT_MONITORED")),
             "extensions": extensions(one),
+            "extension_numbers": extension_numbers(one),
         }
         for one in inside.all("ENDPOINT")
     ]
@@ -95,6 +98,7 @@ def group(found: Gathered, element: Element) -> None:
     if members or element.first("SCOPES") is not None:
         values["services"] = [one for one in members if one]
         values["extensions"] = extensions(element)
+        values["extension_numbers"] = extension_numbers(element)
     values["monitored"] = yes(element.get("MONITORED"))
     found.put(found.groups, key, number(attribute(element, "ID")) or number(key), name, values)
     for one in element.all("USER"):

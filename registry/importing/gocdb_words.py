@@ -74,14 +74,25 @@ def extensions(element: Element) -> dict[str, str]:
     return {one.get("KEY"): one.get("VALUE") for one in holder.all("EXTENSION") if one.get("KEY")}
 
 
+def extension_numbers(element: Element) -> dict[str, int]:
+    """The numbers of the extension properties there, by key."""
+    holder = element.first("EXTENSIONS")
+    found = (
+        {}
+        if holder is None
+        else {one.get("KEY"): number(one.get("LOCAL_ID")) for one in holder.all("EXTENSION")}
+    )
+    return {key: local for key, local in found.items() if key and local is not None}
+
+
 def epoch(text: str) -> datetime | None:
     """Seconds since 1970 as a time; None for anything else."""
     return datetime.fromtimestamp(int(text), UTC) if re.fullmatch(r"[0-9]{1,11}", text.strip()) else None
 
 
 def clock(text: str) -> datetime | None:
-    """GOCDB's written times, UTC: `15-Jan-26 10.20.30 AM` and `15-Jan-2026 10.20.30`; None for anything else."""
-    for form in ("%d-%b-%y %I.%M.%S %p", "%d-%b-%Y %H.%M.%S"):
+    """GOCDB's written times, UTC: `15-Jan-26 13.20.30 PM` (hours up to 23) and `15-Jan-2026 10.20.30`; else None."""
+    for form in ("%d-%b-%y %H.%M.%S %p", "%d-%b-%Y %H.%M.%S"):
         try:
             return datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
         except ValueError:
