@@ -15,6 +15,7 @@ from hanse.web import Gauge, make_app
 from hanse.web.failover import install_read_only
 from hanse.web.feed import feed_room
 from registry.api import (
+    api_credentials,
     certification,
     downtime_drafts,
     downtimes,
@@ -72,6 +73,7 @@ def create_app(settings: RegistrySettings) -> Flask:
             downtimes.api,
             downtime_drafts.api,
             people.api,
+            api_credentials.api,
             federation.api,
             information.api,
             information.publishing,

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
@@ -41,8 +41,19 @@ def register_me(db: Database, principal: Principal, form: MeIn) -> int:
     name = form.name or names.common_name(principal.x509.subject_der) or principal.x509.subject_slash
     with recording(db, principal, f"{name} registered") as (session, recorded):
         person = create(session, recorded, name, form.email)
+        set_personal(person, form)
         add_certificate_identity(session, recorded, person, principal.x509)
         return person.id
+
+
+def set_personal(person: Person, form: MeIn) -> None:
+    """What a person says of themselves beside name and address; none of it stands in the log."""
+    person.forename, person.surname, person.title = form.forename, form.surname, form.title
+    person.telephone, person.works_from, person.works_until = (
+        form.telephone,
+        form.works_from,
+        form.works_until,
+    )
 
 
 def create(session: Session, recorded: Change, name: str, email: str | None) -> Person:
@@ -67,6 +78,7 @@ def edit_me(db: Database, principal: Principal, form: MeIn) -> int:
     """Change the own name and e-mail address; returns the id."""
     with recording(db, principal, "Own name or address changed") as (session, recorded):
         person = own(session, principal)
+        set_personal(person, form)
         rename(session, recorded, person, form.name or person.name, form.email)
         return person.id
 
@@ -81,6 +93,7 @@ def add_certificate_identity(
     credential = Credential(
         key=identity.key,
         kind="x509",
+        realm="X.509",
         name=names.common_name(identity.subject_der) or identity.subject_slash,
         subject_der=identity.subject_der,
         issuer_der=identity.issuer_der,
@@ -92,7 +105,10 @@ def add_certificate_identity(
 
 
 def put_credential(recorded: Change, credential: Credential, person: Person) -> None:
-    """Record a person's way to sign in."""
+    """Record a person's way to sign in; a suspended one is none."""
+    if credential.suspended_at is not None:
+        recorded.delete("identity", credential.key)
+        return
     body = entities.credential_body(credential, name=person.name, email=person.email, site=None)
     recorded.put("identity", credential.key, body)
 
@@ -160,8 +176,10 @@ def withdraw(db: Database, principal: Principal, number: int) -> None:
         credential = next((one for one in person.credentials if one.id == number), None)
         if credential is None:
             raise NotFound(f"You have no token or identity {number}.")
-        certificates = [one for one in person.credentials if one.kind == "x509"]
-        if credential.kind == "x509" and len(certificates) == 1:
+        others = [one for one in person.credentials if one is not credential and one.suspended_at is None]
+        # a subject that was never shown may be mistyped: it does not count as a way in
+        ways_in = [one for one in others if one.kind == "x509" or (one.kind == "oidc" and one.last_used_at)]
+        if credential.kind == "x509" and not ways_in:
             raise Refused(
                 "This is your last certificate; link another one first.", FieldFault("id", "the last one")
             )
@@ -177,7 +195,10 @@ def begin_link(db: Database, principal: Principal) -> tuple[str, datetime]:
         person = own(session, principal)
         session.execute(
             delete(LinkCode).where(
-                or_(LinkCode.person_id == person.id, LinkCode.valid_until < datetime.now(UTC))
+                or_(
+                    and_(LinkCode.person_id == person.id, LinkCode.key == ""),
+                    LinkCode.valid_until < datetime.now(UTC),
+                )
             )
         )
         session.add(LinkCode(code_hash=_hash(code), person_id=person.id, valid_until=until))
@@ -189,7 +210,9 @@ def claim_link(db: Database, principal: Principal, code: str) -> int:
     if principal.x509 is None or principal.kind != "x509":
         raise Forbidden("Show the certificate that is to be linked, on the address that asks for one.")
     with recording(db, principal, "Another certificate linked") as (session, recorded):
-        found = session.scalar(select(LinkCode).where(LinkCode.code_hash == _hash(code)).with_for_update())
+        found = session.scalar(
+            select(LinkCode).where(LinkCode.code_hash == _hash(code), LinkCode.key == "").with_for_update()
+        )
         if found is None or found.valid_until <= datetime.now(UTC):
             raise Refused(
                 "This code is used up or too old; make another.", FieldFault("code", "is not valid any more")
@@ -205,17 +228,6 @@ def claim_link(db: Database, principal: Principal, code: str) -> int:
 
 def _hash(code: str) -> str:
     return hashlib.sha256(code.encode()).hexdigest()
-
-
-def erase(db: Database, operator: Principal, number: int, reason: str) -> None:
-    """Take a person with identities and roles out of the registry."""
-    with recording(db, operator, reason or f"Person {number} removed") as (session, recorded):
-        person = find(session, number)
-        for credential in person.credentials:
-            recorded.delete("identity", credential.key)
-        for role in person.roles:
-            entities.delete_role(recorded, role.id)
-        session.delete(person)
 
 
 def end_expired(db: Database) -> str:

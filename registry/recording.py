@@ -27,7 +27,10 @@ _TAKEN = {
     "endpoint_name": "The service has an endpoint of this name already; endpoint names are unique in a service.",
     "credential_key_key": "This identity belongs to somebody already; an identity is linked to one person or site.",
     "host_certificate_fingerprint_key": "This certificate is registered already.",
-    "role_once": "The person holds this role already.",
+    "role_once": "The person holds this role already, or asked for it.",
+    "api_credential_once": "The site has this API credential already.",
+    "credential_oidc_subject": "This subject of an identity provider belongs to somebody already.",
+    "api_credential_owner_id_fkey": "The person answers for API credentials; somebody must take them over first.",
     "site_ngi_id_fkey": "The NGI still has sites; move them to another NGI first.",
     "service_service_type_fkey": "There is no such service type; an operator can add it.",
 }

@@ -46,13 +46,14 @@ def make_app(
     gauges: Callable[[], Iterable[Gauge]] | None = None,
     badges: Callable[[], Mapping[str, int]] | None = None,
     version: Callable[[], str] | None = None,
+    banners: tuple[str, ...] = (),
 ) -> Flask:
     """The application of one service.
 
     `ready` are further checks of /readyz (raise a HanseError or OSError with a sentence); `gauges` the
     figures of /metrics; `badges` numbers beside sections of the top bar, by their label; `version` a text that
-    differs whenever anything differs that `revised` reads tell. Raises TypeError for a route that names no
-    permission. Connects to nothing.
+    differs whenever anything differs that `revised` reads tell; `banners` sentences above every page. Raises
+    TypeError for a route that names no permission. Connects to nothing.
     """
     app = _bare_app(service_name, settings, import_name)
     rooms = tuple(rooms)
@@ -66,6 +67,7 @@ def make_app(
         badges=badges,
         ready=dict(ready or {}),
         version=version,
+        banners=banners,
     )
     configure_sessions(app, settings)
     _install_request_log(app)

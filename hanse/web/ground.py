@@ -26,7 +26,7 @@ class Ground:
     """Held in `app.extensions["hanse"]`.
 
     `nav` is the second row of the shell as (label, path); `badges` gives numbers for the sections of the top
-    bar.
+    bar; `banners` are sentences above every page.
     """
 
     service: str
@@ -38,6 +38,7 @@ class Ground:
     badges: Callable[[], Mapping[str, int]] | None = None
     ready: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     version: Callable[[], str] | None = None
+    banners: tuple[str, ...] = ()
 
 
 def ground() -> Ground:

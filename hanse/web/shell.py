@@ -66,6 +66,7 @@ class Shell:
     csv: str
     permanent: str
     refresh_s: int | None
+    banners: tuple[str, ...]
 
 
 def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None) -> Shell:
@@ -88,6 +89,7 @@ def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None) -> Shel
         csv=csv,
         permanent=request.full_path.rstrip("?"),
         refresh_s=refresh_s,
+        banners=here.banners,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from registry.schemas.fields import EntityId, Reason, UtcTime, Wire, one_line
+from registry.schemas.fields import Query, Reason, UtcTime, Wire, one_line
 
 Identifier = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(one_line)]
 
@@ -39,7 +39,7 @@ class ApiCredentialOut(Wire):
     identifier: str
     realm: str
     allow_write: bool
-    owner: EntityId
+    owner: str
     owner_name: str
     created_at: UtcTime
     renewed_at: UtcTime
@@ -52,3 +52,35 @@ class ApiCredentialList(Wire):
     """API credentials of a site by id."""
 
     items: list[ApiCredentialOut]
+
+
+class MailOut(Wire):
+    """A mail and what became of it, without its text."""
+
+    id: str
+    recipient: str
+    subject: str
+    about: str
+    state: Literal["pending", "delivered", "failed"]
+    attempts: int
+    last_answer: str
+    created_at: UtcTime
+    next_attempt_at: UtcTime
+    delivered_at: UtcTime | None
+
+
+class MailPage(Wire):
+    """Mails, the newest first; `counts` by state of all; `next` is the cursor of the page after."""
+
+    items: list[MailOut]
+    counts: dict[str, int]
+    next: str | None
+
+
+class MailQuery(Query):
+    """Which mails; `about` as `role:5`, `downtime:7`."""
+
+    state: Literal["pending", "delivered", "failed"] | None = None
+    about: Annotated[str, Field(max_length=100)] | None = None
+    cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100

@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from registry.models.role_names import ROLE_TYPES
-from registry.schemas.fields import Email, EntityId, Line, Query, Reason, UtcTime, Wire
+from registry.schemas.fields import (
+    Email,
+    EntityId,
+    Line,
+    Query,
+    Reason,
+    Telephone,
+    UtcTime,
+    Wire,
+    one_line,
+)
+
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 def _role_name(text: str) -> str:
@@ -34,20 +46,30 @@ class MeIn(Wire):
     """Who I am; without a name the certificate's common name is taken."""
 
     name: Line | None = None
+    forename: Annotated[str, Field(max_length=255), AfterValidator(one_line)] = ""
+    surname: Annotated[str, Field(max_length=255), AfterValidator(one_line)] = ""
+    title: Annotated[str, Field(max_length=50), AfterValidator(one_line)] = ""
     email: Email | None = None
+    telephone: Telephone | Literal[""] = ""
+    works_from: TimeOfDay | Literal[""] = ""
+    works_until: TimeOfDay | Literal[""] = ""
 
 
 class IdentityOut(Wire):
     """A way in which a person signs in. Tokens have no subject."""
 
     id: str
-    kind: Literal["x509", "token"]
+    kind: Literal["x509", "oidc", "token"]
+    realm: str
     key: str
     name: str
     subject: str | None
     issuer: str | None
     created_at: UtcTime
     not_after: UtcTime | None
+    last_used_at: UtcTime | None
+    suspended_at: UtcTime | None
+    suspended_reason: str
 
 
 class RoleOut(Wire):
@@ -57,9 +79,14 @@ class RoleOut(Wire):
     person: str
     person_name: str
     role: str
+    role_name: str
     scope: str
-    granted_at: UtcTime
-    granted_by: str
+    status: Literal["PENDING", "GRANTED"]
+    requested_at: UtcTime
+    requested_by: str
+    request_reason: str
+    granted_at: UtcTime | None
+    granted_by: str | None
 
 
 class PersonOut(Wire):
@@ -67,9 +94,17 @@ class PersonOut(Wire):
 
     id: str
     name: str
+    forename: str
+    surname: str
+    title: str
     email: str | None
+    telephone: str
+    works_from: str
+    works_until: str
+    last_login_at: UtcTime | None
     identities: list[IdentityOut]
     roles: list[RoleOut]
+    requests: list[RoleOut]
 
 
 class PersonPage(Wire):
@@ -116,9 +151,71 @@ class RoleList(Wire):
     items: list[RoleOut]
 
 
+class RoleActionOut(Wire):
+    """What was done with a role or a request for one."""
+
+    id: str
+    at: UtcTime
+    action: Literal["requested", "granted", "rejected", "revoked", "laid down"]
+    role: str
+    role_name: str
+    scope: str
+    person: str | None
+    person_name: str
+    by: str
+    old_status: str
+    new_status: str
+    reason: str
+
+
+class RoleActionList(Wire):
+    """Decisions, the newest first; `next` is the cursor of the page after."""
+
+    items: list[RoleActionOut]
+    next: str | None
+
+
+class ReadOut(Wire):
+    """Somebody read about a person."""
+
+    id: str
+    at: UtcTime
+    by: str
+    what: str
+
+
+class ReadList(Wire):
+    """Reads, the newest first; `next` is the cursor of the page after."""
+
+    items: list[ReadOut]
+    next: str | None
+
+
+class ReadQuery(Query):
+    """Which page."""
+
+    cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
+
+
+class RoleActionQuery(ReadQuery):
+    """Which decisions."""
+
+    scope: ScopeText | None = None
+    person: EntityId | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class ErasedOut(Wire):
+    """Under which name the person stands in the log now, and the sites that lost them as a contact."""
+
+    stands_as: str
+    sites: list[str]
+
+
 class RoleQuery(Query):
     """Which roles."""
 
+    status: Literal["PENDING", "GRANTED"] = "GRANTED"
     scope: ScopeText | None = None
     person: EntityId | None = None
 
@@ -128,6 +225,25 @@ class LinkOut(Wire):
 
     code: str
     valid_until: UtcTime
+
+
+class JoinIn(Wire):
+    """The e-mail address of the person whom the caller's certificate is to join."""
+
+    email: Email
+
+
+class OidcLinkIn(Wire):
+    """A subject of an identity provider, as its tokens spell it in `sub`."""
+
+    realm: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(one_line)]
+    subject: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\s\x00-\x1f]+$")]
+
+
+class Said(Wire):
+    """A sentence for whoever asked."""
+
+    detail: str
 
 
 class LinkClaim(Wire):
