@@ -17,9 +17,12 @@ from hanse.web.feed import feed_room
 from registry.api import (
     api_credentials,
     certification,
+    clouds,
     downtime_drafts,
     downtimes,
     federation,
+    history,
+    importing,
     information,
     ngis,
     people,
@@ -30,11 +33,22 @@ from registry.api import (
 )
 from registry.api.seen import install_last_seen
 from registry.models import Downtime, Service, Site
-from registry.protocols import ams_information, cloud_info_api, gocdb_help, gocdb_pi, gocdb_write, ical
+from registry.protocols import (
+    ams_information,
+    cloud_info_api,
+    gocdb_help,
+    gocdb_pi,
+    gocdb_write,
+    ical,
+    prometheus_sd,
+)
 from registry.settings import RegistrySettings
+from registry.views import account, extensions, forms, home, machines, programs, site_page
 from registry.views import downtimes as downtime_pages
-from registry.views import forms, home, machines, site_page
+from registry.views import history as history_pages
 from registry.views import people as people_pages
+from registry.views import records as record_pages
+from registry.views import roles as role_pages
 from registry.views import services as service_pages
 from registry.views import sites as site_pages
 
@@ -59,11 +73,17 @@ def create_app(settings: RegistrySettings) -> Flask:
             site_pages.pages,
             site_page.pages,
             service_pages.pages,
+            record_pages.pages,
+            extensions.pages,
             machines.pages,
             home.pages,
             forms.pages,
             downtime_pages.pages,
             people_pages.pages,
+            account.pages,
+            role_pages.pages,
+            programs.pages,
+            history_pages.pages,
             sites.api,
             services.api,
             ngis.api,
@@ -75,6 +95,10 @@ def create_app(settings: RegistrySettings) -> Flask:
             people.api,
             api_credentials.api,
             federation.api,
+            importing.api,
+            prometheus_sd.api,
+            history.api,
+            clouds.api,
             information.api,
             information.publishing,
             cloud_info_api.protocol,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -124,17 +125,33 @@ def _set_service_ends(downtime: Downtime, ends: Mapping[int, datetime]) -> None:
         link.end_at = end if end is not None and end < downtime.end_at else None
 
 
+class _Rehearsed(Exception):
+    """Everything was checked; the transaction is to be undone."""
+
+
 def edit(
-    db: Database, principal: Principal, number: int, form: DowntimeEdit, expected: int | None = None
+    db: Database,
+    principal: Principal,
+    number: int,
+    form: DowntimeEdit,
+    expected: int | None = None,
+    *,
+    dry_run: bool = False,
 ) -> None:
-    """Change the fields that `form` names. Raises Refused where a rule says no, Conflict when somebody was quicker."""
-    with recording(db, principal, form.reason or f"Downtime {number} changed") as (session, recorded):
+    """Change the fields that `form` names; with `dry_run` check everything and keep nothing.
+
+    Raises Refused where a rule says no, Conflict when somebody was quicker.
+    """
+    reason = form.reason or f"Downtime {number} changed"
+    with suppress(_Rehearsed), recording(db, principal, reason) as (session, recorded):
         downtime, sites = lock(session, number, form.names)
         downtime_parts.check_rights(principal, sites)
         check_unchanged(session, "downtime", number, expected)
         apply(session, downtime, form, datetime.now(UTC))
         session.flush()
         entities.put_downtime(recorded, downtime)
+        if dry_run:
+            raise _Rehearsed
 
 
 def apply(session: Session, downtime: Downtime, form: DowntimeEdit, now: datetime) -> None:
@@ -195,13 +212,14 @@ def _parts_of_edit(
     return downtime_parts.resolve(session, sites, services, form.endpoints)
 
 
-def end_early(db: Database, principal: Principal, number: int, form: EndIn) -> None:
+def end_early(db: Database, principal: Principal, number: int, form: EndIn, *, dry_run: bool = False) -> None:
     """End an ongoing downtime, or some of its services, in 60 s, as GOCDB does.
 
     Once every service has its own end, the downtime ends with the last of them. Raises Refused when it is not going
     on or a service is not one of its own.
     """
-    with recording(db, principal, form.reason or f"Downtime {number} ended early") as (session, recorded):
+    reason = form.reason or f"Downtime {number} ended early"
+    with suppress(_Rehearsed), recording(db, principal, reason) as (session, recorded):
         downtime, sites = lock(session, number)
         chosen = _to_end(session, downtime, form)
         if chosen is not None:
@@ -217,6 +235,8 @@ def end_early(db: Database, principal: Principal, number: int, form: EndIn) -> N
         _end(downtime, chosen, now + GRACE)
         session.flush()
         entities.put_downtime(recorded, downtime)
+        if dry_run:
+            raise _Rehearsed
 
 
 def _to_end(session: Session, downtime: Downtime, form: EndIn) -> set[int] | None:
@@ -248,9 +268,18 @@ def _end(downtime: Downtime, chosen: set[int] | None, moment: datetime) -> None:
     _set_service_ends(downtime, ends)
 
 
-def remove(db: Database, principal: Principal, number: int, reason: str, expected: int | None = None) -> None:
+def remove(
+    db: Database,
+    principal: Principal,
+    number: int,
+    reason: str,
+    expected: int | None = None,
+    *,
+    dry_run: bool = False,
+) -> None:
     """Delete a downtime that has not begun. Raises Refused where a rule says no."""
-    with recording(db, principal, reason or f"Downtime {number} removed") as (session, recorded):
+    reason = reason or f"Downtime {number} removed"
+    with suppress(_Rehearsed), recording(db, principal, reason) as (session, recorded):
         downtime, sites = lock(session, number)
         downtime_parts.check_rights(principal, sites)
         check_unchanged(session, "downtime", number, expected)
@@ -259,6 +288,8 @@ def remove(db: Database, principal: Principal, number: int, reason: str, expecte
             raise Refused("The downtime was not deleted.", fault)
         recorded.delete("downtime", str(number))
         session.delete(downtime)
+        if dry_run:
+            raise _Rehearsed
 
 
 def lock(session: Session, number: int, more: Sequence[str] = ()) -> tuple[Downtime, list[Site]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, current_principal, ground
-from registry import downtime_finding, downtime_series, downtimes, finding, states
+from registry import downtime_finding, downtime_import, downtime_series, downtimes, finding, states
 from registry.api.answers import Body, NumberPath, page_of, read_revision, tagged, with_revision
 from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtimes import (
@@ -16,10 +16,14 @@ from registry.schemas.downtimes import (
     DowntimeQuery,
     DryRunQuery,
     EndIn,
+    ImportIn,
+    ImportOut,
+    ImportQuery,
     SeriesIn,
     SeriesOut,
 )
 from registry.schemas.sites import OneQuery
+from registry.settings import RegistrySettings
 
 api = Api("registry_downtimes", __name__, "Downtimes", csv=True)
 Answer = tuple[Body, int, dict[str, str]]
@@ -72,6 +76,21 @@ def declare_series(query: DryRunQuery, body: SeriesIn) -> tuple[Body, int]:
         for one in found
     ]
     return {"items": items}, 200 if query.dry_run else 201
+
+
+@api.post(
+    "/downtimes/import",
+    permission=DECLARE_DOWNTIME,
+    summary="Declare the planned downtimes of a calendar",
+    responses={200: ImportOut},
+)
+def import_downtimes(query: ImportQuery, body: ImportIn) -> Body:
+    """Each event is declared, changes the downtime of the same UID, or is refused with a reason."""
+    settings = ground().settings
+    assert isinstance(settings, RegistrySettings)
+    importer = downtime_import.Importer(ground().db, settings, current_principal(), query.dry_run)
+    found = downtime_import.take(importer, body.calendar.encode("utf-8", "surrogatepass"), query.site)
+    return {"items": [downtime_import.body_of(one) for one in found]}
 
 
 @api.get("/downtimes/<int:number>", permission=PUBLIC, summary="One downtime", responses={200: DowntimeOut})

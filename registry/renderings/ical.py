@@ -67,7 +67,7 @@ def _event(entry: Entry, portal: str, host: str, hosts: Mapping[str, str]) -> li
         f"DTSTART:{utc(_moment(body['start']))}",
         f"DTEND:{utc(_moment(body['end']))}",
         f"SUMMARY:{text(summary(body))}",
-        f"DESCRIPTION:{text(_description(body, hosts))}",
+        f"DESCRIPTION:{text(description(body, hosts))}",
         f"LOCATION:{listed(sites)}",
         f"CATEGORIES:{listed([body['severity'], body['classification']])}",
         f"URL:{portal}/downtimes/{quote(str(body['id']))}",
@@ -98,7 +98,8 @@ def summary(body: Mapping[str, Any]) -> str:
     return f"{', '.join(_sites(body))}: {words}"
 
 
-def _description(body: Mapping[str, Any], hosts: Mapping[str, str]) -> str:
+def description(body: Mapping[str, Any], hosts: Mapping[str, str]) -> str:
+    """What is done, and which services are back before the end."""
     early = [
         f"{hosts.get(service, f'service {service}')} until {_moment(end):%d %b %Y, %H:%M} UTC"
         for service, end in sorted((body.get("service_ends") or {}).items(), key=lambda pair: int(pair[0]))

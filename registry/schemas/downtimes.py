@@ -200,6 +200,53 @@ class DowntimeQuery(DowntimeFilter):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
+class CalendarQuery(Query):
+    """Which downtimes stand in a calendar: of a site, an NGI, a VO's sites, services of a scope."""
+
+    site: SiteName | None = None
+    ngi: Code | None = None
+    vo: VoName | None = None
+    scope: Scope | None = None
+    severity: Severity | None = None
+
+
+class ImportQuery(Query):
+    """`dry_run=true` tells what would become of each event. `site` is meant where an event names none."""
+
+    dry_run: bool = False
+    site: SiteName | None = None
+
+
+class ImportIn(Wire):
+    """A calendar of planned downtimes (RFC 5545), as text."""
+
+    calendar: Annotated[str, Field(min_length=1, max_length=1_000_000)]
+
+
+class ImportedOut(Wire):
+    """What became of an event, or would: declare, change, cancel, nothing or refuse, and why.
+
+    `line` is where the event begins in the file; a repetition gives one of these for each time. `id` is the downtime.
+    """
+
+    line: int
+    uid: str
+    summary: str
+    sites: list[str]
+    start: UtcTime | None
+    end: UtcTime | None
+    action: Literal["declare", "change", "cancel", "nothing", "refuse"]
+    words: str
+    id: str | None
+    faults: list[Fault]
+
+
+class ImportOut(Wire):
+    """Each event of the file in its order."""
+
+    items: list[ImportedOut]
+
+
 class DryRunQuery(Query):
     """`dry_run=true`: check everything, tell what it would be, keep nothing."""
 
