@@ -1,5 +1,5 @@
-"""Ten seeded runs of the story (HANSE_SOAK_RUNS: as many as you like) in which some process is killed at some instant: nothing acknowledged is
-lost or doubled.
+"""Ten seeded runs of the story (HANSE_SOAK_RUNS: as many as you like) in which some process is killed at some
+instant: nothing acknowledged is lost or doubled.
 """
 
 from __future__ import annotations
