@@ -19,6 +19,7 @@ from registry.models import (
     Credential,
     Downtime,
     DowntimePart,
+    DriftDecision,
     Endpoint,
     ExtensionProperty,
     HostCertificate,
@@ -97,7 +98,8 @@ def site_body(site: Site) -> Body:
         "capacity": capacity(site),
         "contacts": [contact(one) for one in site.contacts],
         "supports": [
-            {"vo": share.vo, "vcpu": share.vcpu} for share in sorted(site.shares, key=lambda s: s.vo)
+            {"vo": share.vo, "vcpu": share.vcpu, "project_id": share.project_id}
+            for share in sorted(site.shares, key=lambda s: s.vo)
         ],
         "agent_url": site.agent_url,
         "usage_site_names": list(site.usage_site_names),
@@ -220,6 +222,7 @@ def host_certificate_body(certificate: HostCertificate) -> Body:
         "key": certificate.key,
         "not_before": iso(certificate.not_before),
         "not_after": iso(certificate.not_after),
+        "pem": certificate.pem,
     }
 
 
@@ -414,6 +417,24 @@ def delete_service(change: Change, service: Service) -> None:
     change.delete("service", str(service.id))
 
 
+def drift_id(decision: DriftDecision) -> str:
+    """The id of a decision about a difference between the registry and what a site publishes."""
+    return f"{decision.site_id} {decision.fact}"
+
+
+def drift_body(decision: DriftDecision, site: Site) -> Body:
+    """Which difference somebody found to be in order, as both sides were then."""
+    return {
+        "site": site.name,
+        "name": decision.fact,
+        "declared": decision.seen["declared"],
+        "observed": decision.seen["observed"],
+        "reason": decision.reason,
+        "until": None if decision.until is None else iso(decision.until),
+        "by": decision.by_name,
+    }
+
+
 def delete_whole_site(session: Session, change: Change, site: Site) -> None:
     """Record that the site and all that hangs on it are no more; downtimes of several sites have left it before."""
     for service in session.scalars(select(Service).where(Service.site_id == site.id)):
@@ -429,6 +450,8 @@ def delete_whole_site(session: Session, change: Change, site: Site) -> None:
         change.delete("grant", f"token:{credential.id}")
     for program in session.scalars(select(ApiCredential.id).where(ApiCredential.site_id == site.id)):
         change.delete("api_credential", str(program))
+    for decision in session.scalars(select(DriftDecision).where(DriftDecision.site_id == site.id)):
+        change.delete("drift", drift_id(decision))
     for role in session.scalars(select(Role.id).where(Role.site_id == site.id)):
         delete_role(change, role)
     change.delete("site", str(site.id))

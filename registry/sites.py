@@ -142,7 +142,15 @@ def set_fields(session: Session, site: Site, values: Mapping[str, Any]) -> None:
     if "contacts" in values:
         site.contacts = [Contact(position=at, **contact) for at, contact in enumerate(values["contacts"])]
     if "supports" in values:
-        site.shares = [VoShare(**share) for share in values["supports"]]
+        projects = {share.vo: share.project_id for share in site.shares}
+        site.shares = [
+            VoShare(
+                vo=share["vo"],
+                vcpu=share["vcpu"],
+                project_id=share.get("project_id") or projects.get(share["vo"]),
+            )
+            for share in values["supports"]
+        ]
     if "extensions" in values:
         site.properties = merged_properties(site.properties, values["extensions"])
     if "usage_site_names" in values:

@@ -98,7 +98,8 @@ def site_values(site: Site) -> Values:
         "capacity": capacity(site),
         "contacts": [contact(one) for one in site.contacts],
         "supports": [
-            {"vo": share.vo, "vcpu": share.vcpu} for share in sorted(site.shares, key=lambda s: s.vo)
+            {"vo": share.vo, "vcpu": share.vcpu, "project_id": share.project_id}
+            for share in sorted(site.shares, key=lambda s: s.vo)
         ],
         "agent_url": site.agent_url,
         "usage_site_names": list(site.usage_site_names),

@@ -142,7 +142,10 @@ class Contact(Base):
 
 
 class VoShare(Base):
-    """A VO that the site supports, and the virtual processors it declares for it (None = not said)."""
+    """A VO that the site supports: the virtual processors declared for it, and the project of the cloud's own that it is.
+
+    None = not said.
+    """
 
     __tablename__ = "vo_share"
     __table_args__ = (CheckConstraint("vcpu >= 0", name="vo_share_vcpu"), Index("vo_share_vo", "vo"))
@@ -150,6 +153,7 @@ class VoShare(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"), primary_key=True)
     vo: Mapped[str] = mapped_column(Text, primary_key=True)
     vcpu: Mapped[int | None] = mapped_column(BigInteger)
+    project_id: Mapped[str | None] = mapped_column(Text)
 
 
 class ServiceType(Base):

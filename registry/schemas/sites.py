@@ -76,10 +76,14 @@ class ContactIn(Wire):
 
 
 class VoShareIn(Wire):
-    """A VO that the site supports, and the virtual processors declared for it."""
+    """A VO that the site supports, the virtual processors declared for it, and the cloud's own project for it.
+
+    A project id that is not sent stays as it is.
+    """
 
     vo: VoName
     vcpu: Amount | None = None
+    project_id: Line | None = None
 
 
 class SiteFields(Wire):

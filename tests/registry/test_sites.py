@@ -18,7 +18,7 @@ def test_a_registered_site_is_found_as_it_was_given(registry: Registry) -> None:
         key: value for key, value in given.items() if key not in ("capacity", "supports")
     }
     assert site["capacity"]["vcpu"] == 64
-    assert site["supports"] == [{"vo": "training.egi.eu", "vcpu": 16}]
+    assert site["supports"] == [{"vo": "training.egi.eu", "vcpu": 16, "project_id": None}]
     assert site["usage_site_names"] == ["CESNET"]
     assert site["primary_key"] == f"{site['id']}G0"
 

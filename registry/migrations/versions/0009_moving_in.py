@@ -16,6 +16,7 @@ STATES = "'Candidate', 'Uncertified', 'Certified', 'Suspended', 'Closed'"
 
 
 def upgrade() -> None:
+    op.add_column('vo_share', sa.Column('project_id', sa.Text(), nullable=True))
     op.create_table('imported_record',
     sa.Column('source', sa.Text(), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
@@ -103,3 +104,4 @@ def downgrade() -> None:
         'contact_confirmation', 'certification_proposal', 'certification_evidence', 'certification_policy', 'imported_record'
     ):
         op.drop_table(table)
+    op.drop_column('vo_share', 'project_id')
