@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from hanse.database import Database
 from hanse.identity.permissions import allows
 from hanse.identity.principals import Principal
 from registry import api_credentials
+from registry.api_credentials import SEEN_EVERY
 from registry.models import PersonalRead
 from registry.rights import READ_PEOPLE
 
@@ -25,10 +27,15 @@ def may_read_people(principal: Principal) -> bool:
     return allows(principal, READ_PEOPLE) or principal.has("service", "federation")
 
 
-def is_api_credential(db: Database, principal: Principal, read_only: bool) -> bool:
-    """Whether the caller shows a registered API credential; that it was used is written down."""
+def is_api_credential(db: Database, principal: Principal, *, read_only: bool) -> bool:
+    """Whether the caller shows a registered API credential; that it was used is written down, but not on a copy."""
+    now = datetime.now(UTC)
     with db.transaction() as session:
-        return bool(api_credentials.seen(db, session, principal, read_only=read_only))
+        found = api_credentials.of_caller(session, principal)
+        stale = [one.id for one in found if one.last_used_at is None or one.last_used_at < now - SEEN_EVERY]
+    if stale and not read_only:  # after the first connection went back: nobody holds two
+        api_credentials.note_use(db, stale, now)
+    return bool(found)
 
 
 def note_reading(session: Session, principal: Principal, method: str, people: Iterable[int]) -> None:

@@ -108,7 +108,9 @@ def _admit(method: Method, caller: Principal) -> None:
     if not caller.signed_in:
         raise Fault(NO_CREDENTIAL, plain=True)
     settings = _settings()
-    registered = method.level == 3 and access.is_api_credential(ground().db, caller, settings.read_only)
+    registered = method.level == 3 and access.is_api_credential(
+        ground().db, caller, read_only=settings.read_only
+    )
     strict = method.strict or settings.restrict_personal_data
     if method.level == 3 and strict and not registered and not access.may_read_people(caller):
         raise Fault(NOT_AUTHORISED, plain=True)

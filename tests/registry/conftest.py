@@ -28,6 +28,8 @@ from registry.schemas.people import MeIn
 from registry.schemas.sites import TokenIn
 from registry.settings import RegistrySettings
 
+from . import gocdb_federation
+
 FreshDatabase = Callable[[str], AbstractContextManager[Database]]
 SettingsFor = Callable[..., RegistrySettings]
 _NUMBERS = itertools.count(1)
@@ -214,3 +216,27 @@ def registry(
     close(registry)
     db.close()
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def gocdb(
+    module_database_for: Callable[[str], Database],
+    cast: Cast,
+    ca: CertificateAuthority,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Registry]:
+    """The federation of samples/gocdb/*.xml under the address that stands there; one for the tests of a module."""
+    db = module_database_for("registry")
+    with db.transaction() as session:
+        gocdb_federation.put_in(session)
+    settings = RegistrySettings(
+        service="registry",
+        database_url=db.url,
+        secret_key=SecretStr("a secret of the tests alone"),
+        trust_dir=ca.trust_dir,
+        data_dir=tmp_path_factory.mktemp("registry"),
+        url="https://registry.example.org",
+    )
+    registry = open_registry(db, settings, cast["Ingrid Holm"])
+    yield registry
+    close(registry)

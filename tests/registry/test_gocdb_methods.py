@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
-import pytest
 from lxml import etree
 
 from registry.protocols.gocdb_methods import METHODS
@@ -12,9 +9,7 @@ from registry.protocols.gocdb_methods import METHODS
 from .conftest import Registry
 
 # as GOCDB 5.12 has them (reference: level, parameters, paging)
-SITE = (
-    "sitename roc country certification_status exclude_certification_status production_status scope scope_match"
-)
+SITE = "sitename roc country certification_status exclude_certification_status production_status scope scope_match"
 SERVICE = "hostname sitename roc country service_type monitored scope scope_match extensions"
 DOWNTIME = (
     "topentity ongoing_only startdate enddate windowstart windowend scope scope_match all_lastmonth site_extensions"
@@ -62,8 +57,7 @@ def test_the_methods_are_those_of_gocdb_with_their_parameters() -> None:
         for name, method in METHODS.items()
     }
     assert ours == {
-        name: (level, " ".join(sorted(words.split())), paged)
-        for name, (level, words, paged) in GOCDB.items()
+        name: (level, " ".join(sorted(words.split())), paged) for name, (level, words, paged) in GOCDB.items()
     }
 
 
@@ -76,13 +70,23 @@ def test_every_method_answers_readable_xml_to_whoever_may_ask(registry: Registry
             assert text.endswith("</results>\n") or text.endswith("<results/>\n")
         for word in words.split():
             wrong = ask(registry, f"method={name}&{word}=%25", "Ingrid Holm")
-            assert wrong.startswith("<?xml") or wrong.startswith("<error>Invalid") or wrong == "Invalid query expression"
-        assert ask(registry, f"method={name}&foo=1", "Ingrid Holm") == "<error>Unsupported parameter: foo</error>"
+            assert (
+                wrong.startswith("<?xml")
+                or wrong.startswith("<error>Invalid")
+                or wrong == "Invalid query expression"
+            )
+        assert (
+            ask(registry, f"method={name}&foo=1", "Ingrid Holm")
+            == "<error>Unsupported parameter: foo</error>"
+        )
 
 
 def test_who_may_ask_which_method(registry: Registry) -> None:
     for name, (level, _, _) in GOCDB.items():
-        stranger, signed_in = ask(registry, f"method={name}"), ask(registry, f"method={name}", "Anna Lindqvist")
+        stranger, signed_in = (
+            ask(registry, f"method={name}"),
+            ask(registry, f"method={name}", "Anna Lindqvist"),
+        )
         assert (stranger == NO_CREDENTIAL) == (level > 1), name
         if name == "access_test":  # always strict
             assert signed_in.startswith(NOT_AUTHORISED)
