@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
+from hanse.errors import Refused
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Protocol, conditional, current_principal, ground
 from hanse.web.bodies import measure_body
@@ -48,3 +49,10 @@ def take() -> Response:
     importer = downtime_import.Importer(ground().db, _settings(), current_principal(), query.dry_run)
     found = downtime_import.take(importer, request.get_data(), query.site)
     return json_answer({"items": [downtime_import.body_of(one) for one in found]})
+
+
+@protocol.errorhandler(Refused)
+def refused(error: Refused) -> Response:
+    """The sentence, then each fault on a line of its own."""
+    lines = [error.detail, *(f"{fault.field}: {fault.reason}" for fault in error.fields)]
+    return Response("".join(f"{line}\n" for line in lines), 422, content_type="text/plain; charset=utf-8")
