@@ -36,6 +36,10 @@ _TAKEN = {
 }
 
 
+class Quicker(Conflict):
+    """Somebody saved the same thing since it was read (409)."""
+
+
 @contextmanager
 def recording(db: Database, principal: Principal, reason: str) -> Iterator[tuple[Session, Change]]:
     """A transaction with one revision in it, made by `principal`. Both are kept, or neither."""
@@ -96,7 +100,7 @@ def find_ngi(session: Session, name: str) -> Ngi:
 
 
 def check_unchanged(session: Session, kind: str, entity_id: int, expected: int | None) -> None:
-    """Refuse to write over what somebody saved since revision `expected`; None asks for no check. Raises Conflict.
+    """Refuse to write over what somebody saved since revision `expected`; None asks for no check. Raises Quicker.
 
     Call it with the row locked, so that nobody slips in between.
     """
@@ -118,7 +122,7 @@ def check_unchanged(session: Session, kind: str, entity_id: int, expected: int |
     )
     changed = sorted(field for field in body or {} if (read or {}).get(field) != (body or {}).get(field))
     what = f": {', '.join(changed)}" if changed and read else ""
-    raise Conflict(
+    raise Quicker(
         f"{revision.actor_name or 'Somebody'} was quicker: revision {revision.number} of"
         f" {revision.at:%d %b %Y, %H:%M:%S} UTC is newer than the revision {expected} that you read{what}."
         " Nothing of yours was saved; read it again and repeat what is still wanted."

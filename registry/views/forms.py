@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from flask import redirect, request
-from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import Conflict, HanseError
+from hanse.errors import HanseError
 from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
-from hanse.web.wire import faults_of
 from registry import certification, sites, states
-from registry.models import CERTIFICATIONS, Site
+from registry.models import Site
+from registry.models.base import INFRASTRUCTURES
 from registry.rights import CERTIFY_SITE, EDIT_SITE, REGISTER_SITE, check_site, is_operator
 from registry.schemas.sites import CertificationIn, SiteEdit, SiteIn
+from registry.views import saving
+from registry.views.saving import Typed
 from registry.views.words import capacity_words
 
 pages = Pages("registry_forms", __name__)
@@ -25,6 +27,8 @@ PLAIN = (
     "description",
     "home_url",
     "telephone",
+    "domain",
+    "giis_url",
     "country",
     "country_code",
     "location",
@@ -32,42 +36,74 @@ PLAIN = (
     "latitude",
     "longitude",
     "middleware",
+    "infrastructure",
+    "ip_range",
+    "ipv6_range",
+    "tier",
+    "sub_grid",
     "agent_url",
 )
-FLAGS = ("production", "notify")
 LABELS = {
     "name": "Short name",
     "ngi": "NGI",
     "official_name": "Official name",
-    "country_code": "Country code",
+    "description": "Description",
     "home_url": "Home page",
+    "telephone": "Telephone",
+    "domain": "Domain",
+    "giis_url": "Site BDII",
+    "country": "Country",
+    "country_code": "Country code",
+    "location": "Town",
+    "timezone": "Time zone",
+    "latitude": "Latitude",
+    "longitude": "Longitude",
+    "middleware": "Middleware",
+    "infrastructure": "Infrastructure",
+    "ip_range": "IPv4 range",
+    "ipv6_range": "IPv6 range",
+    "tier": "Tier",
+    "sub_grid": "Sub-grid",
     "agent_url": "Site agent",
-    "capacity": "Capacity",
+    "capacity_vcpu": "vCPU",
+    "capacity_ram_gb": "RAM",
+    "capacity_storage_tb": "Storage",
+    "capacity_volumes": "Volumes",
+    "capacity_public_ips": "Public IPs",
     "contacts": "Contacts",
     "supports": "VOs",
+    "scopes": "Scopes",
     "usage_site_names": "Usage names",
+    "extensions": "Extension properties",
+    "notify": "Notifications",
+    "reason": "Reason",
 }
+_TELEPHONE = re.compile(r"[+0-9][0-9 ()./-]*")
 
 
 @pages.get("/sites/new", permission=REGISTER_SITE)
 def new_site() -> BaseResponse:
     """Register a site."""
-    return _form_page("new", FormFaults({"production": "true", "notify": "true", "scopes": "EGI"}))
+    return _form_page("new", FormFaults({"infrastructure": "Production", "notify": "true", "scopes": "EGI"}))
 
 
 @pages.post("/sites/new", permission=REGISTER_SITE)
 def register() -> BaseResponse:
-    """Register it; what was typed stays when it is refused."""
-    kept = request.form.to_dict()
-    values = {**_values(kept), "name": kept.get("name", ""), "ngi": kept.get("ngi", "")}
-    values = {field: value for field, value in values.items() if value is not None}
-    try:
-        name = sites.register(ground().db, current_principal(), SiteIn.model_validate(values))
-    except ValidationError as error:
-        return _form_page("new", _faults(error, kept), status=422)
-    except HanseError as error:
-        return _form_page("new", FormFaults.of(error, kept), status=422)
-    return redirect(f"/sites/{name}", 303)
+    """Register it; what was typed stays when it is refused. While it is typed it is checked only."""
+    kept, principal = request.form.to_dict(), current_principal()
+
+    def parse() -> SiteIn:
+        values = {**_values(kept), "name": kept.get("name", ""), "ngi": kept.get("ngi", "")}
+        return SiteIn.model_validate({field: value for field, value in values.items() if value is not None})
+
+    if saving.is_check():
+        return saving.checked(
+            kept, parse, lambda db, form: sites.register(db, principal, form), LABELS, _field
+        )
+    saved = saving.save(kept, parse, lambda db, form: sites.register(db, principal, form), _field)
+    if saved.done is None:
+        return _form_page("new", saved.faults, status=saved.status)
+    return redirect(f"/sites/{saved.done}", 303)
 
 
 @pages.get("/sites/<name>/edit", permission=EDIT_SITE)
@@ -82,19 +118,33 @@ def edit_site(name: str) -> BaseResponse:
 @pages.post("/sites/<name>/edit", permission=EDIT_SITE)
 def save_site(name: str) -> BaseResponse:
     """Save it unless somebody was quicker; what was typed stays."""
-    kept = request.form.to_dict()
-    revision = kept.get("revision", "")
-    try:
-        form = SiteEdit.model_validate({**_values(kept), "reason": kept.get("reason", "").strip()})
-        expected = int(revision) if revision.isdigit() and len(revision) < 16 else None
-        sites.edit(ground().db, current_principal(), name, form, expected)
-    except ValidationError as error:
-        return _form_page(name, _faults(error, kept), status=422)
-    except Conflict as error:
-        return _form_page(name, FormFaults.of(error, kept), status=409)
-    except HanseError as error:
-        return _form_page(name, FormFaults.of(error, kept), status=422)
-    return redirect(f"/sites/{name}", 303)
+    kept, principal = request.form.to_dict(), current_principal()
+
+    def parse() -> SiteEdit:
+        values = _values(kept)
+        if is_operator(principal):
+            values |= {field: kept[field].strip() for field in ("name", "ngi") if kept.get(field, "").strip()}
+        return SiteEdit.model_validate({**values, "reason": kept.get("reason", "").strip()})
+
+    def act(db: Any, form: SiteEdit) -> str:
+        return sites.edit(db, principal, name, form, saving.expected(kept))
+
+    if saving.is_check():
+        return saving.checked(kept, parse, act, LABELS, _field)
+    saved = saving.save(kept, parse, act, _field)
+    if saved.done is not None:
+        return redirect(f"/sites/{saved.done}", 303)
+    faults = _after_theirs(name, kept, saved.faults) if saved.quicker else saved.faults
+    return _form_page(name, faults, status=saved.status)
+
+
+def _after_theirs(name: str, kept: Typed, faults: FormFaults) -> FormFaults:
+    with ground().db.transaction() as session:
+        entity_id = states.find_named(session, "site", name).id
+    now, then = saving.state_then("site", entity_id, kept.get("revision", ""))
+    if then is None:
+        return faults
+    return saving.merged(kept, _typed(then.body), _typed(now.body), faults.summary, now.revision, LABELS)
 
 
 @pages.post("/sites/<name>/certification", permission=CERTIFY_SITE)
@@ -109,12 +159,13 @@ def certify(name: str) -> BaseResponse:
             faults = FormFaults.of(error, request.form.to_dict())
     with ground().db.transaction() as session:
         body = states.find_named(session, "site", name).body
-    return _form_page(name, FormFaults(_typed(body)), certification=faults, status=422)
+    return _form_page(name, FormFaults(_typed(body)), certification_form=faults, status=422)
 
 
 def _form_page(
-    name: str, form: FormFaults, *, certification: FormFaults | None = None, status: int = 200
+    name: str, form: FormFaults, *, certification_form: FormFaults | None = None, status: int = 200
 ) -> BaseResponse:
+    operator = is_operator(current_principal())
     with ground().db.transaction() as session:
         ngis = [state.body["name"] for state in states.by_name(session, "ngi")]
         body = None if name == "new" else states.find_named(session, "site", name).body
@@ -123,52 +174,50 @@ def _form_page(
         title="Register a site" if body is None else f"Change {name}",
         sentence="It begins as a candidate."
         if body is None
-        else f"Offers {capacity_words(body['capacity'])}.",
+        else f"Offers {capacity_words(body['capacity']) or 'nothing that was declared'}.",
         crumbs=[("Sites", "/sites"), *([(name, f"/sites/{name}")] if body else [])],
         status=status,
-        api="/api/v1/sites" if body is None else f"/api/v1/sites/{name}",
+        api="POST /api/v1/sites" if body is None else f"/api/v1/sites/{name}",
         form=form,
         body=body,
         labels=LABELS,
         ngis=[(ngi, ngi) for ngi in ngis],
-        statuses=[(one, one) for one in CERTIFICATIONS],
-        certification_form=certification or FormFaults(),
-        operator=is_operator(current_principal()),
+        infrastructures=[(one, one) for one in INFRASTRUCTURES],
+        statuses=[(one, one) for one in certification.next_steps(body["certification"], operator=operator)]
+        if body
+        else [],
+        certification_form=certification_form or FormFaults(),
+        operator=operator,
     )
 
 
-def _faults(error: ValidationError, kept: Mapping[str, Any]) -> FormFaults:
-    faults: dict[str, str] = {}
-    for fault in faults_of(error):
-        field, _, inner = fault.field.partition(".")
-        name = f"{field}_{inner}" if field == "capacity" and inner in CAPACITY else field
-        reason = f"line {fault.record}: {fault.reason}" if fault.record else fault.reason
-        faults.setdefault(name if name != "body" else "summary", reason)
-    count = len(faults)
-    return FormFaults(
-        kept, faults, f"Not saved: {count} {'field' if count == 1 else 'fields'} must be mended."
-    )
+def _field(name: str) -> str:
+    """The field of the form for a part of the model: capacity.vcpu -> capacity_vcpu."""
+    field, _, inner = name.partition(".")
+    if field == "capacity" and inner in CAPACITY:
+        return f"capacity_{inner}"
+    return "infrastructure" if field == "production" else field
 
 
-def _values(kept: Mapping[str, str]) -> dict[str, Any]:
+def _values(kept: Typed) -> dict[str, Any]:
     """The fields of the form as the use case takes them; an empty field is None."""
     values: dict[str, Any] = {field: kept.get(field, "").strip() or None for field in PLAIN}
     values["description"] = kept.get("description", "").replace("\r\n", "\n").strip()
-    values |= {field: kept.get(field) == "true" for field in FLAGS}
+    values["notify"] = kept.get("notify") == "true"
     for field in ("latitude", "longitude"):
         values[field] = _number(values[field])
     values["capacity"] = {
         field: _number(kept.get(f"capacity_{field}", "").strip() or None) for field in CAPACITY
     }
-    values["contacts"] = [_contact(line) for line in _lines(kept, "contacts")]
-    values["supports"] = [_share(line) for line in _lines(kept, "supports")]
-    values["usage_site_names"] = _lines(kept, "usage_site_names")
-    values["scopes"] = [scope for scope in kept.get("scopes", "").replace(",", " ").split() if scope]
+    values["contacts"] = [_contact(line) for line in saving.lines(kept, "contacts")]
+    values["supports"] = [_share(line) for line in saving.lines(kept, "supports")]
+    values["usage_site_names"] = saving.lines(kept, "usage_site_names")
+    values["scopes"] = saving.words(kept, "scopes")
+    if "extensions" in kept:
+        values["extensions"] = saving.pairs(kept, "extensions")
+    if values["infrastructure"] is None:
+        del values["infrastructure"]
     return values
-
-
-def _lines(kept: Mapping[str, str], field: str) -> list[str]:
-    return [line.strip() for line in kept.get(field, "").splitlines() if line.strip()]
 
 
 def _number(text: str | None) -> int | float | str | None:
@@ -183,10 +232,16 @@ def _number(text: str | None) -> int | float | str | None:
 
 
 def _contact(line: str) -> dict[str, Any]:
-    """ "admin, Laura Gil, laura.gil@bifi.example"."""
-    kind, _, rest = line.partition(",")
-    name, _, email = rest.rpartition(",")
-    return {"kind": kind.strip(), "name": name.strip(), "email": email.strip()}
+    """ "admin, Laura Gil, laura.gil@bifi.example, +34 976 000 000"; the address or the number may be left out."""
+    kind, *parts = (part.strip() for part in line.split(","))
+    telephone = parts.pop() if len(parts) > 1 and _TELEPHONE.fullmatch(parts[-1]) else None
+    email = parts.pop() if len(parts) > 1 and "@" in parts[-1] else None
+    return {"kind": kind, "name": ", ".join(parts), "email": email, "telephone": telephone}
+
+
+def _typed_contact(contact: Mapping[str, Any]) -> str:
+    parts = (contact["kind"], contact["name"], contact.get("email"), contact.get("telephone"))
+    return ", ".join(part for part in parts if part)
 
 
 def _share(line: str) -> dict[str, Any]:
@@ -197,16 +252,16 @@ def _share(line: str) -> dict[str, Any]:
 
 def _typed(body: Mapping[str, Any]) -> dict[str, str]:
     """A site as it is typed into the form."""
-    typed = {field: "" if body.get(field) is None else str(body[field]) for field in PLAIN}
-    typed |= {field: "true" if body[field] else "" for field in FLAGS}
+    typed = saving.typed_text(body, (*PLAIN, "name", "ngi")) | saving.typed_flags(body, ("notify",))
     typed |= {
         f"capacity_{field}": "" if body["capacity"].get(field) is None else str(body["capacity"][field])
         for field in CAPACITY
     }
-    typed["contacts"] = "\n".join(f"{one['kind']}, {one['name']}, {one['email']}" for one in body["contacts"])
+    typed["contacts"] = "\n".join(_typed_contact(one) for one in body["contacts"])
     typed["supports"] = "\n".join(
         one["vo"] if one["vcpu"] is None else f"{one['vo']} {one['vcpu']}" for one in body["supports"]
     )
     typed["usage_site_names"] = "\n".join(body["usage_site_names"])
     typed["scopes"] = ", ".join(body["scopes"])
+    typed["extensions"] = saving.typed_pairs(body.get("extensions", {}))
     return typed

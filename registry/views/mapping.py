@@ -13,6 +13,7 @@ from registry.standing import WORST_FIRST, Standing
 
 MOST_APART: Final = 60
 """Sites on a map up to which each has its own marker; of more, neighbours share one."""
+MOSTLY: Final = 0.8
 NEAR: Final = 22.0
 SAME: Final = 5.0
 CHARACTER: Final = 6.3
@@ -79,7 +80,7 @@ def draw(
     width: int = 460,
     box: Box | None = None,
 ) -> Map:
-    """The map of the sites; without `view` that of Europe when all of them lie there. `box` is looked at closely."""
+    """The map of the sites; without `view` that of Europe when most of them lie there. `box` is looked at closely."""
     every = list(sites)
     placed = [site for site in every if site.latitude is not None and site.longitude is not None]
     shown = VIEWS.get(view) or _fitting(placed)
@@ -116,7 +117,8 @@ def _at(site: Listed) -> tuple[float, float]:
 
 def _fitting(placed: Sequence[Listed]) -> MapView:
     europe = VIEWS["europe"]
-    return europe if all(europe.shows(*_at(site)) for site in placed) else VIEWS["world"]
+    inside = sum(europe.shows(*_at(site)) for site in placed)
+    return europe if inside >= MOSTLY * len(placed) else VIEWS["world"]
 
 
 def _frame(view: MapView, box: Box | None) -> Box:

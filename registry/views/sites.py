@@ -30,6 +30,8 @@ pages = Pages(
         ("All sites", "/sites"),
         ("Services", "/services"),
         ("Downtimes", "/downtimes"),
+        ("Federation", "/federation"),
+        ("Roles", "/roles"),
         ("People", "/people"),
         ("History", "/history"),
         ("Account", "/account"),

@@ -235,7 +235,7 @@ def test_a_site_is_registered_and_certified_from_forms(registry: Registry) -> No
         "country": "Czech Republic",
         "country_code": "CZ",
     }
-    assert registry.ask("POST", "/sites/new", data={**fields, "name": "BIFI"}).status_code == 422
+    assert registry.ask("POST", "/sites/new", data={**fields, "name": "BIFI"}).status_code == 409
     assert registry.ask("POST", "/sites/new", data=fields).headers["Location"] == "/sites/MASARYK"
     step = {"status": "Uncertified", "reason": "proofs asked for"}
     assert registry.ask("POST", "/sites/MASARYK/certification", data=step).status_code == 303
@@ -261,7 +261,9 @@ def test_a_token_is_shown_once(registry: Registry) -> None:
 
 
 def test_roles_are_granted_and_withdrawn_from_the_page(registry: Registry) -> None:
-    anna = registry.principal("Anna Lindqvist").person
+    anna, laura = registry.principal("Anna Lindqvist").person, registry.principal("Laura Gil").person
+    manager = {"person": laura, "role": "site_operations_manager", "scope": "site:BIFI"}
+    registry.send("POST", "/api/v1/roles", manager)
     form = {"person": anna, "role": "site_security_officer", "scope": "site:BIFI"}
     assert registry.ask("POST", "/people/roles", "Laura Gil", data=form).status_code == 303
     assert registry.principal("Anna Lindqvist").has("site_security_officer", "site:BIFI")

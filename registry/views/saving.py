@@ -1,0 +1,181 @@
+"""What every form of the registry does: save or say what was wrong, check while it is typed, tell who was quicker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from flask import make_response, render_template, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.wrappers import Response as BaseResponse
+
+from hanse.database import Database
+from hanse.errors import Conflict, Forbidden, HanseError, NotFound, Unauthorised
+from hanse.web import FormFaults, ground
+from hanse.web.wire import faults_of
+from registry import states
+from registry.recording import Quicker
+from registry.rehearsal import Rehearsal
+
+Model = TypeVar("Model", bound=BaseModel)
+Done = TypeVar("Done")
+Typed = Mapping[str, str]
+CHECK = "check"
+"""A form that is sent with this field is checked and not saved."""
+
+
+@dataclass(frozen=True)
+class Saved(Generic[Done]):
+    """What became of a form: `done` when it was saved, else what was wrong and the status of the answer."""
+
+    done: Done | None
+    faults: FormFaults
+    status: int = 303
+    quicker: bool = False
+
+
+def save(
+    kept: Typed,
+    parse: Callable[[], Model],
+    act: Callable[[Database, Model], Done],
+    name_of: Callable[[str], str] = str,
+    db: Database | None = None,
+) -> Saved[Done]:
+    """Parse the form and carry it out. `name_of` turns the name of a part of the model into that of the form's field.
+
+    Raises Unauthorised, Forbidden and NotFound: of those no form can be mended.
+    """
+    try:
+        return Saved(act(db or ground().db, parse()), FormFaults(kept))
+    except ValidationError as error:
+        return Saved(None, _faults(error, kept, name_of), 422)
+    except (Unauthorised, Forbidden, NotFound):
+        raise
+    except HanseError as error:
+        faults = {name_of(fault.field): fault.reason for fault in error.fields}
+        found = FormFaults(kept, faults, error.detail)
+        status = 409 if isinstance(error, Conflict) else 422
+        return Saved(None, found, status, isinstance(error, Quicker))
+
+
+def _faults(error: ValidationError, kept: Typed, name_of: Callable[[str], str]) -> FormFaults:
+    faults: dict[str, str] = {}
+    for fault in faults_of(error):
+        reason = f"line {fault.record}: {fault.reason}" if fault.record else fault.reason
+        faults.setdefault(name_of(fault.field), reason)
+    count = len(faults)
+    return FormFaults(
+        kept, faults, f"Not saved: {count} {'field' if count == 1 else 'fields'} must be mended."
+    )
+
+
+def is_check() -> bool:
+    """True when somebody is still typing."""
+    return CHECK in request.form
+
+
+def checked(
+    kept: Typed,
+    parse: Callable[[], Model],
+    act: Callable[[Database, Model], Any],
+    labels: Mapping[str, str],
+    name_of: Callable[[str], str] = str,
+) -> BaseResponse:
+    """What would be refused: a fragment for each field that has something in it, and a sentence. Nothing is saved."""
+    try:
+        found: Saved[Any] = save(kept, parse, act, name_of, Rehearsal(ground().db))
+    except NotFound as error:
+        found = Saved(None, FormFaults(kept, {}, error.detail), 404)
+    faults = found.faults.faults
+    typed = [name for name in kept if name in labels and (kept[name].strip() or name in faults)]
+    needed = [labels[name] for name in faults if name in labels and not kept.get(name, "").strip()]
+    shown = {name: reason for name, reason in faults.items() if kept.get(name, "").strip()}
+    return make_response(
+        render_template(
+            "registry/checked.html",
+            fields=sorted({*typed, *(name for name in kept if name in labels)}),
+            faults=shown,
+            labels=labels,
+            needed=needed,
+            summary="" if found.done is not None or shown or needed else found.faults.summary,
+            fine=found.status == 303,
+        )
+    )
+
+
+def merged(
+    kept: Typed, read: Typed, now: Typed, summary: str, revision: int, labels: Mapping[str, str]
+) -> FormFaults:
+    """A form whose thing somebody changed meanwhile: `read` is what it began with, `now` what is saved.
+
+    What only they changed is taken in; what both changed stays as typed here and is named. It may then be saved on top
+    of their revision, by somebody who has seen it.
+    """
+    taken, both = dict(kept), {}
+    for name, value in now.items():
+        typed = _plain(kept.get(name, ""))
+        if typed == _plain(read.get(name, "")):
+            taken[name] = value
+        elif _plain(value) not in (typed, _plain(read.get(name, ""))):
+            both[name] = f"is “{value}” since then; yours stands here" if value else "is empty since then"
+    theirs = [
+        labels.get(name, name)
+        for name in now
+        if _plain(now[name]) != _plain(read.get(name, "")) and name not in both
+    ]
+    if theirs:
+        summary += f" What they changed is taken in below: {', '.join(theirs)}."
+    return FormFaults({**taken, "revision": str(revision)}, both, f"{summary} Look, and save again.")
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n").strip()
+
+
+def state_then(kind: str, entity_id: str, revision: str) -> tuple[states.State, states.State | None]:
+    """A thing as it is, and as it was when the form was read; None when that cannot be said."""
+    with ground().db.transaction() as session:
+        now = states.find(session, kind, entity_id)
+        try:
+            then = states.find(session, kind, entity_id, revision) if revision.isdigit() else None
+        except NotFound:
+            then = None
+    return now, then
+
+
+def expected(kept: Typed) -> int | None:
+    """The revision that the form began with."""
+    revision = kept.get("revision", "")
+    return int(revision) if revision.isdigit() and len(revision) < 16 else None
+
+
+def lines(kept: Typed, field: str) -> list[str]:
+    """The lines of a field that have something in them."""
+    return [line.strip() for line in kept.get(field, "").splitlines() if line.strip()]
+
+
+def words(kept: Typed, field: str) -> list[str]:
+    """What stands in a field between commas and spaces."""
+    return [word for word in kept.get(field, "").replace(",", " ").split() if word]
+
+
+def pairs(kept: Typed, field: str) -> dict[str, str]:
+    """Lines of "key = value"."""
+    found = (line.partition("=") for line in lines(kept, field))
+    return {key.strip(): value.strip() for key, _, value in found}
+
+
+def typed_pairs(values: Mapping[str, str]) -> str:
+    """The same as it is typed."""
+    return "\n".join(f"{key} = {value}" for key, value in sorted(values.items()))
+
+
+def typed_text(body: Mapping[str, Any], fields: Sequence[str]) -> dict[str, str]:
+    """Fields of a body as they are typed; None is empty."""
+    return {field: "" if body.get(field) is None else str(body[field]) for field in fields}
+
+
+def typed_flags(body: Mapping[str, Any], fields: Sequence[str]) -> dict[str, str]:
+    """Fields that are yes or no; a box that is not ticked is not sent."""
+    return {field: "true" if body.get(field) else "" for field in fields}
