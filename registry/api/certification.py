@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Response
-
 from hanse.identity.permissions import PUBLIC
-from hanse.web import Api, csv_response, current_principal, ground
+from hanse.web import Api, current_principal, ground
 from registry import certification, states
 from registry.api.answers import Body, SitePath, read_revision, site_answer, tagged
 from registry.api.listing import Answer
@@ -14,8 +12,7 @@ from registry.rights import CERTIFY_SITE
 from registry.schemas.records import CertificationChangePage, CertificationChangeQuery
 from registry.schemas.sites import CertificationIn, SiteOut
 
-api = Api("registry_certification", __name__, "Certification")
-COLUMNS = ("at", "site", "old", "new", "by", "reason")
+api = Api("registry_certification", __name__, "Certification", csv=True)
 
 
 @api.post(
@@ -44,14 +41,6 @@ def list_steps(query: CertificationChangeQuery) -> Body:
         rows = certification.steps(session, query, query.limit + 1)
         shown = [_step(step, site) for step, site in rows[: query.limit]]
     return {"items": shown, "next": shown[-1]["id"] if len(rows) > query.limit else None}
-
-
-@api.get("/certification-changes.csv", permission=PUBLIC, summary="Steps of certification as CSV")
-def list_steps_csv(query: CertificationChangeQuery) -> Response:
-    """The same filters; one row a step."""
-    with ground().db.transaction() as session:
-        rows = [_step(step, site) for step, site in certification.steps(session, query)]
-    return csv_response(rows, COLUMNS, "certification-changes.csv")
 
 
 def _step(step: CertificationChange, site: str) -> Body:

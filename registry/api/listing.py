@@ -1,13 +1,12 @@
-"""What the lists of scopes, types, projects, NGIs and groups share: a page by name, one of them, the same as CSV."""
+"""What the lists of scopes, types, projects, NGIs and groups share: a page by name, and one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flask import Response
 from sqlalchemy import ColumnElement
 
-from hanse.web import csv_response, ground
+from hanse.web import ground
 from registry import finding, states
 from registry.api.answers import Body, tagged, with_revision
 from registry.schemas.records import ListQuery
@@ -33,22 +32,3 @@ def one_by_name(
         state = states.find_named(session, kind, name, as_of)
     body, _, headers = tagged(state, show(state))
     return body, status, headers
-
-
-def csv_by_name(
-    kind: str,
-    query: ListQuery,
-    columns: Sequence[str],
-    where: Where = (),
-    show: Show = with_revision,
-) -> Response:
-    """The whole list with the same filters; lists in a cell are separated by spaces."""
-    with ground().db.transaction() as session:
-        found = finding.named(session, kind, query, where=where)
-    return csv_response([_flat(show(state)) for state in found], columns, f"{kind.replace('_', '-')}s.csv")
-
-
-def _flat(body: Body) -> Body:
-    return {
-        key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in body.items()
-    }

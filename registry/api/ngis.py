@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Response
 from sqlalchemy import select
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, PathModel, current_principal, ground
 from registry import ngis, projects, states
 from registry.api.answers import Body, Name, NgiPath, read_revision, with_revision
-from registry.api.listing import Answer, Where, csv_by_name, one_by_name, page_by_name
+from registry.api.listing import Answer, Where, one_by_name, page_by_name
 from registry.finding import holds
 from registry.models import Ngi, Project, project_ngi
 from registry.rights import EDIT_NGI, EDIT_PROJECT, RUN_FEDERATION
 from registry.schemas.records import NgiQuery, ProjectEdit, ProjectIn, ProjectOut, ProjectPage, ProjectQuery
 from registry.schemas.sites import NgiEdit, NgiIn, NgiOut, NgiPage, OneQuery
 
-api = Api("registry_ngis", __name__, "NGIs and projects")
-NGI_COLUMNS = (
-    "name",
-    "description",
-    "email",
-    "rod_email",
-    "helpdesk_email",
-    "security_email",
-    "ggus_su",
-    "scopes",
-)
-PROJECT_COLUMNS = ("name", "description", "ngis")
+api = Api("registry_ngis", __name__, "NGIs and projects", csv=True)
 
 
 class ProjectPath(PathModel):
@@ -40,12 +28,6 @@ class ProjectPath(PathModel):
 def list_ngis(query: NgiQuery) -> Body:
     """With `project`, those that take part in it now; e-mail addresses are for those who are signed in."""
     return page_by_name("ngi", query, _ngi_filter(query), _ngi_answer)
-
-
-@api.get("/ngis.csv", permission=PUBLIC, summary="NGIs as CSV")
-def list_ngis_csv(query: NgiQuery) -> Response:
-    """The same filters; one row an NGI."""
-    return csv_by_name("ngi", query, NGI_COLUMNS, _ngi_filter(query), _ngi_answer)
 
 
 def _ngi_filter(query: NgiQuery) -> Where:
@@ -101,12 +83,6 @@ def _ngi_answer(state: states.State) -> Body:
 def list_projects(query: ProjectQuery) -> Body:
     """With `ngi`, those in which it takes part."""
     return page_by_name("project", query, _project_filter(query))
-
-
-@api.get("/projects.csv", permission=PUBLIC, summary="Projects as CSV")
-def list_projects_csv(query: ProjectQuery) -> Response:
-    """The same filters; one row a project."""
-    return csv_by_name("project", query, PROJECT_COLUMNS, _project_filter(query))
 
 
 def _project_filter(query: ProjectQuery) -> Where:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Response
-
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, PathModel, current_principal, ground
 from registry import scopes, service_groups, service_types, states
 from registry.api.answers import Body, Name, read_revision, with_revision
-from registry.api.listing import Answer, Where, csv_by_name, one_by_name, page_by_name
+from registry.api.listing import Answer, Where, one_by_name, page_by_name
 from registry.finding import holds
 from registry.rights import ADD_GROUP, EDIT_GROUP, RUN_FEDERATION
 from registry.schemas.records import (
@@ -27,10 +25,7 @@ from registry.schemas.records import (
 from registry.schemas.services import ServiceTypeEdit, ServiceTypeIn, ServiceTypeOut, ServiceTypePage
 from registry.schemas.sites import OneQuery
 
-api = Api("registry_records", __name__, "Service types, scopes and groups")
-TYPE_COLUMNS = ("name", "description", "monitoring_exception")
-SCOPE_COLUMNS = ("name", "description", "reserved")
-GROUP_COLUMNS = ("name", "description", "monitored", "email", "scopes", "services")
+api = Api("registry_records", __name__, "Service types, scopes and groups", csv=True)
 
 
 class TypePath(PathModel):
@@ -57,12 +52,6 @@ class GroupPath(PathModel):
 def list_types(query: ListQuery) -> Body:
     """Service types by name."""
     return page_by_name("service_type", query)
-
-
-@api.get("/service-types.csv", permission=PUBLIC, summary="Service types as CSV")
-def list_types_csv(query: ListQuery) -> Response:
-    """The same filters; one row a type."""
-    return csv_by_name("service_type", query, TYPE_COLUMNS)
 
 
 @api.post(
@@ -111,12 +100,6 @@ def list_scopes(query: ScopeQuery) -> Body:
     return page_by_name("scope", query, _scope_filter(query))
 
 
-@api.get("/scopes.csv", permission=PUBLIC, summary="Scopes as CSV")
-def list_scopes_csv(query: ScopeQuery) -> Response:
-    """The same filters; one row a scope."""
-    return csv_by_name("scope", query, SCOPE_COLUMNS, _scope_filter(query))
-
-
 def _scope_filter(query: ScopeQuery) -> Where:
     return [] if query.reserved is None else [states.text_of("reserved") == str(query.reserved).lower()]
 
@@ -153,12 +136,6 @@ def remove_scope(path: ScopePath) -> None:
 def list_groups(query: ServiceGroupQuery) -> Body:
     """With `service`, those that hold it."""
     return page_by_name("service_group", query, _group_filter(query), _group_answer)
-
-
-@api.get("/service-groups.csv", permission=PUBLIC, summary="Service groups as CSV")
-def list_groups_csv(query: ServiceGroupQuery) -> Response:
-    """The same filters; one row a group."""
-    return csv_by_name("service_group", query, GROUP_COLUMNS, _group_filter(query), _group_answer)
 
 
 def _group_filter(query: ServiceGroupQuery) -> Where:

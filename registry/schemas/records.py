@@ -232,7 +232,8 @@ class ExtensionsOut(Wire):
     updated_at: UtcTime
 
 
-class ExtensionKey(Wire):
-    """The key of an extension property."""
+class ExtensionForm(Wire):
+    """One extension property as it is typed."""
 
     key: PropertyKey
+    value: PropertyValue = ""

@@ -18,7 +18,7 @@ from registry import finding, neighbours, standing, states
 from registry.models import Site
 from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, KEEP_MACHINES, may_site
 from registry.schemas.services import ServiceQuery
-from registry.views import looking, site_parts
+from registry.views import certification_part, looking, programs, site_parts
 from registry.views.home import settings
 from registry.views.parts import Part, Question, SiteLook, read_parts
 
@@ -32,7 +32,10 @@ PARTS: list[Part] = [
     site_parts.IDENTITIES,
     site_parts.USAGE,
     site_parts.FACTS,
+    certification_part.CERTIFICATION,
+    certification_part.PROPERTIES,
     site_parts.CERTIFICATES,
+    programs.PROGRAMS,
     site_parts.HISTORY,
 ]
 REFRESH_S = 30

@@ -1,0 +1,178 @@
+"""Pages where extension properties are kept, and the services of a group."""
+
+from __future__ import annotations
+
+from flask import redirect, request
+from pydantic import ValidationError
+from sqlalchemy import select
+from werkzeug.wrappers import Response as BaseResponse
+
+from hanse.errors import Conflict, FieldFault, Forbidden, HanseError, Refused, Unauthorised
+from hanse.web import FormFaults, Pages, current_principal, ground, page
+from hanse.web.wire import faults_of
+from registry import properties, service_groups, states
+from registry.models import Endpoint, Service, ServiceGroup, Site
+from registry.rights import EDIT_GROUP, EDIT_SITE, check_owner
+from registry.schemas.records import ExtensionForm, ServiceGroupEdit
+from registry.views import records
+from registry.views.record_kinds import GROUPS
+
+pages = Pages("registry_extensions", __name__)
+
+
+@pages.get("/extensions/site/<name>", permission=EDIT_SITE)
+def of_site(name: str) -> BaseResponse:
+    """The properties of a site."""
+    return _page("site", name)
+
+
+@pages.post("/extensions/site/<name>", permission=EDIT_SITE)
+def change_of_site(name: str) -> BaseResponse:
+    """Set or remove one of them."""
+    return _change("site", name)
+
+
+@pages.get("/extensions/service/<int:number>", permission=EDIT_SITE)
+def of_service(number: int) -> BaseResponse:
+    """The properties of a service."""
+    return _page("service", str(number))
+
+
+@pages.post("/extensions/service/<int:number>", permission=EDIT_SITE)
+def change_of_service(number: int) -> BaseResponse:
+    """Set or remove one of them."""
+    return _change("service", str(number))
+
+
+@pages.get("/extensions/endpoint/<int:number>", permission=EDIT_SITE)
+def of_endpoint(number: int) -> BaseResponse:
+    """The properties of an endpoint."""
+    return _page("endpoint", str(number))
+
+
+@pages.post("/extensions/endpoint/<int:number>", permission=EDIT_SITE)
+def change_of_endpoint(number: int) -> BaseResponse:
+    """Set or remove one of them."""
+    return _change("endpoint", str(number))
+
+
+@pages.get("/extensions/service-group/<name>", permission=EDIT_GROUP)
+def of_group(name: str) -> BaseResponse:
+    """The properties of a service group."""
+    return _page("service_group", name)
+
+
+@pages.post("/extensions/service-group/<name>", permission=EDIT_GROUP)
+def change_of_group(name: str) -> BaseResponse:
+    """Set or remove one of them."""
+    return _change("service_group", name)
+
+
+def _page(
+    kind: properties.Kind, key: str, form: FormFaults | None = None, *, status: int = 200
+) -> BaseResponse:
+    by_name = kind in ("site", "service_group")
+    with ground().db.transaction() as session:
+        state = (states.find_named if by_name else states.find)(session, kind, key)
+        owner = _owner(session.get_one(_TABLES[kind], int(state.id)))
+        check_owner(current_principal(), EDIT_GROUP if kind == "service_group" else EDIT_SITE, owner)
+    back, called = _back(kind, state.body)
+    return page(
+        "registry/extensions.html",
+        title=f"Extension properties of {called}",
+        sentence="Keys and values that other programs read. They mean to Hanse what they mean to them: nothing.",
+        crumbs=[("Sites", "/sites"), (called, back)],
+        status=status,
+        api=f"/api/v1/{_PATHS[kind]}/{key}/extensions",
+        kept=state.body["extensions"],
+        most=properties.MOST,
+        revision=state.revision,
+        form=form or FormFaults(),
+        back=back,
+    )
+
+
+_TABLES = {"site": Site, "service": Service, "endpoint": Endpoint, "service_group": ServiceGroup}
+_PATHS = {"site": "sites", "service": "services", "endpoint": "endpoints", "service_group": "service-groups"}
+
+
+def _owner(row: object) -> Site | ServiceGroup:
+    """Whose people keep the properties."""
+    if isinstance(row, Service):
+        return row.site
+    if isinstance(row, Endpoint):
+        return row.service.site
+    assert isinstance(row, Site | ServiceGroup)
+    return row
+
+
+def _back(kind: properties.Kind, body: dict[str, str]) -> tuple[str, str]:
+    if kind == "service_group":
+        return f"{records.base(GROUPS)}/{body['name']}", body["name"]
+    if kind == "site":
+        return f"/sites/{body['name']}", body["name"]
+    number = body["id"] if kind == "service" else body["service_id"]
+    called = f"{body['service_type']} on {body['hostname']}"
+    return (
+        f"/sites/{body['site']}#service-{number}",
+        called if kind == "service" else f"{body['name']} of {called}",
+    )
+
+
+def _change(kind: properties.Kind, key: str) -> BaseResponse:
+    kept = request.form.to_dict()
+    revision = kept.get("revision", "")
+    expected = int(revision) if revision.isdigit() and len(revision) < 16 else None
+    principal, db = current_principal(), ground().db
+    try:
+        form = ExtensionForm(key=kept.get("key", "").strip(), value=kept.get("value", "").strip())
+        if kept.get("act") == "remove":
+            properties.drop(db, principal, kind, key, [form.key], expected=expected)
+        else:
+            properties.save(db, principal, kind, key, {form.key: form.value}, expected=expected)
+    except ValidationError as error:
+        faults = {fault.field: fault.reason for fault in faults_of(error)}
+        return _page(kind, key, FormFaults(kept, faults, "Not saved."), status=422)
+    except (Forbidden, Unauthorised):
+        raise
+    except HanseError as error:
+        status = 409 if isinstance(error, Conflict) else 422
+        return _page(kind, key, FormFaults.of(error, kept), status=status)
+    return redirect(request.path, 303)
+
+
+@pages.post(f"{records.base(GROUPS)}/<name>/services", permission=EDIT_GROUP)
+def change_services(name: str) -> BaseResponse:
+    """Add services to a group by host name or id, or take one out."""
+    kept = request.form.to_dict()
+    try:
+        _change_services(name, kept.get("service", "").strip()[:255], take_out=kept.get("act") == "remove")
+    except (Forbidden, Unauthorised):
+        raise
+    except HanseError as error:
+        return records.one_page(GROUPS, name, FormFaults.of(error, kept), status=422)
+    return redirect(f"{records.base(GROUPS)}/{name}", 303)
+
+
+def _change_services(name: str, asked: str, *, take_out: bool) -> None:
+    """Written by the use case that checks and locks; what it read before stands in the revision it expects."""
+    with ground().db.transaction() as session:
+        state = states.find_named(session, "service_group", name)
+        wanted = select(Service.id).where(
+            Service.id == int(asked)
+            if asked.isdigit() and len(asked) < 16
+            else Service.hostname == asked.lower()
+        )
+        found = set(session.scalars(wanted))
+    present = {int(number) for number in state.body["services"]}
+    if not found:
+        raise Refused(
+            f"There is no service on {asked or 'a host without a name'}.",
+            FieldFault("service", "write a host name or an id as the list of services shows it"),
+        )
+    if not take_out and found <= present:
+        raise Refused(f"{asked} is in the group already.", FieldFault("service", "is in the group already"))
+    after = sorted(present - found if take_out else present | found)
+    word = "taken out of" if take_out else "added to"
+    form = ServiceGroupEdit.model_validate({"services": after, "reason": f"{asked} {word} {name}"})
+    service_groups.edit(ground().db, current_principal(), name, form, state.revision)
