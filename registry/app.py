@@ -43,7 +43,7 @@ from registry.protocols import (
     prometheus_sd,
 )
 from registry.settings import RegistrySettings
-from registry.views import account, extensions, forms, home, machines, programs, site_page
+from registry.views import account, extensions, forms, home, machines, programs, service_forms, site_page
 from registry.views import downtimes as downtime_pages
 from registry.views import history as history_pages
 from registry.views import people as people_pages
@@ -73,6 +73,7 @@ def create_app(settings: RegistrySettings) -> Flask:
             site_pages.pages,
             site_page.pages,
             service_pages.pages,
+            service_forms.pages,
             record_pages.pages,
             extensions.pages,
             machines.pages,

@@ -119,6 +119,7 @@ def _share(share: Body, owner: str, endpoints: Sequence[str], created: str) -> d
     return {
         **_head(f"{owner}_share_{share['vo']}", created, f"{share['vo']} share"),
         "Associations": {"CloudComputingService": [owner], "CloudComputingEndpoint": list(endpoints)},
+        **({"ProjectID": share["project_id"]} if share.get("project_id") else {}),
         **quotas,
     }
 

@@ -208,6 +208,12 @@ class AcceptIn(Wire):
     reason: Annotated[str, Field(max_length=300)] = ""
 
 
+class FactQuery(Query):
+    """Which difference."""
+
+    fact: Annotated[str, Field(min_length=1, max_length=2500)]
+
+
 class DriftOut(Wire):
     """A difference between what the registry declares and what the site publishes."""
 

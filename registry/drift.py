@@ -1,0 +1,124 @@
+"""Declared against observed: where the registry and what a site publishes of its clouds differ.
+
+Each difference is a fact with a name of its own, found anew at each look, so that it goes when the cause goes. A person
+accepts it (the observed side goes into the registry, as that person's revision) or ignores it with a reason; it comes
+back when either side changes, or when its time is over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hanse.database import Database
+from hanse.errors import Conflict, FieldFault, NotFound, Refused
+from hanse.identity.principals import Principal
+from hanse.revisions import Change
+from registry import cloudinfo, entities
+from registry.drift_finding import Difference, differences
+from registry.models import CloudDocument, DriftDecision, Site
+from registry.recording import lock_site, recording
+from registry.rights import EDIT_SITE, check_site
+from registry.schemas.cloudinfo import AcceptIn, IgnoreIn
+
+
+def of_site(session: Session, site: Site, now: datetime | None = None) -> list[Difference]:
+    """The differences of a site with their decisions: open ones first, in the order of their kinds."""
+    decisions = {
+        row.fact: row
+        for row in session.scalars(select(DriftDecision).where(DriftDecision.site_id == site.id))
+    }
+    found = differences(session, site, now or datetime.now(UTC))
+    decided = [replace(one, decision=decisions.get(one.fact)) for one in found]
+    return sorted(decided, key=lambda one: one.ignored)
+
+
+def accept(db: Database, principal: Principal, site_name: str, form: AcceptIn) -> str:
+    """Write the observed side of a difference into the registry, as one revision; returns what was done.
+
+    Raises Conflict when it is no longer so, Refused when only people at the site can mend it.
+    """
+    reason = form.reason or f"As {site_name} publishes it"
+    with recording(db, principal, reason) as (session, change):
+        site = lock_site(session, site_name)
+        check_site(principal, EDIT_SITE, site)
+        one = _one(session, site, form.fact)
+        if one.accept is None:
+            raise Refused(
+                f"{one.sentence} This cannot be accepted into the registry.",
+                FieldFault("fact", "mend it at the site, or ignore it with a reason"),
+            )
+        one.accept(session, change, site)
+        _forget(session, change, site, form.fact)
+        return one.accepting
+
+
+def _one(session: Session, site: Site, fact: str) -> Difference:
+    one = next((one for one in of_site(session, site) if one.fact == fact), None)
+    if one is None:
+        raise Conflict(
+            f"{site.name} does not differ in this any more: somebody mended it, or a newer document came. Read the"
+            " list again."
+        )
+    return one
+
+
+def ignore(db: Database, principal: Principal, site_name: str, form: IgnoreIn) -> None:
+    """Find a difference to be in order, as it is now. Raises Conflict when it is gone, Refused for a past end."""
+    now = datetime.now(UTC)
+    if form.until is not None and form.until <= now:
+        raise Refused("Until when?", FieldFault("until", "must lie in the future"))
+    with recording(db, principal, form.reason) as (session, change):
+        site = lock_site(session, site_name)
+        check_site(principal, EDIT_SITE, site)
+        one = _one(session, site, form.fact)
+        row = one.decision or DriftDecision(site_id=site.id, fact=form.fact)
+        row.seen, row.reason, row.until = one.seen, form.reason, form.until
+        row.at, row.by_name = now, principal.name
+        session.add(row)
+        change.put("drift", entities.drift_id(row), entities.drift_body(row, site))
+
+
+def notice(db: Database, principal: Principal, site_name: str, fact: str) -> None:
+    """Take an ignored difference back into the open. Raises NotFound when nobody ignored it."""
+    with recording(db, principal, "Looked at again") as (session, change):
+        site = lock_site(session, site_name)
+        check_site(principal, EDIT_SITE, site)
+        if not _forget(session, change, site, fact):
+            raise NotFound(f"Nobody ignores this at {site_name}.")
+
+
+def _forget(session: Session, change: Change, site: Site, fact: str) -> bool:
+    row = session.get(DriftDecision, (site.id, fact))
+    if row is None:
+        return False
+    change.delete("drift", entities.drift_id(row))
+    session.delete(row)
+    session.flush()
+    return True
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a site's registry entry and its documents stand to each other."""
+
+    site: str
+    open: int
+    ignored: int
+    valid_until: datetime | None
+
+
+def of_all(session: Session, now: datetime | None = None) -> list[Standing]:
+    """Sites that publish, those that differ most first."""
+    now = now or datetime.now(UTC)
+    found = []
+    rows = select(Site).where(Site.id.in_(select(CloudDocument.site_id))).order_by(Site.name)
+    for site in session.scalars(rows):
+        seen = of_site(session, site, now)
+        ignored = sum(one.ignored for one in seen)
+        until = max((one.valid_until for one in cloudinfo.current(session, site.name)), default=None)
+        found.append(Standing(site.name, len(seen) - ignored, ignored, until))
+    return sorted(found, key=lambda one: (-one.open, one.site))
