@@ -44,7 +44,9 @@ from registry.protocols import (
 )
 from registry.settings import RegistrySettings
 from registry.views import account, extensions, forms, home, machines, programs, service_forms, site_page
+from registry.views import clouds as cloud_pages
 from registry.views import downtimes as downtime_pages
+from registry.views import drift as drift_pages
 from registry.views import history as history_pages
 from registry.views import people as people_pages
 from registry.views import records as record_pages
@@ -80,6 +82,8 @@ def create_app(settings: RegistrySettings) -> Flask:
             home.pages,
             forms.pages,
             downtime_pages.pages,
+            cloud_pages.pages,
+            drift_pages.pages,
             people_pages.pages,
             account.pages,
             role_pages.pages,

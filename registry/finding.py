@@ -35,6 +35,11 @@ def services(session: Session, query: ServiceQuery, limit: int | None = None) ->
         where.append(holds("scopes", query.scope))
     if query.hostname is not None:
         where.append(text_of("hostname") == query.hostname.lower())
+    for flag in ("production", "monitored"):
+        if (wanted := getattr(query, flag)) is not None:
+            where.append(text_of(flag) == str(wanted).lower())
+    if query.q:
+        where.append(_mentions(query.q, "hostname", "service_type", "site"))
     after = number_cursor(query.cursor)
     return by_id(session, "service", where=where, as_of=query.as_of, after=after, limit=limit)
 

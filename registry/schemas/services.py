@@ -149,12 +149,15 @@ class ServicePage(Wire):
 
 
 class ServiceQuery(Query):
-    """Which services; filters are exact."""
+    """Which services. Filters are exact; `q` looks for a part of host, type or site."""
 
+    q: Annotated[str, Field(max_length=255)] | None = None
     site: SiteName | None = None
     service_type: ServiceTypeName | None = None
     hostname: Annotated[str, Field(max_length=253)] | None = None
     scope: Scope | None = None
+    production: bool | None = None
+    monitored: bool | None = None
     as_of: AsOf | None = None
     cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100

@@ -354,7 +354,8 @@ BODIES = {
         s.country_code, 'location', s.location, 'latitude', s.latitude, 'longitude', s.longitude, 'middleware',
         s.middleware, 'certification', s.certification, 'usage_site_names', to_jsonb(s.usage_site_names),
         'capacity', t.body -> 'capacity' || jsonb_build_object('vcpu', s.vcpu), 'supports',
-        (select jsonb_agg(jsonb_build_object('vo', vo, 'vcpu', vcpu) order by vo collate "C") from vo_share v
+        (select jsonb_agg(t.body -> 'supports' -> 0 || jsonb_build_object('vo', vo, 'vcpu', vcpu)
+         order by vo collate "C") from vo_share v
          where v.site_id = s.id))
         from site s join ngi g on g.id = s.ngi_id, template t where s.name like 'SITE-%'""",
     "service": """select s.id::text, s.id, t.body || jsonb_build_object('id', s.id::text, 'primary_key', s.primary_key,
