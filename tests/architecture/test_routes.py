@@ -20,6 +20,7 @@ from sqlalchemy import insert
 
 from hanse.database import Database, Followed
 from hanse.identity.tokens import token_key
+from hanse.postgres import PrivatePostgres
 from tests.architecture.seeds import BODIES, SEEDS
 
 MATRICES = Path(__file__).with_name("routes")
@@ -113,29 +114,49 @@ class Called:
 
 
 @contextmanager
-def service_called(
-    service: str, fresh_database: Any, settings_for: Callable[..., Any], cast: Any
-) -> Iterator[Called]:
-    module = import_module(f"{service}.service")
-    with fresh_database(service) as db:
-        enter_roles(db)
-        app = module.SERVICE.create_app(settings_for(module.SERVICE.settings, service, db))
-        try:
-            yield Called(app, SEEDS[service](app, db, cast, token_of("federation_operator")))
-        finally:
-            app.extensions["hanse"].db.close()
+def a_copy(postgres: PrivatePostgres, name: str, of: Database) -> Iterator[Database]:
+    """A database with the same content, so that no role sees what another one did."""
+    postgres.create_database(name, str(of.engine.url.database))
+    db = Database(postgres.dsn(name))
+    try:
+        yield db
+    finally:
+        db.close()
+        postgres.drop_database(name)
+
+
+@contextmanager
+def service_called(service: str, db: Database, settings: Any, arguments: dict[str, str]) -> Iterator[Called]:
+    app = import_module(f"{service}.service").SERVICE.create_app(
+        settings.model_copy(update={"database_url": db.url})
+    )
+    try:
+        yield Called(app, arguments)
+    finally:
+        app.extensions["hanse"].db.close()
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_who_may_call_which_route_of(
-    service: str, fresh_database: Any, settings_for: Callable[..., Any], cast: Any
+    service: str,
+    fresh_database: Any,
+    postgres: PrivatePostgres,
+    settings_for: Callable[..., Any],
+    cast: Any,
 ) -> None:
     columns: dict[str, dict[tuple[str, str], str]] = {}
     listed: list[tuple[str, str, str]] = []
-    for role in ROLES:
-        with service_called(service, fresh_database, settings_for, cast) as called:
-            listed = routes_of(called.app)
-            columns[role] = {(m, r): called.answer(role, m, r) for m, r, _ in listed}
+    with fresh_database(service) as db:
+        settings = settings_for(import_module(f"{service}.service").SERVICE.settings, service, db)
+        enter_roles(db)
+        with service_called(service, db, settings, {}) as seeding:
+            arguments = SEEDS[service](seeding.app, db, cast, token_of("federation_operator"))
+        db.close()  # a database is copied only while nobody is connected to it
+        for role in ROLES:
+            with a_copy(postgres, f"{service}_of_{role}", db) as own:  # noqa: SIM117 - one inside the other
+                with service_called(service, own, settings, arguments) as called:
+                    listed = routes_of(called.app)
+                    columns[role] = {(m, r): called.answer(role, m, r) for m, r, _ in listed}
     text = as_table(listed, columns)
     committed = MATRICES / f"{service}.txt"
     if os.environ.get("HANSE_WRITE_MATRIX"):
