@@ -18,7 +18,7 @@ from registry import finding, neighbours, standing, states
 from registry.models import Site
 from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, KEEP_MACHINES, may_site
 from registry.schemas.services import ServiceQuery
-from registry.views import certification_part, looking, programs, site_parts
+from registry.views import certification_part, drift, looking, programs, site_parts
 from registry.views.home import settings
 from registry.views.parts import Part, Question, SiteLook, read_parts
 
@@ -28,6 +28,7 @@ pages = Pages("registry_site", __name__)
 PARTS: list[Part] = [
     site_parts.ENDPOINTS,
     site_parts.CAPACITY,
+    drift.PUBLISHED,
     site_parts.DOWNTIMES,
     site_parts.IDENTITIES,
     site_parts.USAGE,

@@ -30,6 +30,7 @@ pages = Pages(
         ("All sites", "/sites"),
         ("Services", "/services"),
         ("Downtimes", "/downtimes"),
+        ("Find a cloud", "/clouds"),
         ("Federation", "/federation"),
         ("Roles", "/roles"),
         ("People", "/people"),

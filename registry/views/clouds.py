@@ -1,0 +1,115 @@
+"""Finding a cloud: which sites have room for a VO's machine, and the command that starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import request
+from markupsafe import Markup
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as BaseResponse
+
+from hanse.identity.permissions import PUBLIC
+from hanse.web import Pages, ground, page
+from registry import clouds
+from registry.clouds import Place
+from registry.models import CloudDocument, VoShare
+from registry.schemas.cloudinfo import CloudQuery
+
+pages = Pages("registry_cloud_pages", __name__)
+SHOWN = 50
+CORES = (1, 2, 4, 8, 16, 32, 64)
+MEMORY_GB = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+@pages.get("/clouds", permission=PUBLIC)
+def find_a_cloud() -> BaseResponse:
+    """Places that fit; the chosen one with its commands."""
+    query, told = _query()
+    with ground().db.transaction() as session:
+        found = clouds.find(session, query)
+        vos = _vos(session)
+    start = int(query.cursor or 0)
+    shown = found[start : start + SHOWN]
+    chosen = _chosen(shown)
+    words = request.query_string.decode("ascii", "replace")
+    return page(
+        "registry/clouds.html",
+        title="Find a cloud",
+        sentence=_sentence(found, query),
+        api="/api/v1/clouds" + (f"?{words}" if words else ""),
+        csv="/api/v1/clouds.csv" + (f"?{words}" if words else ""),
+        refresh_s=30,
+        told=told,
+        query=query,
+        places=shown,
+        total=len(found),
+        start=start,
+        next_cursor=start + SHOWN if len(found) > start + SHOWN else None,
+        chosen=chosen,
+        vos=[("", "any"), *((vo, vo) for vo in vos)],
+        cores=[("", "any"), *((str(count), f"{count} or more") for count in CORES)],
+        memory=[("", "any"), *((str(size * 1024), f"{size} GB or more") for size in MEMORY_GB)],
+        middleware=[("", "any"), ("openstack", "OpenStack"), ("opennebula", "OpenNebula"), ("occi", "OCCI")],
+        place_key=place_key,
+    )
+
+
+def place_key(place: Place) -> str:
+    """Which row of the list is chosen, in the address."""
+    return f"{place.site} {place.vo} {place.endpoint}"
+
+
+def _chosen(shown: Sequence[Place]) -> Place | None:
+    wanted = request.args.get("at")
+    able = [place for place in shown if place.commands]
+    return next((place for place in shown if place_key(place) == wanted), able[0] if able else None)
+
+
+def _query() -> tuple[CloudQuery, str]:
+    """The filter in the address; what cannot be read is left out and named."""
+    given: dict[str, Any] = {
+        name: value for name, value in request.args.items() if value and name in CloudQuery.model_fields
+    }
+    given.pop("limit", None)
+    try:
+        return CloudQuery.model_validate(given), ""
+    except ValidationError as error:
+        wrong = sorted({str(one["loc"][0]) for one in error.errors()})
+        kept = {name: value for name, value in given.items() if name not in wrong}
+        words = ", ".join(wrong).replace("_mb", "").replace("_", " ")
+        return CloudQuery.model_validate(kept), f"The filter by {words} cannot be read and was left out."
+
+
+def _vos(session: Session) -> list[str]:
+    declared = set(session.scalars(select(VoShare.vo).distinct()))
+    facts = session.scalars(select(CloudDocument.facts).where(CloudDocument.current))
+    published = {share["vo"] for one in facts for share in one["shares"] if share["vo"]}
+    return sorted(declared | published)
+
+
+def _sentence(found: Sequence[Place], query: CloudQuery) -> Markup:
+    ready = [place for place in found if place.commands]
+    sites = len({place.site for place in ready})
+    whom = Markup(" for {}").format(query.vo) if query.vo else Markup("")
+    if not ready:
+        return Markup("<b>No site{} publishes a size and an image that fit.</b>").format(whom)
+    free = [place.room.free_vcpu for place in ready if place.room.free_vcpu is not None]
+    room = (
+        Markup(" Most room: <b>{} vCPU</b> at {}.").format(max(free), ready[0].site) if free else Markup("")
+    )
+    return Markup("<b>{} {} can run it{}.</b>{}").format(sites, "site" if sites == 1 else "sites", whom, room)
+
+
+def free_words(place: Place) -> Mapping[str, Any]:
+    """What is free, in the unit that is known: value, of how many, unit; None where nobody told."""
+    room = place.room
+    of = room.quota_vcpu if room.quota_vcpu is not None else room.declared_vcpu
+    if room.free_vcpu is not None:
+        return {"free": room.free_vcpu, "of": of, "unit": "vCPU"}
+    if room.free_machines is not None:
+        return {"free": room.free_machines, "of": None, "unit": "machines"}
+    return {"free": None, "of": of, "unit": "vCPU"}
