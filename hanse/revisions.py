@@ -55,6 +55,7 @@ class Revision(RevisionBase):
         CheckConstraint("number > 0", name="revision_positive"),
         Index("revision_at", "at"),
         Index("revision_actor", "actor", "number"),
+        Index("revision_actor_name", "actor_name", "number"),
     )
 
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -69,7 +70,9 @@ class Revision(RevisionBase):
 _UNTIL = f"coalesce(to_revision, {NEVER})"
 _PUT = text("op = 'put'")
 _OPEN = text("to_revision is null")
-_NAME = text("(body ->> 'name')")  # the migrations add `collate "C"`, which cannot be compared here
+_SITE, _HOST = "(body ->> 'site')", "(body ->> 'hostname')"
+_NAME = "(body ->> 'name')"  # the migrations add `collate "C"`, which cannot be compared here
+_SITES = text("(body -> 'sites')")
 
 
 class History(RevisionBase):
@@ -80,11 +83,10 @@ class History(RevisionBase):
         CheckConstraint("op in ('put', 'delete')", name="history_op"),
         CheckConstraint("(op = 'put') = (body is not null)", name="history_body"),
         CheckConstraint("to_revision > from_revision", name="history_order"),
-        Index("history_entity", "kind", "entity_id", "from_revision", unique=True),
+        Index("history_entity", "kind", "entity_id", "from_revision", unique=True, postgresql_include=["id"]),
         Index("history_now", "kind", "entity_id", unique=True, postgresql_where=_OPEN),
-        Index("history_now_named", "kind", _NAME, postgresql_where=_OPEN),
+        Index("history_now_named", "kind", text(_NAME), postgresql_where=_OPEN),
         Index("history_now_counted", "kind", text("length(entity_id)"), "entity_id", postgresql_where=_OPEN),
-        Index("history_named", "kind", _NAME, "from_revision", text(f"({_UNTIL})"), postgresql_where=_PUT),
         Index(
             "history_counted",
             "kind",
@@ -95,17 +97,15 @@ class History(RevisionBase):
             postgresql_where=_PUT,
         ),
         Index("history_feed", "from_revision", "id"),
+        Index("history_trail", "kind", "id"),
         Index("history_principal", "kind", text("(body ->> 'principal')")),
         Index("history_person", "kind", text("(body ->> 'person')")),
-        Index(
-            "history_site",
-            "kind",
-            text("(body ->> 'site')"),
-            "from_revision",
-            text(f"({_UNTIL})"),
-            postgresql_where=_PUT,
+        *(
+            Index(name, "kind", text(field), "from_revision", text(f"({_UNTIL})"), postgresql_where=_PUT)
+            for name, field in (("history_site", _SITE), ("history_host", _HOST), ("history_named", _NAME))
         ),
         Index("history_scope", "kind", text("(body ->> 'scope')"), postgresql_where=_PUT),
+        Index("history_sites", _SITES, postgresql_using="gin", postgresql_where=text("body ? 'sites'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -338,7 +338,7 @@ def current(session: Session, kind: str) -> dict[str, Body]:
 
 def as_of(session: Session, kind: str, at: datetime | int) -> dict[str, Body]:
     """All entities of `kind` as they were at a time (aware) or after a revision, by id."""
-    number = _number_at(session, at)
+    number = at if isinstance(at, int) else number_at_time(session, at)
     return _bodies(
         session,
         select(History).where(
@@ -349,13 +349,15 @@ def as_of(session: Session, kind: str, at: datetime | int) -> dict[str, Body]:
     )
 
 
-def _number_at(session: Session, at: datetime | int) -> int:
-    if isinstance(at, int):
-        return at
+def number_at_time(session: Session, at: datetime) -> int:
+    """The last revision at or before an aware time; 0 before the first."""
     if at.tzinfo is None:
         raise ValueError("as_of needs an aware time")
     # numbers, not times, order the log: equal times belong to it up to the highest of them
-    return session.scalar(select(func.max(Revision.number)).where(Revision.at <= at)) or 0
+    newest = (
+        select(Revision.number).where(Revision.at <= at).order_by(Revision.at.desc(), Revision.number.desc())
+    )
+    return session.scalar(newest.limit(1)) or 0
 
 
 def _bodies(session: Session, statement: Select[Any]) -> dict[str, Body]:
@@ -416,9 +418,7 @@ class FeedChange:
 
 @dataclass(frozen=True)
 class ChangePage:
-    """A page of the feed. `next` is the cursor to ask with next; it is `head` when the follower is up to
-    date.
-    """
+    """A page of the feed. `next` is the cursor to ask with next; it is `head` for who is up to date."""
 
     epoch: str
     head: int

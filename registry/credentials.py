@@ -54,8 +54,14 @@ def add_host_certificate(db: Database, principal: Principal, site_name: str, for
         return create(session, recorded, site, certificate).id
 
 
-def create(session: Session, recorded: Change, site: Site, certificate: x509.Certificate) -> HostCertificate:
-    """Write a host certificate of a locked site inside the caller's revision."""
+def create(
+    session: Session,
+    recorded: Change,
+    site: Site,
+    certificate: x509.Certificate,
+    number: int | None = None,
+) -> HostCertificate:
+    """Write a host certificate of a locked site inside the caller's revision; one that comes back has its `number`."""
     if certificate.not_valid_after_utc <= datetime.now(UTC):
         raise Refused(
             f"This certificate ended on {certificate.not_valid_after_utc:%d %b %Y}.",
@@ -64,6 +70,7 @@ def create(session: Session, recorded: Change, site: Site, certificate: x509.Cer
     identity = X509Identity.from_certificate(certificate)
     _check_owner(session, site, identity)
     row = HostCertificate(
+        id=number,
         site=site,
         key=identity.key,
         fingerprint=fingerprint(certificate),

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.revisions import History, Revision, head
-from registry import downtimes, states
+from registry import downtimes, trail
 from registry.models import CERTIFICATIONS, Downtime, Endpoint, Service, Site
 
 LATEST = 12
@@ -26,7 +26,7 @@ class Overview:
     endpoints: int
     downtimes: list[Downtime]
     changes_today: int
-    changes: list[states.Event]
+    changes: list[trail.Event]
 
 
 def look(session: Session, now: datetime | None = None) -> Overview:
@@ -45,7 +45,7 @@ def look(session: Session, now: datetime | None = None) -> Overview:
         endpoints=session.scalar(select(func.count()).select_from(Endpoint)) or 0,
         downtimes=downtimes.of_day(session, now),
         changes_today=session.scalar(select(func.count()).select_from(Revision).where(today)) or 0,
-        changes=states.events(
+        changes=trail.events(
             session, where=[today, History.kind.not_in(["grant", "endpoint"])], limit=LATEST
         ),
     )

@@ -54,9 +54,11 @@ def create(
     owner: Owner | None,
     by: Principal,
     reason: str = "",
+    number: int | None = None,
 ) -> Role:
-    """Write a granted role inside the caller's revision."""
+    """Write a granted role inside the caller's revision; one that comes back has its `number`."""
     row = Role(
+        id=number,
         person=person,
         role=role,
         **owner_columns(owner),

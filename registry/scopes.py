@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -97,21 +98,28 @@ def edit(db: Database, principal: Principal, name: str, form: ScopeEdit, expecte
     """Change the fields that `form` names; what carries the scope follows a new name. Returns the name."""
     check_right(principal, RUN_FEDERATION, "federation")
     with recording(db, principal, form.reason or f"Scope {name} changed") as (session, change):
-        if form.name not in (None, name):
-            _lock_carriers(session, name)
-        scope = _lock(session, name)
-        check_unchanged(session, "scope", scope.id, expected)
         values = form.model_dump(exclude_unset=True, exclude={"reason"})
-        if values.get("reserved") and not scope.reserved:
-            _check_others_left(session, name)
-        for field, value in values.items():
-            if value is not None:
-                setattr(scope, field, value)
-        session.flush()
-        put_scope(change, scope)
-        if scope.name != name:
-            _rename(session, change, name, scope.name)
-        return scope.name
+        return apply(session, change, name, values, expected)
+
+
+def apply(
+    session: Session, change: Change, name: str, values: Mapping[str, Any], expected: int | None = None
+) -> str:
+    """Set the fields of a scope inside the revision of an operator; returns its name, which may be new."""
+    if values.get("name") not in (None, name):
+        _lock_carriers(session, name)
+    scope = _lock(session, name)
+    check_unchanged(session, "scope", scope.id, expected)
+    if values.get("reserved") and not scope.reserved:
+        _check_others_left(session, name)
+    for field, value in values.items():
+        if value is not None:
+            setattr(scope, field, value)
+    session.flush()
+    put_scope(change, scope)
+    if scope.name != name:
+        _rename(session, change, name, scope.name)
+    return scope.name
 
 
 def _lock(session: Session, name: str) -> Scope:

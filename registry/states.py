@@ -1,22 +1,22 @@
 """Reading entities as they are, or as they were: every read of the JSON API comes from the rows of the revision log.
 
 A row of the log holds its state from one revision to another, so a look into the past is the same query as a look at
-the present, with a number in it.
+the present, with a number in it. A new kind of entity needs nothing here but, where its bodies grow, a line in
+`LATER`: `by_name(session, "project", as_of=...)`, `by_id`, `find`, `find_named` do the rest.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, cast, func, or_, select
+from sqlalchemy import Boolean, ColumnElement, Row, Select, Text, and_, func, literal_column, select, tuple_
 from sqlalchemy.orm import Session
 
 from hanse.errors import FieldFault, NotFound, Refused
-from hanse.revisions import Body, History, Revision
+from hanse.revisions import NEVER, Body, History, Revision, number_at_time
 from registry.schemas.fields import parse_time
 
 
@@ -31,10 +31,20 @@ class State:
     actor_name: str
 
 
+# What bodies were given later than their first day, so that an old state reads as a new one: {kind: {field: value}}.
+LATER: dict[str, Body] = {}
+
+
 def text_of(field: str) -> ColumnElement[str]:
-    """A field of the body as text, for filters."""
-    column: ColumnElement[str] = History.body[field].astext
-    return column
+    """A field of the body as text, for filters. Spelt out and no parameter, so that the indexes on it serve."""
+    if not re.fullmatch(r"[a-z_]+", field):
+        raise ValueError(f"{field} is no field of a body")
+    return literal_column(f"(history.body ->> '{field}')", Text)
+
+
+def name_of() -> ColumnElement[str]:
+    """The name of an entity in the order of the bytes, as the indexes have it."""
+    return text_of("name").collate("C")
 
 
 def number_at(session: Session, as_of: str | None) -> int | None:
@@ -47,19 +57,23 @@ def number_at(session: Session, as_of: str | None) -> int | None:
         moment = parse_time(as_of.replace(" ", "+"))  # a plus sign that was not escaped arrives as a space
     except ValueError as error:
         raise Refused("As of when?", FieldFault("as_of", f"{error}, or a revision number")) from None
-    return session.scalar(select(func.max(Revision.number)).where(Revision.at <= moment)) or 0
+    return number_at_time(session, moment)
 
 
 def moment_of(session: Session, number: int) -> datetime | None:
     """When the revision `number`, or the last before it, was written; None before the first."""
-    return session.scalar(select(func.max(Revision.at)).where(Revision.number <= number))
+    before = select(Revision.at).where(Revision.number <= number)
+    return session.scalar(before.order_by(Revision.number.desc()).limit(1))
 
 
-def _standing(number: int | None) -> ColumnElement[bool]:
+def standing(number: int | None) -> ColumnElement[bool]:
+    """States that held after revision `number`; None for those that hold now."""
     if number is None:
         return History.to_revision.is_(None)
+    # both ends stand in the indexes of `hanse.revisions`: what did not hold then is passed by unread
     return and_(
-        History.from_revision <= number, or_(History.to_revision > number, History.to_revision.is_(None))
+        History.from_revision <= number,
+        func.coalesce(History.to_revision, literal_column(str(NEVER))) > number,
     )
 
 
@@ -70,12 +84,13 @@ def _states(kind: str, number: int | None) -> _Columns:
     return (
         select(History.entity_id, History.body, Revision.number, Revision.at, Revision.actor_name)
         .join(Revision, Revision.number == History.from_revision)
-        .where(History.kind == kind, History.op == "put", _standing(number))
+        .where(History.kind == kind, literal_column("history.op = 'put'", Boolean), standing(number))
     )
 
 
-def _state(row: Row[str, Body | None, int, datetime, str]) -> State:
-    return State(row[0], row[1] or {}, row[2], row[3], row[4])
+def _state(row: Row[str, Body | None, int, datetime, str], kind: str) -> State:
+    body = row[1] or {}
+    return State(row[0], {**LATER[kind], **body} if kind in LATER else body, row[2], row[3], row[4])
 
 
 def find(session: Session, kind: str, entity_id: str, as_of: str | None = None) -> State:
@@ -85,7 +100,7 @@ def find(session: Session, kind: str, entity_id: str, as_of: str | None = None) 
 
 def find_named(session: Session, kind: str, name: str, as_of: str | None = None) -> State:
     """One entity by name, as it was called then. Raises NotFound when there is, or was then, none."""
-    return _one(session, kind, text_of("name") == name, name, as_of)
+    return _one(session, kind, name_of() == name, name, as_of)
 
 
 def _one(
@@ -95,7 +110,7 @@ def _one(
     if row is None:
         then = f" as of {as_of}" if as_of else ""
         raise NotFound(f"There is no {kind.replace('_', ' ')} {called}{then}.")
-    return _state(row)
+    return _state(row, kind)
 
 
 def by_name(
@@ -108,11 +123,10 @@ def by_name(
     limit: int | None = None,
 ) -> list[State]:
     """Entities in the order of their names, from the one after `after`; at most `limit`."""
-    name = text_of("name").collate("C")
-    statement = _states(kind, number_at(session, as_of)).where(*where).order_by(name)
+    statement = _states(kind, number_at(session, as_of)).where(*where).order_by(name_of())
     if after is not None:
-        statement = statement.where(name > after)
-    return [_state(row) for row in session.execute(statement.limit(limit))]
+        statement = statement.where(name_of() > after)
+    return [_state(row, kind) for row in session.execute(statement.limit(limit))]
 
 
 def by_id(
@@ -126,100 +140,15 @@ def by_id(
     newest_first: bool = False,
 ) -> list[State]:
     """Entities in the order of their ids, from the one after `after`; at most `limit`."""
-    number = cast(History.entity_id, BigInteger)
+    # numbers without leading zeros: the longer is the larger, and text sorts those of one length
+    length = func.length(History.entity_id)
+    order = (length, History.entity_id)
     statement = _states(kind, number_at(session, as_of)).where(*where)
-    statement = statement.order_by(number.desc() if newest_first else number)
+    statement = statement.order_by(*(column.desc() if newest_first else column for column in order))
     if after is not None:
-        statement = statement.where(number < after if newest_first else number > after)
-    return [_state(row) for row in session.execute(statement.limit(limit))]
-
-
-@dataclass(frozen=True)
-class Event:
-    """One change of one entity: who made it, when and why, and which fields went from what to what.
-
-    `number` counts the changes of the log; a page of them ends before one.
-    """
-
-    number: int
-    revision: int
-    at: datetime
-    actor: str
-    actor_name: str
-    reason: str
-    kind: str
-    id: str
-    op: str
-    name: str
-    site: str
-    changes: Mapping[str, tuple[Any, Any]]
-
-    @property
-    def by_the_clock(self) -> bool:
-        """True for what happened because its time had come."""
-        return self.actor == "clock"
-
-
-def events(
-    session: Session,
-    *,
-    where: Sequence[ColumnElement[bool]] = (),
-    before: int | None = None,
-    limit: int = 50,
-) -> list[Event]:
-    """Changes, the newest first; only those whose number is below `before`."""
-    page = select(History.id).join(Revision, Revision.number == History.from_revision).where(*where)
-    if before is not None:
-        page = page.where(History.id < before)
-    page = page.order_by(History.id.desc()).limit(limit)
-    rows = session.execute(
-        select(History, Revision, _body_before(session))
-        .join(Revision, Revision.number == History.from_revision)
-        .where(History.id.in_(page))
-        .order_by(History.id.desc())
-    )
-    return [_event(row, revision, earlier) for row, revision, earlier in rows]
-
-
-def _body_before(session: Session) -> Any:
-    earlier = History.__table__.alias("earlier")
-    return (
-        select(earlier.c.body)
-        .where(
-            earlier.c.kind == History.kind,
-            earlier.c.entity_id == History.entity_id,
-            earlier.c.to_revision == History.from_revision,
-        )
-        .limit(1)
-        .scalar_subquery()
-    )
-
-
-def _event(row: History, revision: Revision, earlier: Body | None) -> Event:
-    body = row.body or earlier or {}
-    return Event(
-        number=row.id,
-        revision=revision.number,
-        at=revision.at,
-        actor=revision.actor,
-        actor_name=revision.actor_name,
-        reason=revision.reason,
-        kind=row.kind,
-        id=row.entity_id,
-        op=row.op,
-        name=called(row.kind, body),
-        site=site_of(row.kind, body),
-        changes=differences(earlier, row.body) if earlier and row.body else {},
-    )
-
-
-def differences(old: Body, new: Body) -> dict[str, tuple[Any, Any]]:
-    """The fields that differ, as (old, new)."""
-    return {
-        field: (old.get(field), new.get(field))
-        for field in {**old, **new}
-        if old.get(field) != new.get(field)
-    }
+        mark = tuple_(func.length(str(after)), str(after))
+        statement = statement.where(tuple_(*order) < mark if newest_first else tuple_(*order) > mark)
+    return [_state(row, kind) for row in session.execute(statement.limit(limit))]
 
 
 def called(kind: str, body: Body) -> str:
@@ -243,15 +172,3 @@ def site_of(kind: str, body: Body) -> str:
         scope = str(body.get("scope"))
         return scope.removeprefix("site:") if scope.startswith("site:") else ""
     return str(body.get("site") or "")
-
-
-def of_site(name: str) -> ColumnElement[bool]:
-    """Changes of a site and of all that hangs on it, machines' identities and people's roles included."""
-    return or_(
-        and_(History.kind == "site", text_of("name") == name),
-        and_(
-            History.kind.in_(["service", "endpoint", "downtime", "host_certificate", "identity"]),
-            text_of("site") == name,
-        ),
-        and_(History.kind == "grant", text_of("scope") == f"site:{name}"),
-    )

@@ -1,16 +1,16 @@
-"""/api/v1: the federation file, the log of changes, the overview."""
+"""/api/v1: the federation file, the overview."""
 
 from __future__ import annotations
 
 from flask import Response
 
-from hanse.revisions import History, Revision
 from hanse.web import Api, current_principal, ground
-from registry import entities, federation, overview, states
-from registry.api.answers import Body, SitePath
+from registry import entities, federation, overview
+from registry.api.answers import Body
+from registry.api.history import event_answer
 from registry.renderings.federation_yaml import write
-from registry.rights import READ_LOG, READ_OVERVIEW, RUN_FEDERATION
-from registry.schemas.federation import ApplyIn, EventPage, EventQuery, FileIn, OverviewOut, PlanOut
+from registry.rights import READ_OVERVIEW, RUN_FEDERATION
+from registry.schemas.federation import ApplyIn, FileIn, OverviewOut, PlanOut
 
 api = Api("registry_federation", __name__, "Federation")
 
@@ -70,57 +70,6 @@ def plan_answer(plan: federation.Plan) -> Body:
             }
             for step in plan.steps
         ],
-    }
-
-
-@api.get("/history", permission=READ_LOG, summary="Changes, the newest first", responses={200: EventPage})
-def list_changes(query: EventQuery) -> Body:
-    """Who changed what, when and why; of a site, a kind, an entity, or by one actor."""
-    where = []
-    if query.site is not None:
-        where.append(states.of_site(query.site))
-    if query.kind is not None:
-        where.append(History.kind == query.kind)
-    if query.id is not None:
-        where.append(History.entity_id == query.id)
-    if query.actor is not None:
-        where.append(Revision.actor == query.actor)
-    with ground().db.transaction() as session:
-        found = states.events(session, where=where, before=query.before, limit=query.limit)
-    return _events_page(found, query.limit)
-
-
-@api.get(
-    "/sites/<site>/history",
-    permission=READ_LOG,
-    summary="Changes of a site, the newest first",
-    responses={200: EventPage},
-)
-def list_site_changes(path: SitePath, query: EventQuery) -> Body:
-    """All that happened to the site and to what hangs on it."""
-    return list_changes(query.model_copy(update={"site": path.site}))
-
-
-def _events_page(found: list[states.Event], limit: int) -> Body:
-    return {
-        "items": [event_answer(event) for event in found],
-        "next": found[-1].number if len(found) == limit else None,
-    }
-
-
-def event_answer(event: states.Event) -> Body:
-    """A change for the wire."""
-    return {
-        "revision": event.revision,
-        "at": event.at,
-        "actor": event.actor,
-        "actor_name": event.actor_name,
-        "reason": event.reason,
-        "kind": event.kind,
-        "id": event.id,
-        "op": event.op,
-        "name": event.name,
-        "changes": {key: list(pair) for key, pair in event.changes.items()},
     }
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from registry.schemas.fields import Query, Reason, SiteName, UtcTime, Wire
+from registry.schemas.fields import Reason, UtcTime, Wire
+from registry.schemas.history import EventOut
 
 
 class FileIn(Wire):
@@ -40,39 +41,6 @@ class PlanOut(Wire):
     sentence: str
     steps: list[StepOut]
     revision: int | None
-
-
-class EventOut(Wire):
-    """One change of one entity, in words and by field."""
-
-    revision: int
-    at: UtcTime
-    actor: str
-    actor_name: str
-    reason: str
-    kind: str
-    id: str
-    op: str
-    name: str
-    changes: dict[str, list[Any]]
-
-
-class EventPage(Wire):
-    """Changes, the newest first; ask again with `before=next`."""
-
-    items: list[EventOut]
-    next: int | None
-
-
-class EventQuery(Query):
-    """Which changes."""
-
-    site: SiteName | None = None
-    kind: Annotated[str, Field(max_length=40)] | None = None
-    id: Annotated[str, Field(max_length=255)] | None = None
-    actor: Annotated[str, Field(max_length=100)] | None = None
-    before: Annotated[int, Field(ge=1, le=2**62)] | None = None
-    limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
 class OverviewOut(Wire):

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hanse.identity.permissions import allows
-from registry import standing, states
+from registry import downtime_finding, standing, states, trail
 from registry.neighbours import Heard
 from registry.rights import READ_LOG
+from registry.schemas.downtimes import DowntimeFilter
 from registry.views.parts import Part, SiteLook
 from registry.views.words import capacity_words, lines
 
@@ -26,15 +27,8 @@ def _capacity(look: SiteLook) -> Mapping[str, Any]:
 
 
 def _downtimes(look: SiteLook) -> Mapping[str, Any]:
-    found = states.by_id(
-        look.session,
-        "downtime",
-        where=[states.text_of("site") == look.name],
-        as_of=look.as_of,
-        newest_first=True,
-        limit=6,
-    )
-    shown = [state.body for state in found]
+    query = DowntimeFilter(site=look.name)
+    shown = [one.body for one in downtime_finding.find(look.session, query, as_of=look.as_of, limit=6)]
     return {"downtimes": shown, "ongoing": sum(one["state"] == "ongoing" for one in shown)}
 
 
@@ -68,22 +62,26 @@ def _history(look: SiteLook) -> Mapping[str, Any]:
     # the log holds addresses of people and machines
     if not allows(look.principal, READ_LOG):
         return {"history": []}
-    events = states.events(look.session, where=[states.of_site(look.name)], limit=LATEST)
+    events = trail.events(look.session, trail.Wanted(site=look.name), limit=LATEST)
     return {"history": lines(events)[:8]}
 
 
-ENDPOINTS = Part("endpoints", "top", _endpoints, tab="Services", questions={"monitoring": standing.WITH_DAYS})
+ENDPOINTS = Part("endpoints", "top", _endpoints, tab="Services", questions={"monitoring": standing.OF_SITE})
 CAPACITY = Part("capacity", "left", _capacity)
 DOWNTIMES = Part("downtimes", "left", _downtimes, tab="Downtimes")
 IDENTITIES = Part(
-    "identities", "middle", _identities, past=False, questions={"vomsdb": ("vomsdb", "/api/v1/replication")}
+    "identities",
+    "middle",
+    _identities,
+    past=False,
+    questions={"vomsdb": ("vomsdb", "/api/v1/replication?site={site}")},
 )
 USAGE = Part(
     "usage",
     "middle",
     _usage,
     past=False,
-    questions={"accounting": ("accounting", "/api/v1/publishing?limit=500")},
+    questions={"accounting": ("accounting", "/api/v1/publishing")},
 )
 FACTS = Part("facts", "right", _facts)
 CERTIFICATES = Part("certificates", "right", _certificates)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from registry.states import Event
+from registry.trail import Event
 
 # A revision often touches several entities; the one people talk about names the line.
 _RANK = (
@@ -22,7 +22,6 @@ _RANK = (
     "grant",
     "endpoint",
 )
-_VERBS = {True: "registered", False: "changed"}
 LONGEST = 80
 
 
@@ -38,6 +37,8 @@ class Line:
     reason: str
     about: str
     kind: str
+    id: str
+    act: str
     site: str
     changes: tuple[tuple[str, str, str], ...]
     more: int
@@ -62,6 +63,8 @@ def _line(group: Sequence[Event]) -> Line:
         reason=_reason(first),
         about=first.name,
         kind=first.kind,
+        id=first.id,
+        act=first.act,
         site=first.site,
         changes=tuple(shorten(first.changes)),
         more=len(group) - 1,
@@ -70,26 +73,24 @@ def _line(group: Sequence[Event]) -> Line:
 
 def _reason(event: Event) -> str:
     """The reason that was given; with the site before it where it does not name it itself."""
-    words = event.reason or f"{event.name} {_VERBS[not event.changes]}"
+    words = event.reason or f"{event.name} {event.act}"
     return f"{event.site}: {words}" if event.site and event.site not in words else words
 
 
 def shorten(changes: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:
-    """Field, old and new value in short words; of lists and tables only what differs."""
-    found = []
-    for name, (old, new) in changes.items():
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += [
-                (f"{name} {key}", _short(old.get(key)), _short(new.get(key)))
-                for key in {**old, **new}
-                if old.get(key) != new.get(key)
-            ]
-        else:
-            found.append((name.replace("_", " "), _short(old), _short(new)))
-    return found
+    """Field, old and new value in short words: "capacity vCPU" for `capacity.vcpu`, "endpoint main url"."""
+    return [(field_words(name), value_words(old), value_words(new)) for name, (old, new) in changes.items()]
 
 
-def _short(value: Any) -> str:
+def field_words(path: str) -> str:
+    """`endpoints[main].url` as "endpoints main: url"."""
+    words = path.replace("[", " ").replace("].", ": ").replace("]", "")
+    head, dot, rest = words.partition(".")
+    return head.replace("_", " ") + (f" {rest}" if dot and ":" not in head else f".{rest}" if dot else "")
+
+
+def value_words(value: Any) -> str:
+    """A value in a line."""
     if value is None or value in ("", [], {}):
         return "–"
     text = value if isinstance(value, str) else _plain(value)
