@@ -14,7 +14,7 @@ from registry import properties, service_groups, states
 from registry.models import Endpoint, Service, ServiceGroup, Site
 from registry.rights import EDIT_GROUP, EDIT_SITE, check_owner
 from registry.schemas.records import ExtensionForm, ServiceGroupEdit
-from registry.views import records
+from registry.views import records, saving
 from registry.views.record_kinds import GROUPS
 
 pages = Pages("registry_extensions", __name__)
@@ -80,7 +80,7 @@ def _page(
     return page(
         "registry/extensions.html",
         title=f"Extension properties of {called}",
-        sentence="Keys and values that other programs read. They mean to Hanse what they mean to them: nothing.",
+        sentence="Keys and values that other programs read; Hanse only keeps them.",
         crumbs=[("Sites", "/sites"), (called, back)],
         status=status,
         api=f"/api/v1/{_PATHS[kind]}/{key}/extensions",
@@ -108,7 +108,7 @@ def _owner(row: object) -> Site | ServiceGroup:
 
 def _back(kind: properties.Kind, body: dict[str, str]) -> tuple[str, str]:
     if kind == "service_group":
-        return f"{records.base(GROUPS)}/{body['name']}", body["name"]
+        return f"{GROUPS.path}/{body['name']}", body["name"]
     if kind == "site":
         return f"/sites/{body['name']}", body["name"]
     number = body["id"] if kind == "service" else body["service_id"]
@@ -121,8 +121,7 @@ def _back(kind: properties.Kind, body: dict[str, str]) -> tuple[str, str]:
 
 def _change(kind: properties.Kind, key: str) -> BaseResponse:
     kept = request.form.to_dict()
-    revision = kept.get("revision", "")
-    expected = int(revision) if revision.isdigit() and len(revision) < 16 else None
+    expected = saving.expected(kept)
     principal, db = current_principal(), ground().db
     try:
         form = ExtensionForm(key=kept.get("key", "").strip(), value=kept.get("value", "").strip())
@@ -141,7 +140,7 @@ def _change(kind: properties.Kind, key: str) -> BaseResponse:
     return redirect(request.path, 303)
 
 
-@pages.post(f"{records.base(GROUPS)}/<name>/services", permission=EDIT_GROUP)
+@pages.post(f"{GROUPS.path}/<name>/services", permission=EDIT_GROUP)
 def change_services(name: str) -> BaseResponse:
     """Add services to a group by host name or id, or take one out."""
     kept = request.form.to_dict()
@@ -151,7 +150,7 @@ def change_services(name: str) -> BaseResponse:
         raise
     except HanseError as error:
         return records.one_page(GROUPS, name, FormFaults.of(error, kept), status=422)
-    return redirect(f"{records.base(GROUPS)}/{name}", 303)
+    return redirect(f"{GROUPS.path}/{name}", 303)
 
 
 def _change_services(name: str, asked: str, *, take_out: bool) -> None:

@@ -39,12 +39,12 @@ from registry.schemas.sites import NgiEdit, NgiIn
 
 Body = dict[str, Any]
 Facts = Mapping[str, Any]
-How = Literal["text", "textarea", "checkbox", "words", "scopes", "ngis"]
+How = Literal["text", "textarea", "checkbox", "scopes", "ngis"]
 
 
 @dataclass(frozen=True)
 class FormField:
-    """A field of a form. `words`, `scopes` and `ngis` are lists; only `operator` fields are an operator's."""
+    """A field of a form. `scopes` and `ngis` are lists to tick; only `operator` fields are an operator's."""
 
     name: str
     label: str
@@ -82,6 +82,11 @@ class RecordKind:
     rows: Callable[[Session, str | None], Facts]
     facts: Callable[[Session, Body, str | None], Facts]
     hindered: Callable[[Session, Any], list[str]] = field(default=lambda session, row: [])
+
+    @property
+    def path(self) -> str:
+        """Where its pages are."""
+        return f"/federation/{self.name}"
 
     @property
     def api(self) -> str:
