@@ -14,6 +14,7 @@ from registry import people
 from registry.schemas.people import MeIn
 from registry.schemas.sites import TokenIn
 from tests.monitoring.federation import Federation
+from tests.registry.clouds import cloud_document, encoded
 from tests.vomsdb.conftest import House
 from vomsdb.jobs import press_of
 
@@ -47,6 +48,10 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     known = app.extensions["hanse"].authority.for_key(identity.key)
     people.make_token(db, known, TokenIn(name="tests"))
     post("/api/v1/roles", {"person": str(person), "role": "site_administrator", "scope": "site:CESNET"})
+    headers = {"Authorization": f"Bearer {operator}"}
+    for content, status in ((encoded(cloud_document("CESNET")), 202), (b"{}", 422)):
+        answer = app.test_client().put("/v1/sites/CESNET/cloudinfo", data=content, headers=headers)
+        assert answer.status_code == status, answer.text
     return {"site": "CESNET", "name": "CESNET", "ngi": "NGI_CZ", "number": "1"}
 
 
@@ -91,6 +96,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/vos/<vo>/aup-signatures"): {"version": 1},
     ("POST", "/api/v1/sites/<site>/refused-records/discard"): {"ids": [1]},
     ("POST", "/api/v1/sites/<site>/refused-records/replay"): {"ids": [1]},
+    ("POST", "/api/v1/sites/<site>/drift/accept"): {"fact": "capacity vcpu"},
+    ("POST", "/api/v1/sites/<site>/drift/ignore"): {"fact": "capacity ram_gb", "reason": "new memory"},
+    ("DELETE", "/api/v1/sites/<site>/drift/ignore"): {"fact": "capacity ram_gb"},
 }
 
 SEEDS: dict[str, Seed] = {
