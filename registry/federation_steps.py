@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,23 +14,23 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import FieldFault, HanseError, Refused
 from hanse.identity import names
-from hanse.identity.principals import Principal, X509Identity
+from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import certification, credentials, ngis, people, roles, scopes, services, sites
+from registry import certification, credentials, ngis, scopes, services, sites
 from registry.entities import service_type_body
-from registry.models import Credential, HostCertificate, Ngi, Person, Role, Service, ServiceType, Site
+from registry.federation_people import People
+from registry.federation_spanning import Spanning, set_fields
+from registry.models import HostCertificate, Ngi, Service, ServiceType, Site
 from registry.renderings.federation_yaml import (
     FederationDoc,
-    IdentityDoc,
     NgiDoc,
-    PersonDoc,
     ServiceDoc,
     ServiceTypeDoc,
     SiteDoc,
 )
 from registry.schemas.services import ServiceIn
 from registry.schemas.sites import SiteIn
-from registry.snapshot import identity_of, ngi_doc, service_doc, site_values
+from registry.snapshot import ngi_doc, service_doc, site_values
 
 Values = Mapping[str, Any]
 _New = TypeVar("_New", SiteIn, ServiceIn)
@@ -80,25 +79,37 @@ class Application:
         self.principal = principal
         self.prune = prune
         self.steps: list[Step] = []
+        self.spanning = Spanning(self)
+        self.people = People(self)
 
     def run(self, session: Session, change: Change, document: FederationDoc) -> None:
         """Do everything that the document says, noting each step; raises what a rule refuses."""
         self.session, self.change = session, change
         for kind in document.service_types:
             self._service_type(kind)
+        self.spanning.new_scopes(document.scopes)
         for ngi in document.ngis:
             with _at(f"NGI {ngi.name}"):
                 self._ngi(ngi)
+        for project in document.projects:
+            with _at(f"project {project.name}"):
+                self.spanning.project(project)
         for site in document.sites:
             with _at(f"site {site.name}"):
                 self._site(site)
+        for group in document.service_groups:
+            with _at(f"service group {group.name}"):
+                self.spanning.group(group)
         for person in document.people:
             with _at(f"person {person.name}"):
-                self._person(person)
+                self.people.person(person)
         if self.prune:
             self._prune(document)
+        self.spanning.scopes(document.scopes)
+        if self.prune:
+            self.spanning.prune_words(document)
 
-    def _step(
+    def step(
         self, action: str, kind: str, name: str, changes: dict[str, tuple[Any, Any]] | None = None
     ) -> None:
         self.steps.append(Step(action, kind, name, changes or {}))
@@ -106,60 +117,68 @@ class Application:
     def _service_type(self, wanted: ServiceTypeDoc) -> None:
         row = self.session.scalar(select(ServiceType).where(ServiceType.name == wanted.name))
         if row is None:
-            self._step("add", "service_type", wanted.name)
+            self.step("add", "service_type", wanted.name)
             row = ServiceType(name=wanted.name)
             self.session.add(row)
-        elif not self._differs(
-            "service_type", wanted.name, _set(wanted), {f: getattr(row, f) for f in type(wanted).model_fields}
+        elif not self.differs(
+            "service_type",
+            wanted.name,
+            set_fields(wanted),
+            {f: getattr(row, f) for f in type(wanted).model_fields},
         ):
             return
-        for name, value in _set(wanted).items():
+        for name, value in set_fields(wanted).items():
             setattr(row, name, value)
         self.session.flush()
         self.change.put("service_type", str(row.id), service_type_body(row))
 
-    def _differs(self, kind: str, name: str, wanted: Values, present: Values) -> dict[str, Any]:
+    def differs(self, kind: str, name: str, wanted: Values, present: Values) -> dict[str, Any]:
         """The wanted values that differ from the present ones, noted as a step; empty when none does."""
         changes = {
             key: (present.get(key), value) for key, value in wanted.items() if present.get(key) != value
         }
         if changes:
-            self._step("change", kind, name, changes)
+            self.step("change", kind, name, changes)
         return {key: new for key, (_, new) in changes.items()}
 
-    def _scopes(self, wanted: Iterable[str]) -> None:
+    def add_scopes(self, wanted: Iterable[str]) -> None:
         for name in scopes.add_missing(self.session, self.change, wanted):
-            self._step("add", "scope", name)
+            self.step("add", "scope", name)
 
     def _ngi(self, wanted: NgiDoc) -> None:
         row = self.session.scalar(select(Ngi).where(Ngi.name == wanted.name))
         if row is None:
-            self._step("add", "ngi", wanted.name)
-            self._scopes(wanted.scopes)
+            self.step("add", "ngi", wanted.name)
+            self.add_scopes(wanted.scopes)
             ngis.create(self.session, self.change, wanted)
             return
-        values = _set(wanted)
+        values = set_fields(wanted)
         values.pop("reason", None)
-        differing = self._differs("ngi", wanted.name, values, ngi_doc(row).model_dump())
+        if "scopes" in values:
+            values["scopes"] = sorted(values["scopes"])
+        differing = self.differs("ngi", wanted.name, values, ngi_doc(row).model_dump())
         if differing:
-            self._scopes(differing.get("scopes", ()))
+            self.add_scopes(differing.get("scopes", ()))
             ngis.apply(self.session, self.change, row, differing, operator=True)
 
     def _site(self, wanted: SiteDoc) -> None:
         row = self.session.scalar(select(Site).where(Site.name == wanted.name).with_for_update(of=Site))
         values = _site_values(wanted)
         if row is None:
-            self._step("add", "site", wanted.name)
-            self._scopes(wanted.scopes)
+            self.step("add", "site", wanted.name)
+            self.add_scopes(wanted.scopes)
             row = sites.create(self.session, self.change, _as_new_site(values), operator=True)
         else:
-            differing = self._differs("site", wanted.name, values, site_values(row))
+            differing = self.differs("site", wanted.name, values, site_values(row))
             status = differing.pop("certification", None)
             if status is not None:
                 certification.take_step(
                     self.session, self.change, self.principal, row, status, "As the federation file says"
                 )
-            self._scopes(differing.get("scopes", ()))
+            self.add_scopes(differing.get("scopes", ()))
+            if "supports" in differing:  # a project that the file takes away would be kept else
+                for share in row.shares:
+                    share.project_id = None
             if differing:
                 sites.apply(self.session, self.change, row, differing, operator=True)
         self._services(row, wanted)
@@ -177,25 +196,25 @@ class Application:
                 self._service(site, entry, same.pop(0) if same else None)
         if self.prune and "services" in wanted.model_fields_set:
             for service in (one for rest in present.values() for one in rest):
-                self._step("remove", "service", f"{service.service_type} on {service.hostname}")
+                self.step("remove", "service", f"{service.service_type} on {service.hostname}")
                 services.delete(self.session, self.change, service)
 
     def _service(self, site: Site, wanted: ServiceDoc, row: Service | None) -> None:
         name = f"{wanted.type} on {wanted.hostname}"
-        values = _set(wanted)
+        values = set_fields(wanted)
         if row is None:
-            self._step("add", "service", name)
+            self.step("add", "service", name)
             form = {**values, "service_type": values.pop("type")}
             form.pop("type", None)
-            self._scopes(wanted.scopes)
+            self.add_scopes(wanted.scopes)
             services.create(self.session, self.change, site, _strict(ServiceIn, form), operator=True)
             return
         _normalise_endpoints(values, wanted.type)
         values["hostname"] = wanted.hostname.lower()
-        differing = self._differs("service", name, values, service_doc(row).model_dump())
+        differing = self.differs("service", name, values, service_doc(row).model_dump())
         endpoints = differing.pop("endpoints", None)
         if differing:
-            self._scopes(differing.get("scopes", ()))
+            self.add_scopes(differing.get("scopes", ()))
             services.apply(self.session, self.change, row, differing, operator=True)
         if endpoints is not None:
             services.set_endpoints(self.session, self.change, row, wanted.endpoints)
@@ -209,116 +228,29 @@ class Application:
         for certificate in certificates:
             if rows.pop(credentials.fingerprint(certificate), None) is None:
                 row = credentials.create(self.session, self.change, site, certificate)
-                self._step("add", "host_certificate", names.slash(row.subject_der))
+                self.step("add", "host_certificate", names.slash(row.subject_der))
         if self.prune and "host_certificates" in wanted.model_fields_set:
             for row in rows.values():
-                self._step("remove", "host_certificate", names.slash(row.subject_der))
+                self.step("remove", "host_certificate", names.slash(row.subject_der))
                 credentials.delete(self.session, self.change, row)
 
-    def _person(self, wanted: PersonDoc) -> None:
-        identities = [x509_identity(entry) for entry in wanted.identities]
-        row = self._find_person(wanted, identities)
-        if row is None:
-            self._step("add", "person", wanted.name)
-            row = people.create(self.session, self.change, wanted.name, wanted.email)
-        else:
-            present = {"name": row.name, "email": row.email}
-            values = {key: value for key, value in _set(wanted).items() if key in present}
-            if self._differs("person", wanted.name, values, present):
-                email = wanted.email if "email" in wanted.model_fields_set else row.email
-                people.rename(self.session, self.change, row, wanted.name, email)
-        self._identities(row, wanted, identities)
-        self._roles(row, wanted)
-
-    def _find_person(self, wanted: PersonDoc, identities: list[X509Identity]) -> Person | None:
-        owners = set(
-            self.session.scalars(
-                select(Credential.person_id).where(Credential.key.in_([one.key for one in identities]))
-            )
-        )
-        if len(owners) > 1:
-            raise Refused(
-                "These identities belong to different people here; an identity is linked to one person."
-            )
-        if owners:
-            return self.session.get(Person, owners.pop())
-        if identities:
-            return None
-        nameless = select(Person).where(
-            Person.name == wanted.name, ~Person.credentials.any(Credential.kind == "x509")
-        )
-        return self.session.scalar(nameless.order_by(Person.id).limit(1))
-
-    def _identities(self, person: Person, wanted: PersonDoc, identities: list[X509Identity]) -> None:
-        present = {one.key: one for one in person.credentials if one.kind == "x509"}
-        for identity in identities:
-            if present.pop(identity.key, None) is None:
-                self._step("add", "identity", f"{identity.subject_slash} of {wanted.name}")
-                people.add_certificate_identity(self.session, self.change, person, identity)
-        if self.prune and "identities" in wanted.model_fields_set:
-            for credential in present.values():
-                self._step("remove", "identity", f"{identity_of(credential).subject_slash} of {wanted.name}")
-                self.change.delete("identity", credential.key)
-                person.credentials.remove(credential)
-            self.session.flush()
-
-    def _roles(self, person: Person, wanted: PersonDoc) -> None:
-        present = {(row.role, row.scope): row for row in person.roles}
-        for entry in wanted.roles:
-            if present.pop((entry.role, entry.scope), None) is None:
-                owner = roles.resolve_scope(self.session, entry.role, entry.scope)
-                self._step("add", "role", f"{entry.role} in {entry.scope} for {wanted.name}")
-                roles.create(self.session, self.change, person, entry.role, owner, self.principal)
-        if self.prune and "roles" in wanted.model_fields_set:
-            for row in present.values():
-                self._remove_role(row, wanted.name)
-
-    def _remove_role(self, row: Role, name: str) -> None:
-        self._step("remove", "role", f"{row.role} in {row.scope} for {name}")
-        roles.note(self.session, row, "revoked", self.principal, "Not in the federation file", old=row.status)
-        roles.delete(self.session, self.change, row)
-
     def _prune(self, document: FederationDoc) -> None:
-        """Remove what the file does not name, in the sections that it has."""
+        """Remove what the file does not name, in the sections that it has; people are never removed by a file."""
+        self.spanning.prune(document)
         if "sites" in document.model_fields_set:
             kept = {entry.name for entry in document.sites}
-            for site in self.session.scalars(select(Site).where(Site.name.not_in(kept)).order_by(Site.id)):
-                self._step("remove", "site", site.name)
+            for site in self.session.scalars(
+                select(Site).where(Site.name.not_in(kept)).order_by(Site.id)
+            ).all():
+                self.step("remove", "site", site.name)
                 sites.delete(self.session, self.change, site)
-        if "ngis" in document.model_fields_set:
-            kept = {entry.name for entry in document.ngis}
-            for ngi in self.session.scalars(select(Ngi).where(Ngi.name.not_in(kept)).order_by(Ngi.id)):
-                self._step("remove", "ngi", ngi.name)
-                self.change.delete("ngi", str(ngi.id))
-                self.session.delete(ngi)
-                self.session.flush()
-
-
-def x509_identity(entry: IdentityDoc) -> X509Identity:
-    """The identity that an entry names. Raises Refused for names or certificates that cannot be read."""
-    if entry.certificate is not None:
-        return X509Identity.from_certificate(credentials.read_certificate(entry.certificate))
-    try:
-        if entry.subject is not None and entry.issuer is not None:
-            return X509Identity(names.parse(entry.subject), names.parse(entry.issuer))
-        identity = X509Identity(
-            base64.b64decode(entry.subject_der or ""), base64.b64decode(entry.issuer_der or "")
-        )
-        identity.key  # noqa: B018 - a name that cannot be read shows here
-    except ValueError as error:
-        raise Refused("This identity cannot be read.", FieldFault("identities", str(error))) from None
-    return identity
-
-
-def _set(model: Any) -> dict[str, Any]:
-    """The fields that the file names, each whole."""
-    whole = model.model_dump()
-    return {name: whole[name] for name in type(model).model_fields if name in model.model_fields_set}
 
 
 def _site_values(wanted: SiteDoc) -> dict[str, Any]:
     values = {
-        key: value for key, value in _set(wanted).items() if key not in ("services", "host_certificates")
+        key: value
+        for key, value in set_fields(wanted).items()
+        if key not in ("services", "host_certificates")
     }
     if "supports" in values:
         values["supports"] = sorted(values["supports"], key=lambda share: str(share["vo"]))

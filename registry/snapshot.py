@@ -12,13 +12,27 @@ from sqlalchemy.orm import Session
 from hanse.identity import names
 from hanse.identity.principals import X509Identity
 from registry.entities import capacity, contact, extensions
-from registry.models import Credential, HostCertificate, Ngi, Person, Service, ServiceType, Site
+from registry.models import (
+    Credential,
+    HostCertificate,
+    Ngi,
+    Person,
+    Project,
+    Scope,
+    Service,
+    ServiceGroup,
+    ServiceType,
+    Site,
+)
 from registry.renderings.federation_yaml import (
     FederationDoc,
+    GroupDoc,
     IdentityDoc,
     NgiDoc,
     PersonDoc,
+    ProjectDoc,
     RoleDoc,
+    ScopeDoc,
     ServiceDoc,
     ServiceTypeDoc,
     SiteDoc,
@@ -45,6 +59,18 @@ def document_of(session: Session) -> FederationDoc:
             )
             for kind in session.scalars(select(ServiceType).order_by(ServiceType.name.collate("C")))
         ],
+        scopes=[
+            ScopeDoc(**scope_values(scope))
+            for scope in session.scalars(select(Scope).order_by(Scope.name.collate("C")))
+        ],
+        projects=[
+            ProjectDoc(**project_values(project))
+            for project in session.scalars(select(Project).order_by(Project.name.collate("C")))
+        ],
+        service_groups=[
+            GroupDoc.model_validate(group_values(group))
+            for group in session.scalars(select(ServiceGroup).order_by(ServiceGroup.name.collate("C")))
+        ],
         ngis=[ngi_doc(ngi) for ngi in session.scalars(select(Ngi).order_by(Ngi.name.collate("C")))],
         sites=[
             _site_doc(site, services.get(site.id, []), certificates.get(site.id, []))
@@ -66,6 +92,47 @@ def ngi_doc(ngi: Ngi) -> NgiDoc:
         ggus_su=ngi.ggus_su,
         scopes=sorted(ngi.scopes),
     )
+
+
+def scope_values(scope: Scope) -> Values:
+    """A scope as the file has it."""
+    return {"name": scope.name, "description": scope.description, "reserved": scope.reserved}
+
+
+def project_values(project: Project) -> Values:
+    """A project as the file has it."""
+    names = sorted(ngi.name for ngi in project.ngis)
+    return {"name": project.name, "description": project.description, "ngis": names}
+
+
+def group_values(group: ServiceGroup) -> Values:
+    """A service group as the file has it, its services by site, type, host and number."""
+    return {
+        "name": group.name,
+        "description": group.description,
+        "monitored": group.monitored,
+        "email": group.email,
+        "scopes": sorted(group.scopes),
+        "services": sorted(
+            (_member(service) for service in group.services),
+            key=lambda one: (one["site"], one["type"], one["hostname"], one["nth"]),
+        ),
+        "extensions": extensions(group.properties),
+    }
+
+
+def _member(service: Service) -> Values:
+    twins = sorted(
+        one.id
+        for one in service.site.services
+        if (one.service_type, one.hostname) == (service.service_type, service.hostname)
+    )
+    return {
+        "site": service.site.name,
+        "type": service.service_type,
+        "hostname": service.hostname,
+        "nth": twins.index(service.id) + 1,
+    }
 
 
 def site_values(site: Site) -> Values:
@@ -158,13 +225,31 @@ def _people(session: Session) -> list[PersonDoc]:
 
 def _person_doc(person: Person) -> PersonDoc:
     identities = [identity_doc(identity_of(one)) for one in person.credentials if one.kind == "x509"]
+    identities += [
+        IdentityDoc(provider=one.oidc_issuer, provider_subject=one.oidc_subject, realm=one.realm or None)
+        for one in person.credentials
+        if one.kind == "oidc"
+    ]
     roles = sorted((role.role, role.scope) for role in person.roles)
     return PersonDoc(
-        name=person.name,
-        email=person.email,
+        **personal_values(person),
         identities=sorted(identities, key=lambda one: one.model_dump_json()),
         roles=[RoleDoc.model_validate({"role": role, "scope": scope}) for role, scope in roles],
     )
+
+
+def personal_values(person: Person) -> Values:
+    """What the file has of a person beside identities and roles."""
+    return {
+        "name": person.name,
+        "forename": person.forename,
+        "surname": person.surname,
+        "title": person.title,
+        "email": person.email,
+        "telephone": person.telephone,
+        "works_from": person.works_from,
+        "works_until": person.works_until,
+    }
 
 
 def identity_of(credential: Credential) -> X509Identity:

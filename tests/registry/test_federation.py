@@ -63,7 +63,9 @@ def test_a_plan_shows_and_changes_nothing(empty_registry: Registry) -> None:
         ("add", "role", "site_administrator in site:OSLO for Åse Ødegård"),
     ]
     assert empty_registry.get("/api/v1/sites")["items"] == []
-    assert empty_registry.get("/api/v1/changes")["head"] == 3  # the stock, the operator, the token of the tests
+    assert (
+        empty_registry.get("/api/v1/changes")["head"] == 3
+    )  # the stock, the operator, the token of the tests
 
 
 def test_applying_does_what_was_planned_in_one_revision(empty_registry: Registry) -> None:
@@ -135,6 +137,47 @@ def test_pruning_removes_what_the_file_does_not_name(registry: Registry) -> None
         ("ngi", "NGI_MK"),
     }
     assert [site["name"] for site in registry.get("/api/v1/sites")["items"]] == ["BIFI", "CESNET"]
+
+
+def test_what_spans_sites_is_planned_changed_and_pruned(registry: Registry) -> None:
+    content = yaml.safe_load(exported(registry))
+    bifi = next(site for site in content["sites"] if site["name"] == "BIFI")
+    (service,) = bifi["services"]
+    member = {"site": "BIFI", "type": service["type"], "hostname": service["hostname"]}
+    content["scopes"].append({"name": "cloudy", "description": "in the clouds"})
+    content["projects"] = [{"name": "EGI", "ngis": ["NGI_CZ", "NGI_IBERGRID"]}]
+    content["service_groups"] = [{"name": "SG", "scopes": ["cloudy"], "services": [member]}]
+    document = yaml.safe_dump(content, allow_unicode=True)
+    steps = [(one["action"], one["kind"], one["name"]) for one in apply(registry, document)["steps"]]
+    assert steps == [("add", "scope", "cloudy"), ("add", "project", "EGI"), ("add", "service_group", "SG")]
+    assert plan(registry, exported(registry), prune=True)["steps"] == []
+    content["service_groups"], content["projects"] = [], []
+    content["scopes"] = [one for one in content["scopes"] if one["name"] != "cloudy"]
+    document = yaml.safe_dump(content, allow_unicode=True)
+    steps = [
+        (one["action"], one["kind"], one["name"]) for one in apply(registry, document, prune=True)["steps"]
+    ]
+    assert steps == [
+        ("remove", "service_group", "SG"),
+        ("remove", "project", "EGI"),
+        ("remove", "scope", "cloudy"),
+    ]
+
+
+def test_words_that_are_in_use_are_not_pruned(registry: Registry) -> None:
+    content = yaml.safe_load(exported(registry))
+    content["service_types"] = [one for one in content["service_types"] if one["name"] != OCCI]
+    body = {"document": yaml.safe_dump(content, allow_unicode=True), "prune": True}
+    told = registry.send("POST", "/api/v1/federation/plan", body, status=422)
+    assert f"service type {OCCI} is not in the file, but in use by" in told["detail"]
+
+
+def test_a_project_that_the_file_takes_off_a_vo_is_gone(registry: Registry) -> None:
+    share = {"vo": "training.egi.eu", "vcpu": 16, "project_id": "abc"}
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"supports": [share]})
+    assert "project_id: abc" in exported(registry)
+    apply(registry, exported(registry).replace("project_id: abc", "project_id: null"))
+    assert registry.get("/api/v1/sites/BIFI")["supports"][0]["project_id"] is None
 
 
 def test_the_last_operator_cannot_be_pruned(registry: Registry) -> None:
@@ -253,11 +296,16 @@ sites = st.fixed_dictionaries(
             max_size=3,
         ),
         "supports": st.lists(
-            st.fixed_dictionaries({"vo": codes}, optional={"vcpu": amounts}),
+            st.fixed_dictionaries({"vo": codes}, optional={"vcpu": amounts, "project_id": st.none() | codes}),
             max_size=3,
             unique_by=lambda entry: entry["vo"],
         ),
         "extensions": extensions,
+        "infrastructure": st.sampled_from(["Production", "Test", "SC"]),
+        "ip_range": st.sampled_from(["192.0.2.0/24", "192.0.2.0/255.255.255.0, 198.51.100.7"]),
+        "ipv6_range": st.just("2001:db8::/32"),
+        "tier": words,
+        "sub_grid": words,
         "services": st.lists(services, max_size=3),
     },
 )
@@ -275,14 +323,53 @@ def documents(draw: Callable[[Any], Any]) -> dict[str, Any]:
         {
             "name": draw(words),
             "email": draw(st.none() | emails),
-            "identities": [{"subject": f"/C=EU/CN=Person {number}", "issuer": ISSUER}],
+            "title": draw(words),
+            "works_from": "08:30",
+            "identities": [
+                {"subject": f"/C=EU/CN=Person {number}", "issuer": ISSUER},
+                {
+                    "provider": "https://aai.example/",
+                    "provider_subject": f"s{number}@aai",
+                    "realm": "EGI Check-in",
+                },
+            ],
             "roles": [
                 {"role": "site_administrator", "scope": f"site:{draw(st.sampled_from(found))['name']}"}
             ],
         }
         for number in range(draw(st.integers(0, 2)))
     ]
-    return {"ngis": [{"name": "NGI_X", "description": draw(words)}], "sites": found, "people": people}
+    ngi = {"name": "NGI_X", "description": draw(words), "scopes": ["EGI", "FedCloud"], "ggus_su": draw(words)}
+    for site in found:
+        if site.get("infrastructure", "Production") != "Production":
+            site.pop("production", None)
+        elif "infrastructure" in site:
+            site["production"] = True
+    members = [
+        {"site": site["name"], "type": one["type"], "hostname": one["hostname"], "nth": 1}
+        for site in found
+        for one in site.get("services", [])
+    ]
+    distinct = list({(one["site"], one["type"], one["hostname"]): one for one in members}.values())
+    return {
+        "scopes": [{"name": "zz-reserved", "reserved": draw(st.booleans()), "description": draw(words)}],
+        "ngis": [ngi],
+        "projects": [
+            {"name": "P", "description": draw(words), "ngis": draw(st.sampled_from([[], ["NGI_X"]]))}
+        ],
+        "sites": found,
+        "service_groups": [
+            {
+                "name": "G",
+                "description": draw(words),
+                "monitored": draw(st.booleans()),
+                "email": draw(st.none() | emails),
+                "services": draw(st.lists(st.sampled_from(distinct), unique_by=str)) if distinct else [],
+                "extensions": draw(extensions),
+            }
+        ],
+        "people": people,
+    }
 
 
 NORWAY = {
@@ -333,8 +420,11 @@ def _empty(registry: Registry) -> None:
         session.execute(text("delete from person where name <> 'Ingrid Holm'"))
         session.execute(text("delete from person where id <> (select person_id from role where role ="
                              " 'federation_operator' limit 1)"))  # fmt: skip
+        session.execute(text("delete from service_group"))
+        session.execute(text("delete from project"))
         session.execute(text("delete from site"))
         session.execute(text("delete from ngi"))
+        session.execute(text("delete from scope where name <> all (array['EGI', 'FedCloud', 'Local'])"))
         session.execute(text("delete from history where kind <> 'identity' and kind <> 'grant'"))
 
 
