@@ -39,6 +39,8 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     post("/api/v1/sites", {**site, "official_name": "CESNET", "middleware": "OpenNebula"})
     occi = {"service_type": "eu.egi.cloud.vm-management.occi", "hostname": "occi.cesnet.example"}
     post("/api/v1/sites/CESNET/services", {**occi, "url": "https://occi.cesnet.example:11443/"})
+    for kind in ("ngis", "projects", "service-types", "scopes", "service-groups"):
+        post(f"/api/v1/{kind}", {"name": "CESNET"})
     start = datetime.now(UTC) + timedelta(days=3)
     times = {"start": start.isoformat(), "end": (start + timedelta(hours=2)).isoformat()}
     post("/api/v1/downtimes", {"site": "CESNET", "severity": "OUTAGE", "description": "works", **times})
@@ -52,7 +54,8 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     for content, status in ((encoded(cloud_document("CESNET")), 202), (b"{}", 422)):
         answer = app.test_client().put("/v1/sites/CESNET/cloudinfo", data=content, headers=headers)
         assert answer.status_code == status, answer.text
-    return {"site": "CESNET", "name": "CESNET", "ngi": "NGI_CZ", "number": "1"}
+    records = dict.fromkeys(("project", "kind", "scope", "group"), "CESNET")
+    return {"site": "CESNET", "name": "CESNET", "ngi": "NGI_CZ", "number": "1", "key": "VO", **records}
 
 
 def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
@@ -86,6 +89,23 @@ def monitoring(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/incidents/<int:number>/acknowledge"): {"comment": "looking at it"},
     ("POST", "/api/v1/incidents/<int:number>/comments"): {"text": "the switch is being replaced"},
+    ("POST", "/api/v1/sites/<site>/certification"): {"status": "Uncertified", "reason": "looked at"},
+    ("POST", "/api/v1/ngis"): {"name": "NGI_NEW"},
+    ("PUT", "/api/v1/ngis/<ngi>"): {"name": "NGI_CZ"},
+    ("POST", "/api/v1/projects"): {"name": "NEW"},
+    ("POST", "/api/v1/service-types"): {"name": "NEW"},
+    ("POST", "/api/v1/scopes"): {"name": "NEW"},
+    ("POST", "/api/v1/service-groups"): {"name": "NEW"},
+    **{
+        ("PUT", f"/api/v1/{owner}/extensions{rest}"): body
+        for owner in (
+            "sites/<site>",
+            "services/<int:number>",
+            "endpoints/<int:number>",
+            "service-groups/<group>",
+        )
+        for rest, body in (("", {"extensions": {"VO": "x"}}), ("/<key>", {"value": "x"}))
+    },
     ("PUT", "/api/v1/members/<member>/fqans"): {"fqan": "/training.egi.eu"},
     ("DELETE", "/api/v1/members/<member>/fqans"): {"fqan": "/training.egi.eu"},
     ("POST", "/api/v1/members/<member>/suspension"): {"code": "OTHER", "reason": "left the project"},
