@@ -20,7 +20,10 @@ OCCI_SERVICE = "eu.egi.cloud.vm-management.occi"
 
 @dataclass(frozen=True)
 class Site:
-    """A cloud site. `vos` maps each supported VO to the vCPUs it may use."""
+    """A cloud site. `vos` maps each supported VO to the vCPUs that are declared for it.
+
+    `quotas` are what the cloud really gives, where that differs: the registry shows it as drift.
+    """
 
     name: str
     official_name: str
@@ -36,6 +39,7 @@ class Site:
     network: str
     vos: dict[str, int]
     admin: str
+    quotas: dict[str, int] | None = None
 
     @property
     def domain(self) -> str:
@@ -126,6 +130,7 @@ SITES = (
         network="203.0.113",
         vos={"training.egi.eu": 16, "chipster": 8},
         admin="Goran Petrov",
+        quotas={"training.egi.eu": 16, "chipster": 12},
     ),
 )
 

@@ -85,6 +85,8 @@ def _cloud(layout: Layout, site: Site, number: int) -> Program:
         ca=layout.bundle,
         vos=tuple(VOS),
         seed=number + 1,
+        registry_url=layout.tls_url("registry"),
+        quotas=site.quotas or site.vos,
     )
     configuration.write(folder / "cloud.json")
     command = [sys.executable, "-m", "demo.cloud", "--config", str(folder / "cloud.json")]

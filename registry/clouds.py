@@ -121,7 +121,7 @@ def _published(site: Site, document: CloudDocument, query: CloudQuery, now: date
                 valid_until=document.valid_until,
                 stale=stale,
             )
-            yield _with_commands(place)
+            yield with_commands(place)
 
 
 def _of(many: Sequence[Facts], share: Facts) -> list[Facts]:
@@ -191,7 +191,8 @@ def _fits(place: Place, query: CloudQuery) -> bool:
     return not query.free or (place.room.free_vcpu is not None and place.room.free_vcpu >= query.free)
 
 
-def _with_commands(place: Place) -> Place:
+def with_commands(place: Place) -> Place:
+    """The place with commands that start a machine of its first size from its first image; none without them."""
     if not place.sizes or not place.images:
         return place
     size, image = place.sizes[0], place.images[0]

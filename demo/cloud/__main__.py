@@ -15,6 +15,7 @@ from demo.cloud.admission import Doorman
 from demo.cloud.configuration import CloudConfiguration
 from demo.cloud.dialects import DIALECTS
 from demo.cloud.faults import FaultFile
+from demo.cloud.information import Informer
 from demo.cloud.listener import Listener, TlsFiles
 from demo.cloud.machines import Machines
 from demo.cloud.occi import OcciServer, Request, Response
@@ -53,12 +54,13 @@ def run(configuration: CloudConfiguration, stop: threading.Event) -> None:
     )
     doorman = Doorman(configuration.trust_dir, configuration.vomsdir, configuration.mapping, "127.0.0.1")
     occi = OcciServer(dialect, configuration.base, doorman, machines)
-    changed, waiting = threading.Event(), threading.Event()
+    changed, waiting, other = threading.Event(), threading.Event(), threading.Event()
 
     def answer(request: Request) -> Response:
         response = occi.answer(request)
         if request.method in ("POST", "DELETE") and response.status < 300:
             changed.set()
+            other.set()
         return response
 
     outbox = Outbox(configuration.folder)
@@ -70,6 +72,9 @@ def run(configuration: CloudConfiguration, stop: threading.Event) -> None:
         threading.Thread(target=reporter.run, args=(stop, changed, waiting.set), name="report", daemon=True),
         threading.Thread(target=sender.run, args=(stop, waiting), name="send", daemon=True),
     ]
+    if configuration.registry_url:
+        informer = Informer(configuration, dialect, machines)
+        threads.append(threading.Thread(target=informer.run, args=(stop, other), name="inform", daemon=True))
     for thread in threads:
         thread.start()
     good = TlsFiles(configuration.trust_dir, configuration.tls_cert, configuration.tls_key)
@@ -78,6 +83,7 @@ def run(configuration: CloudConfiguration, stop: threading.Event) -> None:
     Listener(configuration.port, dialect.server, answer, fault, good, bad).run(stop)
     changed.set()
     waiting.set()
+    other.set()
 
 
 if __name__ == "__main__":

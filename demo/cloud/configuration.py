@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ class CloudConfiguration:
     `tls_cert` is shown by the server.
 
     `network` is the first three numbers of the addresses given to machines; `usage_every_s` how often running
-    machines are reported; `vos` the VOs of the generated past.
+    machines are reported; `vos` the VOs of the generated past. `registry_url` is where the cloud tells what it
+    offers ("" = nowhere), `quotas` the virtual processors of each VO.
     """
 
     site: str
@@ -42,6 +43,8 @@ class CloudConfiguration:
     vos: tuple[str, ...]
     seed: int = 1
     usage_every_s: float = 5.0
+    registry_url: str = ""
+    quotas: dict[str, int] = field(default_factory=dict)
 
     @property
     def base(self) -> str:
