@@ -250,7 +250,7 @@ def _mail(
     if until is not None:
         body += (
             f"\nIt goes on {until:%d %b %Y}. To keep it, renew it, or use it if it went unused:\n"
-            f"{settings.url}/sites/{row.site.name}#programs\n"
+            f"{settings.url}/sites/{row.site.name}/api-credentials\n"
         )
     mails.queue(session, receivers, subject, body, about=f"api_credential:{row.id}")
 

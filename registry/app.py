@@ -43,7 +43,17 @@ from registry.protocols import (
     prometheus_sd,
 )
 from registry.settings import RegistrySettings
-from registry.views import account, extensions, forms, home, machines, programs, service_forms, site_page
+from registry.views import (
+    account,
+    extensions,
+    forms,
+    home,
+    machines,
+    portal,
+    programs,
+    service_forms,
+    site_page,
+)
 from registry.views import clouds as cloud_pages
 from registry.views import downtimes as downtime_pages
 from registry.views import drift as drift_pages
@@ -73,6 +83,7 @@ def create_app(settings: RegistrySettings) -> Flask:
         import_name="registry",
         rooms=[
             site_pages.pages,
+            portal.pages,
             site_page.pages,
             service_pages.pages,
             service_forms.pages,

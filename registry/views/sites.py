@@ -1,4 +1,4 @@
-"""Sites: the list with its map; the portal links of the GOCDB interface."""
+"""Sites: the list with its map."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, redirect, request
+from flask import Response, request
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import NotFound
 from hanse.identity.permissions import PUBLIC, allows
 from hanse.web import Pages, csv_response, current_principal, ground, page
 from registry import directory, neighbours, standing, states
 from registry.directory import Listed, Wanted
-from registry.models import Downtime, Service, Site
 from registry.rights import REGISTER_SITE
 from registry.views import looking, mapping, site_list
 from registry.views.home import settings
@@ -237,19 +235,3 @@ def _trouble_words(counted: Mapping[str, Any]) -> Markup:
         if kind in counted
     ]
     return Markup(" <b>{}.</b>").format(", ".join(trouble)) if trouble else Markup(" None fails.")
-
-
-@pages.get("/portal/index.php", permission=PUBLIC)
-def portal() -> BaseResponse:
-    """Where the portal links of GOCDB's interface lead."""
-    kind, number = request.args.get("Page_Type", ""), request.args.get("id", "")
-    if not number.isdigit() or len(number) > 15:
-        raise NotFound("This link names nothing here.")
-    with ground().db.transaction() as session:
-        if kind == "Site" and (site := session.get(Site, int(number))):
-            return redirect(f"/sites/{site.name}")
-        if kind == "Service" and (service := session.get(Service, int(number))):
-            return redirect(f"/services/{service.id}")
-        if kind == "Downtime" and (downtime := session.get(Downtime, int(number))):
-            return redirect(f"/downtimes?site={downtime.site.name}#downtime-{downtime.id}")
-    raise NotFound("This link names nothing that is registered here now.")

@@ -261,6 +261,7 @@ def test_the_feed_gives_bodies_as_the_other_services_follow_them(registry: Regis
 def test_an_erased_person_can_do_nothing_more(registry: Registry, cast: Cast) -> None:
     laura = registry.principal("Laura Gil").person
     assert registry.ask("DELETE", f"/api/v1/people/{laura}", "Laura Gil").status_code == 403
-    assert registry.ask("DELETE", f"/api/v1/people/{laura}").status_code == 204
+    told = registry.send("DELETE", f"/api/v1/people/{laura}", None)
+    assert told == {"stands_as": f"erased person {laura}", "sites": ["BIFI"]}  # whose contact she was
     assert registry.ask("GET", "/api/v1/me", "Laura Gil").status_code == 401
     assert caller(registry, cast["Laura Gil"]).grants == frozenset()

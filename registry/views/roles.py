@@ -1,0 +1,134 @@
+"""Roles: what waits for whom, who may decide, what was decided; asking for one."""
+
+from __future__ import annotations
+
+from flask import redirect, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from hanse.errors import HanseError
+from hanse.identity.permissions import SIGNED_IN, allows
+from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
+from registry import people, role_requests, roles
+from registry.finding import number_cursor
+from registry.models import Role
+from registry.models.role_names import OwnerKind, shown
+from registry.rights import GRANT_ROLES, READ_PEOPLE, may_decide_role
+from registry.role_matrix import MATRIX, Action
+from registry.schemas.people import RoleRequestIn
+from registry.views.home import settings
+from registry.views.people import ROLE_CHOICES, scope_choices
+
+pages = Pages("registry_roles_pages", __name__)
+PAGE = 50
+_ACTIONS: list[tuple[Action, str]] = [
+    ("edit", "change it"),
+    ("certify", "change its certification"),
+    ("add site", "register sites in it"),
+    ("decide roles", "grant, reject and revoke roles"),
+    ("keep API credentials", "keep API credentials"),
+    ("read people", "read about people"),
+]
+_OWNERS: list[tuple[OwnerKind, str]] = [
+    ("site", "Site"),
+    ("ngi", "NGI"),
+    ("project", "Project"),
+    ("servicegroup", "Service group"),
+]
+
+
+@pages.get("/roles", permission=SIGNED_IN)
+def all_roles() -> BaseResponse:
+    """What waits, own roles, the form, and what was decided."""
+    return _roles_page(FormFaults())
+
+
+def _roles_page(
+    form: FormFaults, decision: FormFaults | None = None, *, number: int = 0, status: int = 200
+) -> BaseResponse:
+    principal = current_principal()
+    before = number_cursor(request.args.get("before"))
+    reads = allows(principal, READ_PEOPLE)
+    with ground().db.transaction() as session:
+        person = people.own(session, principal) if principal.person is not None else None
+        waiting = role_requests.waiting(session)
+        mine = [row for row in waiting if may_decide_role(principal, row.owner)]
+        others = [
+            (row, [one.name for one in role_requests.deciders(session, row.owner)])
+            for row in waiting
+            if row not in mine and (reads or (person is not None and row.person_id == person.id))
+        ]
+        decided = roles.actions(session, before=before, limit=PAGE + 1) if reads else []
+        held = list(person.roles) if person else []
+        places = scope_choices(session) if person else []
+    return page(
+        "registry/roles.html",
+        title="Roles",
+        sentence=_sentence(mine, others),
+        api="/api/v1/role-requests",
+        status=status,
+        person=person,
+        mine=mine,
+        others=others,
+        held=held,
+        decided=decided[:PAGE],
+        before=decided[PAGE - 1].id if len(decided) > PAGE else None,
+        reads=reads,
+        form=form,
+        decision=decision or FormFaults(),
+        decided_number=number,
+        role_choices=ROLE_CHOICES,
+        role_name=shown,
+        places=places,
+        rules=_rules(),
+    )
+
+
+def _sentence(mine: list[Role], others: list[tuple[Role, list[str]]]) -> str:
+    if mine:
+        count = len(mine)
+        return f"{count} {'request waits' if count == 1 else 'requests wait'} for your decision."
+    return f"Nothing waits for you; {len(others)} for others." if others else "No request waits."
+
+
+def _rules() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The table of who may what, as it is asked, in words."""
+    return [
+        (
+            word,
+            [
+                (what, ", ".join(shown(role) for role in sorted(MATRIX[kind][action])))
+                for action, what in _ACTIONS
+                if action in MATRIX[kind]
+            ],
+        )
+        for kind, word in _OWNERS
+    ]
+
+
+@pages.post("/roles/requests", permission=SIGNED_IN)
+def ask() -> BaseResponse:
+    """Ask for a role."""
+    form, faults = read_form(RoleRequestIn)
+    if form is None:
+        return _roles_page(faults, status=422)
+    try:
+        role_requests.request(ground().db, current_principal(), form, settings().url)
+    except HanseError as error:
+        return _roles_page(FormFaults.of(error, request.form.to_dict()), status=422)
+    return redirect("/roles", 303)
+
+
+@pages.post("/roles/requests/<int:number>/<act>", permission=GRANT_ROLES)
+def decide(number: int, act: str) -> BaseResponse:
+    """Grant or reject a request."""
+    use_case = {"grant": role_requests.accept, "reject": role_requests.reject}.get(act)
+    if use_case is None:
+        return redirect("/roles", 303)
+    try:
+        reason = request.form.get("reason", "").strip()[:300]
+        use_case(ground().db, current_principal(), number, reason, settings().url)
+    except HanseError as error:
+        return _roles_page(
+            FormFaults(), FormFaults.of(error, request.form.to_dict()), number=number, status=422
+        )
+    return redirect("/roles", 303)
