@@ -19,6 +19,14 @@ class Contact(BaseModel):
     email: str
 
 
+class DayOut(BaseModel):
+    """A UTC day: the worst that lasted ("none" = no result), and seconds by state."""
+
+    day: date
+    state: Literal["ok", "degraded", "down", "downtime", "none"]
+    seconds: dict[str, int]
+
+
 class EndpointState(BaseModel):
     """An endpoint now: `state` with downtimes laid over, since when, and why it is not in order."""
 
@@ -30,14 +38,11 @@ class EndpointState(BaseModel):
     since: datetime
     cause: str
     incident: int | None
-
-
-class DayOut(BaseModel):
-    """A UTC day: the worst that lasted ("none" = no result), and seconds by state."""
-
-    day: date
-    state: Literal["ok", "degraded", "down", "downtime", "none"]
-    seconds: dict[str, int]
+    measured_at: datetime | None = Field(
+        None, description="The latest check; only for one site with days=true."
+    )
+    availability_30d: float | None = Field(None, description="The same.")
+    days: list[DayOut] = Field([], description="The last 90 days, oldest first; the same.")
 
 
 class SiteState(BaseModel):

@@ -1,5 +1,7 @@
 """/api/v1/status, overview, probes: the federation now."""
 
+from typing import Any
+
 from flask import Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -73,6 +75,7 @@ def read_status(
     lines = reading.site_lines(session)
     shown = [line for line in lines if only_site in (None, line.name)]
     histories = reading.histories(session, "site", [line.name for line in shown])
+    closely = _closely(session, shown) if with_days and only_site else {}
     sites = [
         schemas.SiteState(
             site=line.name,
@@ -82,7 +85,12 @@ def read_status(
             cause=line.cause,
             availability_30d=histories[line.name].availability,
             reliability_30d=histories[line.name].reliability,
-            endpoints=[endpoint_state(endpoint) for endpoint in line.endpoints] if with_endpoints else [],
+            endpoints=[
+                endpoint_state(endpoint).model_copy(update=closely.get(endpoint.id, {}))
+                for endpoint in line.endpoints
+            ]
+            if with_endpoints
+            else [],
             days=[schemas.DayOut(**day) for day in histories[line.name].days] if with_days else [],
         )
         for line in shown
@@ -94,6 +102,27 @@ def read_status(
         counts=schemas.Counts(**counts),
         sites=sites,
     )
+
+
+def _closely(session: Session, sites: list[reading.SiteLine]) -> dict[str, dict[str, Any]]:
+    """What is told of the endpoints of one site beyond their states, by id."""
+    ids = [endpoint.id for site in sites for endpoint in site.endpoints]
+    histories = reading.histories(session, "endpoint", ids)
+    measured = dict(
+        session.execute(
+            select(Check.endpoint_id, func.max(Check.measured_at))
+            .where(Check.endpoint_id.in_(ids), Check.active)
+            .group_by(Check.endpoint_id)
+        ).all()
+    )
+    return {
+        one: {
+            "measured_at": measured.get(one),
+            "availability_30d": histories[one].availability,
+            "days": [schemas.DayOut(**day) for day in histories[one].days],
+        }
+        for one in ids
+    }
 
 
 def status_sentence(counts: dict[str, int], *, doubting: bool) -> str:

@@ -14,11 +14,11 @@ from hanse.identity.permissions import PUBLIC
 from hanse.identity.principals import Principal
 from hanse.pages.charts import Stack, stacked
 from hanse.web import Pages, current_principal, ground, page
-from registry import neighbours, overview, standing
+from registry import directory, neighbours, overview, standing, waiting
 from registry.neighbours import Heard
 from registry.rights import is_operator
 from registry.settings import RegistrySettings
-from registry.views import looking
+from registry.views import looking, mapping
 from registry.views.words import Line, lines
 
 pages = Pages("registry_home", __name__)
@@ -51,9 +51,12 @@ def settings() -> RegistrySettings:
 
 def own_home(principal: Principal, known: RegistrySettings) -> str:
     """Where somebody's work waits: the own site, the queue of the own VO, the own membership; "" for nowhere."""
-    for role in ("site_administrator", "site_security_officer"):
-        for scope in sorted(principal.scopes(role)):
-            return f"/sites/{scope.removeprefix('site:')}"
+    own = {
+        scope for role in ("site_administrator", "site_security_officer") for scope in principal.scopes(role)
+    }
+    if own or principal.scopes("ngi_manager"):
+        only = next(iter(own)) if len(own) == 1 and not principal.scopes("ngi_manager") else ""
+        return f"/sites/{only.removeprefix('site:')}" if only else "/mine"
     if known.vomsdb_url:
         membership = known.vomsdb_url.rstrip("/")
         for scope in sorted(principal.scopes("vo_manager")):
@@ -66,17 +69,22 @@ def own_home(principal: Principal, known: RegistrySettings) -> str:
 def landing(principal: Principal) -> BaseResponse:
     """What this place is, what can be seen without signing in, and the ways to sign in."""
     known = settings()
-    with ground().db.transaction() as session:
-        sites = looking.sites(session)
+    db = ground().db
+    heard = neighbours.ask(db, known, {"status": standing.QUESTION})["status"]
+    with db.transaction() as session:
+        sites = directory.sites(db, session)
         ongoing = looking.ongoing(session)
-    offered = sum(site["capacity"].get("vcpu") or 0 for site in sites)
+        found = standing.standings(heard, sites, looking.monitored(session), looking.away(session))
+    offered = sum(site.capacity.get("vcpu") or 0 for site in sites)
     return page(
         "registry/landing.html",
         title=known.federation,
         sentence=Markup("<b>{} clouds in {} countries</b> offer {} vCPU to researchers.").format(
-            len(sites), len({site["country"] for site in sites}), f"{offered:,}"
+            len(sites), len({site.country for site in sites}), f"{offered:,}"
         ),
         sites=sites,
+        map=mapping.draw(sites, found),
+        counted=standing.tell(list(found.values())),
         ongoing=ongoing,
         principal=principal,
         settings=known,
@@ -90,7 +98,8 @@ def operators_page() -> BaseResponse:
     now = datetime.now(UTC)
     with db.transaction() as session:
         own = overview.look(session, now)
-        sites = looking.sites(session)
+        sites = directory.sites(db, session)
+        tasks = waiting.for_person(session, current_principal())
         found = standing.standings(heard["status"], sites, looking.monitored(session), looking.away(session))
     return page(
         "registry/home.html",
@@ -100,6 +109,8 @@ def operators_page() -> BaseResponse:
         refresh_s=REFRESH_S,
         heard=heard,
         own=own,
+        tasks=tasks,
+        map=mapping.draw(sites, found),
         now=now,
         minute=now.replace(second=0, microsecond=0),
         counted=standing.tell(list(found.values())),

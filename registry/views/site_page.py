@@ -60,7 +60,7 @@ def one_site(name: str) -> BaseResponse:
         crumbs=[
             ("Sites", "/sites"),
             (look.site["country"], f"/sites?country_code={look.site['country_code']}"),
-            (look.site["ngi"], f"/sites?ngi={look.site['ngi']}"),
+            (look.site["ngi"], f"/ngis/{quote(look.site['ngi'], safe='')}"),
         ],
         api=f"/api/v1/sites/{look.name}" + (f"?{query}" if query else ""),
         refresh_s=None if as_of else REFRESH_S,

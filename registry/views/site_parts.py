@@ -13,13 +13,41 @@ from registry.schemas.downtimes import DowntimeFilter
 from registry.views.parts import Part, SiteLook
 from registry.views.words import capacity_words, lines
 
+MOST_ENDPOINTS = 60
 LATEST = 60
 """Changes read for the page; a revision of several entities is one line."""
 
 
 def _endpoints(look: SiteLook) -> Mapping[str, Any]:
-    count = sum(len(service["endpoints"]) for service in look.services)
-    return {"count": count, "tab_count": len(look.services)}
+    rows = [
+        _row(look, service, endpoint)
+        for service in look.services
+        for endpoint in service["endpoints"] or [None]
+    ]
+    if not look.past:
+        rows.sort(key=lambda row: standing.WORST_FIRST.index(row["kind"]))
+    numbers = {
+        row["seen"]["incident"]: row["seen"].get("cause", "") for row in rows if row["seen"].get("incident")
+    }
+    return {
+        "count": sum(len(service["endpoints"]) for service in look.services),
+        "tab_count": len(look.services),
+        "rows": rows[:MOST_ENDPOINTS],
+        "more": max(0, len(rows) - MOST_ENDPOINTS),
+        "incidents": [{"number": number, "cause": cause} for number, cause in sorted(numbers.items())][:5],
+    }
+
+
+def _row(look: SiteLook, service: Mapping[str, Any], endpoint: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An endpoint with its service and what monitoring says of it; a service without one stands alone."""
+    seen: Mapping[str, Any] = {}
+    kind = "not_monitored"
+    if endpoint is not None:
+        seen = {} if look.past else look.found.endpoints.get(endpoint["id"], {})
+        if endpoint["monitored"] and service["monitored"]:
+            told = str(seen.get("state") or "unknown")
+            kind = told if told in standing.WORST_FIRST else "unknown"
+    return {"service": service, "endpoint": endpoint, "seen": seen, "kind": kind}
 
 
 def _capacity(look: SiteLook) -> Mapping[str, Any]:

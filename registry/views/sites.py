@@ -26,6 +26,7 @@ pages = Pages(
     __name__,
     nav=[
         ("All sites", "/sites"),
+        ("My sites", "/mine"),
         ("Services", "/services"),
         ("Downtimes", "/downtimes"),
         ("Find a cloud", "/clouds"),

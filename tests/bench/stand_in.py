@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -17,9 +17,10 @@ def _state(number: int) -> str:
 
 
 class StandIn:
-    """Answers for `sites`; `url(service)` is where a service is asked."""
+    """Answers for `sites`; `url(service)` is where a service is asked. `endpoints` are ids by site."""
 
-    def __init__(self, sites: Sequence[str]) -> None:
+    def __init__(self, sites: Sequence[str], endpoints: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.endpoints = endpoints or {}
         self.sites = {name: number for number, name in enumerate(sites)}
         self.now = datetime.now(UTC)
         self.whole = {
@@ -132,18 +133,35 @@ class StandIn:
             "cause": "" if state == "ok" else "TCP connection refused on port 11443",
             "since": (self.now - timedelta(minutes=51 + number)).isoformat(),
             "availability_30d": 100 - number % 300 / 100,
-            "endpoints": [],
-            "days": [
-                {
-                    "day": (self.now.date() - timedelta(days=89 - back)).isoformat(),
-                    "state": state if back == 89 else "degraded" if (back + number) % 31 == 0 else "ok",
-                    "seconds": {"ok": 86400},
-                }
-                for back in range(90)
-            ]
-            if days
-            else [],
-        }  # fmt: skip
+            "endpoints": self._endpoints(name, state) if days else [],
+            "days": self._days(number, state) if days else [],
+        }
+
+    def _endpoints(self, name: str, state: str) -> list[dict[str, object]]:
+        """The first is in the state of the site, the others are in order."""
+        return [
+            {
+                "id": number,
+                "state": "ok" if place else state,
+                "cause": "" if place or state == "ok" else "TCP connection refused on port 11443",
+                "since": (self.now - timedelta(minutes=51)).isoformat(),
+                "incident": None if place or state == "ok" else 7,
+                "measured_at": (self.now - timedelta(seconds=20 + 60 * place)).isoformat(),
+                "availability_30d": 99.9 - place,
+                "days": self._days(place * 7, "ok" if place else state),
+            }
+            for place, number in enumerate(self.endpoints.get(name, ()))
+        ]
+
+    def _days(self, number: int, today: str) -> list[dict[str, object]]:
+        return [
+            {
+                "day": (self.now.date() - timedelta(days=89 - back)).isoformat(),
+                "state": today if back == 89 else "degraded" if (back + number) % 31 == 0 else "ok",
+                "seconds": {"ok": 86400},
+            }
+            for back in range(90)
+        ]
 
     def _publishing(self, name: str) -> dict[str, object]:
         number = self.sites[name]

@@ -73,7 +73,10 @@ def test_the_status_of_one_site_and_the_status_without_endpoints(
 ) -> None:
     one = got(client, "/api/v1/status?site=BIFI&days=true")
     assert [site["site"] for site in one["sites"]] == ["BIFI"]
-    assert one["sites"][0]["endpoints"]
+    (endpoint, *_others) = one["sites"][0]["endpoints"]
+    assert len(endpoint["days"]) == 90
+    assert endpoint["availability_30d"] is None or 0 <= endpoint["availability_30d"] <= 100
+    assert "measured_at" in endpoint
     brief = got(client, "/api/v1/status?endpoints=false")
     assert one["counts"] == brief["counts"]
     assert len(brief["sites"]) > 1
