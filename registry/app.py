@@ -45,6 +45,9 @@ from registry.protocols import (
 from registry.settings import RegistrySettings
 from registry.views import (
     account,
+    downtime_calendar,
+    downtime_import,
+    downtime_wizard,
     extensions,
     forms,
     home,
@@ -95,6 +98,9 @@ def create_app(settings: RegistrySettings) -> Flask:
             home.pages,
             forms.pages,
             downtime_pages.pages,
+            downtime_wizard.pages,
+            downtime_calendar.pages,
+            downtime_import.pages,
             cloud_pages.pages,
             drift_pages.pages,
             people_pages.pages,

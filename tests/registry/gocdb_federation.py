@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lxml import etree
-from sqlalchemy import delete, insert, text
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.orm import Session
 
 from hanse.identity import names
+from hanse.revisions import Actor, Change, change
+from registry.entities import put_downtime, put_service, put_site
+from registry.federation_entities import put_ngi, put_project, put_service_group
 from registry.models import (
     CertificationChange,
     Contact,
@@ -77,6 +80,24 @@ def put_in(session: Session) -> None:
             "by_key": "x509:ada", "by_name": "Ada Test",
         },
     )  # fmt: skip
+    with change(session, Actor("person:1", "Ada Test"), "as the samples have it") as recorded:
+        _record(session, recorded)
+
+
+def _record(session: Session, recorded: Change) -> None:
+    """All of it in the log, which the pages read."""
+    for site in session.scalars(select(Site)):
+        put_site(recorded, site)
+    for service in session.scalars(select(Service)):
+        put_service(recorded, service)
+    for downtime in session.scalars(select(Downtime)):
+        put_downtime(recorded, downtime)
+    for ngi in session.scalars(select(Ngi)):
+        put_ngi(recorded, ngi)
+    for project in session.scalars(select(Project)):
+        put_project(recorded, project)
+    for group in session.scalars(select(ServiceGroup)):
+        put_service_group(recorded, group)
 
 
 def _types(session: Session) -> None:

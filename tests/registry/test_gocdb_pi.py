@@ -52,8 +52,8 @@ def test_sites_carry_what_the_registry_holds(registry: Registry) -> None:
 def test_the_portal_links_lead_to_our_pages(registry: Registry) -> None:
     registry.declare("BIFI", timedelta(hours=1), timedelta(hours=1))
     found = {
-        read(registry, "method=get_service&sitename=BIFI")[0].findtext("GOCDB_PORTAL_URL"): "/sites/BIFI#service",
-        read(registry, "method=get_downtime")[0].findtext("GOCDB_PORTAL_URL"): "/downtimes?site=BIFI#downtime",
+        read(registry, "method=get_service&sitename=BIFI")[0].findtext("GOCDB_PORTAL_URL"): "/services/",
+        read(registry, "method=get_downtime")[0].findtext("GOCDB_PORTAL_URL"): "/downtimes/",
         read(registry, "method=get_site&sitename=BIFI", "private", "Laura Gil")[0].findtext("GOCDB_PORTAL_URL"):
             "/sites/BIFI",
     }  # fmt: skip

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from .conftest import Registry
-from .gocdb_federation import sample
+from .gocdb_federation import SAMPLES, sample
 
 NO_SITE = "  <SITE>\n    <COUNTRY>France</COUNTRY>\n    <COUNT>0</COUNT>\n  </SITE>\n"
 
@@ -62,3 +62,30 @@ def shown(text: str) -> str:
 
 def without_numbers(text: str) -> str:
     return re.sub("<LOCAL_ID>[0-9]+<", "<LOCAL_ID>.<", text)
+
+
+def test_every_portal_link_leads_to_a_page(gocdb: Registry) -> None:
+    """Links of mails and tickets: where nobody may look without signing in, the operator can."""
+    links = {
+        link
+        for name in SAMPLES.glob("*.xml")
+        for link in re.findall("<GOCDB_PORTAL_URL>(.*?)</GOCDB_PORTAL_URL>", name.read_text())
+    }
+    kinds = {re.findall("Page_Type=([A-Za-z_]*)", link)[0] for link in links}
+    assert kinds == {"Site", "Service", "Service_Group", "Downtime", "NGI", "User"}
+    for link in [*links, "https://registry.example.org/portal/index.php?Page_Type=Project&amp;id=95"]:
+        path = link.removeprefix("https://registry.example.org").replace("&amp;", "&")
+        moved = gocdb.ask("GET", path, None)
+        assert moved.status_code == 302, link
+        assert gocdb.ask("GET", moved.headers["Location"]).status_code == 200, (
+            link,
+            moved.headers["Location"],
+        )
+    assert gocdb.ask("GET", "/portal/index.php", None).headers["Location"] == "/"
+    for odd in (
+        "Page_Type=Site&id=9999",
+        "Page_Type=Site&id=%D9%A1",
+        "Page_Type=Nope&id=1",
+        "Page_Type=Site&id=",
+    ):
+        assert gocdb.ask("GET", f"/portal/index.php?{odd}", None).status_code == 404
