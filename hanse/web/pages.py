@@ -34,20 +34,22 @@ def page(
     api: str = "",
     csv: str = "",
     refresh_s: int | None = None,
+    within: str = "",
     **ctx: Any,
 ) -> Response:
     """Render `template` inside the shell.
 
     `sentence` answers the page's question in words (Markup for bold facts). `crumbs` are (label, path) above
     the title. `api` is the path of the call that returns the page's figures, `csv` of its list; both stand in
-    the foot. `refresh_s` makes the page poll itself with its ETag while its tab is seen.
+    the foot. `refresh_s` makes the page poll itself with its ETag while its tab is seen. `within` is the
+    entry of the second row to which the page belongs, where its own address does not say so.
     """
     drawn = render_template(
         template,
         title=title,
         sentence=sentence,
         crumbs=crumbs,
-        shell=shell(api=api, csv=csv, refresh_s=refresh_s),
+        shell=shell(api=api, csv=csv, refresh_s=refresh_s, within=within),
         **ctx,
     )
     answer = Response(drawn, status, content_type="text/html; charset=utf-8")

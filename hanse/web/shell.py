@@ -69,15 +69,15 @@ class Shell:
     banners: tuple[str, ...]
 
 
-def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None) -> Shell:
-    """The frame of the page that answers this request."""
+def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None, within: str = "") -> Shell:
+    """The frame of the page that answers this request; see `hanse.web.pages.page`."""
     here = ground()
     person = _person()
     hats = hats_of(person, here)
     return Shell(
         federation=here.settings.federation,
         sections=_sections(here, person),
-        nav=_nav(here),
+        nav=_nav(here, within or request.path),
         person=person,
         role=hats[0].label if hats else ("signed in" if person.signed_in else ""),
         hats=hats,
@@ -131,14 +131,10 @@ def _active_section(here: Ground) -> str:
     return next((label for label, service, _, _ in SECTIONS if service == here.service), "")
 
 
-def _nav(here: Ground) -> tuple[Link, ...]:
+def _nav(here: Ground, at: str) -> tuple[Link, ...]:
     """The second row; the entry with the longest path that holds this page is the chosen one."""
-    fitting = [
-        path
-        for _, path in here.nav
-        if request.path == path or request.path.startswith(path.rstrip("/") + "/")
-    ]
-    chosen = max((path for path in fitting if path != "/" or request.path == "/"), key=len, default="")
+    fitting = [path for _, path in here.nav if at == path or at.startswith(path.rstrip("/") + "/")]
+    chosen = max((path for path in fitting if path != "/" or at == "/"), key=len, default="")
     return tuple(Link(label, path, path == chosen) for label, path in here.nav)
 
 

@@ -82,6 +82,7 @@ def _page(
         title=f"Extension properties of {called}",
         sentence="Keys and values that other programs read; Hanse only keeps them.",
         crumbs=[("Sites", "/sites"), (called, back)],
+        within="/federation" if kind == "service_group" else "/sites",
         status=status,
         api=f"/api/v1/{_PATHS[kind]}/{key}/extensions",
         kept=state.body["extensions"],

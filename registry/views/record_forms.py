@@ -101,6 +101,7 @@ def _form_page(kind: RecordKind, name: str, form: FormFaults, *, status: int = 2
         title=f"Change {name}" if name else f"Add a{'n' if kind.one == 'NGI' else ''} {kind.one}",
         sentence=kind.says,
         crumbs=[*crumbs, (name, f"{kind.path}/{name}")] if name else crumbs,
+        within="/federation",
         status=status,
         api=f"{kind.api}/{name}" if name else f"POST {kind.api}",
         kind=kind,

@@ -86,7 +86,7 @@ class RecordKind:
     @property
     def path(self) -> str:
         """Where its pages are."""
-        return f"/federation/{self.name}"
+        return f"/{self.name}"
 
     @property
     def api(self) -> str:

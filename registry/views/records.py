@@ -28,7 +28,7 @@ Moment = tuple[Any, int] | None
 
 def tabs(chosen: str) -> list[tuple[str, str, bool, int | None]]:
     """The lists of the federation, as `h.tabs` takes them."""
-    lists = [*((kind.many, kind.path) for kind in KINDS), ("Certification", "/federation/certification")]
+    lists = [*((kind.many, kind.path) for kind in KINDS), ("Certification", "/certification")]
     return [(label, path, label == chosen, None) for label, path in lists]
 
 
@@ -45,6 +45,7 @@ def federation() -> BaseResponse:
         title="Federation",
         sentence=f"What {settings().federation} is made of, beside its sites and people.",
         crumbs=[("Sites", "/sites")],
+        within="/federation",
         api="/api/v1/certification-changes",
         figures=[
             {
@@ -60,7 +61,7 @@ def federation() -> BaseResponse:
     )
 
 
-@pages.get("/federation/certification", permission=PUBLIC)
+@pages.get("/certification", permission=PUBLIC)
 def all_steps() -> BaseResponse:
     """Every step of certification, the newest first."""
     given = {name: request.args[name] for name in ("site", "status", "cursor") if request.args.get(name)}
@@ -77,6 +78,7 @@ def all_steps() -> BaseResponse:
         title="Steps of certification",
         sentence="Who moved which site, when and why.",
         crumbs=[("Federation", "/federation")],
+        within="/federation",
         api="/api/v1/certification-changes" + (f"?{asked}" if asked else ""),
         csv="/api/v1/certification-changes.csv" + (f"?{asked}" if asked else ""),
         tabs=tabs("Certification"),
@@ -113,6 +115,7 @@ def list_page(kind: RecordKind) -> BaseResponse:
         title=kind.many,
         sentence=kind.says,
         crumbs=[("Federation", "/federation")],
+        within="/federation",
         api=kind.api + (f"?{asked}" if asked else ""),
         csv=f"{kind.api}.csv" + (f"?{asked}" if asked else ""),
         kind=kind,
@@ -146,6 +149,7 @@ def one_page(
         title=state.body["name"],
         sentence=state.body["description"],
         crumbs=[("Federation", "/federation"), (kind.many, kind.path)],
+        within="/federation",
         api=f"{kind.api}/{state.body['name']}" + (f"?as_of={as_of}" if as_of else ""),
         status=status,
         kind=kind,
@@ -178,6 +182,7 @@ def _removal(kind: RecordKind, name: str, refused: str, *, status: int = 200) ->
         title=f"Remove {name}",
         sentence="The log keeps what it was.",
         crumbs=[("Federation", "/federation"), (kind.many, kind.path), (name, f"{kind.path}/{name}")],
+        within="/federation",
         status=status,
         kind=kind,
         base=kind.path,

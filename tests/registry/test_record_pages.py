@@ -34,7 +34,7 @@ def post(registry: Registry, path: str, who: str = "Ingrid Holm", **fields: Any)
 
 @pytest.mark.parametrize("section", LISTS)
 def test_everybody_sees_the_lists_and_their_things_now_and_then(kept: Registry, section: str) -> None:
-    for path in (f"/federation/{section}", f"/federation/{section}/{LISTS[section]}"):
+    for path in (f"/{section}", f"/{section}/{LISTS[section]}"):
         for who in ("Ingrid Holm", None):
             document = page(kept, path, who)
             assert len(document.findall(".//h1")) == 1
@@ -46,7 +46,7 @@ def test_everybody_sees_the_lists_and_their_things_now_and_then(kept: Registry, 
 
 @pytest.mark.parametrize("section", LISTS)
 def test_operators_add_change_and_remove_by_form(kept: Registry, section: str) -> None:
-    path = f"/federation/{section}"
+    path = f"/{section}"
     assert page(kept, f"{path}/new").findall(".//form[@method='post']")
     added = post(kept, f"{path}/new", name="one.more" if section != "projects" else "more", scopes="EGI")
     assert added.status_code == 303, added.text
@@ -67,7 +67,7 @@ def test_operators_add_change_and_remove_by_form(kept: Registry, section: str) -
 @pytest.mark.parametrize("section", LISTS)
 def test_what_is_refused_keeps_what_was_typed(kept: Registry, section: str) -> None:
     told = post(
-        kept, f"/federation/{section}/new", name="no spaces here", description="kept <b>", scopes="EGI"
+        kept, f"/{section}/new", name="no spaces here", description="kept <b>", scopes="EGI"
     )
     document: Any = html.fromstring(told.text)
     assert told.status_code == 422
@@ -77,7 +77,7 @@ def test_what_is_refused_keeps_what_was_typed(kept: Registry, section: str) -> N
 
 
 def test_a_form_that_is_typed_is_checked_and_not_saved(kept: Registry) -> None:
-    path = "/federation/scopes/new"
+    path = "/scopes/new"
     assert "Nothing of this would be refused" in post(kept, path, name="new.one", check="yes").text
     assert "of this name already" in post(kept, path, name="EGI", check="yes").text
     assert "new.one" not in {one["name"] for one in kept.get("/api/v1/scopes")["items"]}
@@ -87,38 +87,38 @@ def test_a_form_that_is_typed_is_checked_and_not_saved(kept: Registry) -> None:
     ("section", "name"), [("ngis", "NGI_CZ"), ("service-types", OCCI), ("scopes", "EGI")]
 )
 def test_the_page_of_removal_names_what_is_in_the_way(kept: Registry, section: str, name: str) -> None:
-    document = page(kept, f"/federation/{section}/{name}/remove")
+    document = page(kept, f"/{section}/{name}/remove")
     assert "CESNET" in words(document)
     assert not document.xpath("//form[contains(@action, '/remove')]")
-    told = post(kept, f"/federation/{section}/{name}/remove")
+    told = post(kept, f"/{section}/{name}/remove")
     assert (told.status_code, "Not removed" in told.text) == (409, True)
 
 
 @pytest.mark.parametrize("section", ["ngis", "projects", "service-types", "scopes"])
 def test_others_are_not_offered_what_operators_may(kept: Registry, section: str) -> None:
-    path = f"/federation/{section}/{LISTS[section]}"
+    path = f"/{section}/{LISTS[section]}"
     assert not page(kept, path, "Goran Petrov").xpath(
         "//a[contains(@href, '/edit') or contains(@href, '/remove')]"
     )
     assert post(kept, f"{path}/remove", "Goran Petrov").status_code == 403
-    assert post(kept, f"/federation/{section}/new", "Goran Petrov", name="x").status_code == 403
+    assert post(kept, f"/{section}/new", "Goran Petrov", name="x").status_code == 403
 
 
 def test_the_people_of_an_ngi_change_theirs_but_not_its_name(kept: Registry) -> None:
     person = kept.principal("Anna Lindqvist").person
     kept.send("POST", "/api/v1/roles", {"person": person, "role": "ngi_manager", "scope": "ngi:NGI_MK"})
-    document = page(kept, "/federation/ngis/NGI_MK/edit", "Anna Lindqvist")
+    document = page(kept, "/ngis/NGI_MK/edit", "Anna Lindqvist")
     assert not document.xpath("//input[@name='name']")
     reserved = [one for one in document.xpath("//input[@name='scopes']/@value") if one == "wlcg"]
     assert reserved == []
     fields = {"email": "ngi@mk.example", "scopes": ["EGI"], "name": "NGI_STOLEN"}
-    assert post(kept, "/federation/ngis/NGI_MK/edit", "Anna Lindqvist", **fields).status_code == 303
+    assert post(kept, "/ngis/NGI_MK/edit", "Anna Lindqvist", **fields).status_code == 303
     assert kept.get("/api/v1/ngis/NGI_MK")["email"] == "ngi@mk.example"
-    page(kept, "/federation/ngis/NGI_CZ/edit", "Anna Lindqvist", 403)
+    page(kept, "/ngis/NGI_CZ/edit", "Anna Lindqvist", 403)
 
 
 def test_services_join_and_leave_a_group_by_host_or_id(kept: Registry) -> None:
-    path = "/federation/service-groups/SLA/services"
+    path = "/service-groups/SLA/services"
     assert post(kept, path, "Laura Gil", service="OCCI.cesnet.example", act="add").status_code == 303
     assert len(kept.get("/api/v1/service-groups/SLA")["services"]) == 2
     told = post(kept, path, "Laura Gil", service="nowhere.example", act="add")
@@ -163,9 +163,9 @@ def test_the_page_of_a_site_tells_its_certification_and_takes_the_next_step(kept
     done = post(kept, "/sites/BIFI/certification", status="Certified", reason="patched")
     assert done.status_code == 303
     assert not page(kept, "/sites/BIFI", "Laura Gil").xpath("//section[@id='certification']//form")
-    steps = page(kept, "/federation/certification?site=BIFI")
+    steps = page(kept, "/certification?site=BIFI")
     assert len(steps.xpath("//tbody/tr")) == 2
-    assert len(page(kept, "/federation/certification?status=Certified").xpath("//tbody/tr")) == 1
+    assert len(page(kept, "/certification?status=Certified").xpath("//tbody/tr")) == 1
     before = kept.get("/api/v1/sites/BIFI")["revision"] - 1
     then = page(kept, f"/sites/BIFI?as_of={before}").xpath("//section[@id='certification']")[0]
     assert ("weren't patched" in words(then), then.xpath(".//form")) == (True, [])
