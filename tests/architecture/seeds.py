@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask
+from sqlalchemy import select
 
 from hanse.database import Database
 from hanse.identity.principals import Principal, X509Identity
 from registry import people
+from registry.models import Site
 from registry.schemas.people import MeIn
 from registry.schemas.sites import TokenIn
 from tests.monitoring.federation import Federation
@@ -55,6 +57,9 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
         answer = app.test_client().put("/v1/sites/CESNET/cloudinfo", data=content, headers=headers)
         assert answer.status_code == status, answer.text
     records = dict.fromkeys(("project", "kind", "scope", "group"), "CESNET")
+    with db.transaction() as session:
+        number = session.scalar(select(Site.id).where(Site.name == "CESNET"))
+    records["write"] = f"v5/site/{number}/extensionproperties"  # of GOCDB's write interface
     return {"site": "CESNET", "name": "CESNET", "ngi": "NGI_CZ", "number": "1", "key": "VO", **records}
 
 
@@ -119,6 +124,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/sites/<site>/drift/accept"): {"fact": "capacity vcpu"},
     ("POST", "/api/v1/sites/<site>/drift/ignore"): {"fact": "capacity ram_gb", "reason": "new memory"},
     ("DELETE", "/api/v1/sites/<site>/drift/ignore"): {"fact": "capacity ram_gb"},
+    ("POST", "/gocdbpi/<path:write>"): {"VO": "x"},
+    ("PUT", "/gocdbpi/<path:write>"): {"VO": "x"},
 }
 
 SEEDS: dict[str, Seed] = {

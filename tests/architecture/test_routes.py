@@ -98,7 +98,8 @@ class Called:
             key: value.format(**self.arguments) if isinstance(value, str) else value
             for key, value in body.items()
         }
-        sent: dict[str, Any] = {"json": body} if rule.startswith("/api/") and method != "GET" else {}
+        in_json = rule.startswith("/api/") or (method, rule) in BODIES
+        sent: dict[str, Any] = {"json": body} if in_json and method != "GET" else {}
         if method == "DELETE":
             sent["query_string"] = body
         response = self.app.test_client().open(
