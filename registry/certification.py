@@ -11,7 +11,7 @@ from hanse.database import Database
 from hanse.errors import FieldFault, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities
+from registry import entities, policy
 from registry.models import CERTIFICATIONS, CertificationChange, Site
 from registry.recording import check_unchanged, lock_site, recording
 from registry.rights import CERTIFY_SITE, check_site, is_operator
@@ -34,6 +34,7 @@ def certify(
                 FieldFault("status", "choose another one"),
             )
         check_certification_step(site.certification, form.status, operator=is_operator(principal))
+        policy.check_alone(session, site.certification, form.status)
         take_step(session, change, principal, site, form.status, form.reason)
 
 

@@ -16,7 +16,7 @@ from hanse.errors import FieldFault, HanseError, Refused
 from hanse.identity import names
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import certification, credentials, ngis, scopes, services, sites
+from registry import certification, credentials, ngis, policy, scopes, services, sites
 from registry.entities import service_type_body
 from registry.federation_people import People
 from registry.federation_spanning import Spanning, set_fields
@@ -172,6 +172,7 @@ class Application:
             differing = self.differs("site", wanted.name, values, site_values(row))
             status = differing.pop("certification", None)
             if status is not None:
+                policy.check_alone(self.session, row.certification, status)
                 certification.take_step(
                     self.session, self.change, self.principal, row, status, "As the federation file says"
                 )

@@ -5,7 +5,17 @@ from __future__ import annotations
 from hanse.database import Database
 from hanse.follow import Follower
 from hanse.jobs import Job
-from registry import api_credentials, downtime_drafts, downtimes, identities, mails, people, personal_data
+from registry import (
+    api_credentials,
+    downtime_drafts,
+    downtimes,
+    identities,
+    mails,
+    people,
+    personal_data,
+    policy_contacts,
+    policy_proposals,
+)
 from registry.settings import RegistrySettings
 
 
@@ -26,6 +36,20 @@ def jobs(settings: RegistrySettings, db: Database) -> list[Job]:
             "reads of people",
             lambda: personal_data.prune_reads(db, settings.personal_read_days),
             daily_at="04:40",
+        ),
+    ]
+    scheduled += [
+        Job(
+            "certification policy",
+            lambda: policy_proposals.review(db, settings),
+            every_s=settings.policy_interval_s,
+            jitter_s=min(60, settings.policy_interval_s / 10),
+        ),
+        Job(
+            "contacts asked",
+            lambda: policy_contacts.ask_when_due(db, settings),
+            daily_at="05:10",
+            jitter_s=60,
         ),
     ]
     if settings.smtp_host:

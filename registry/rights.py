@@ -18,6 +18,7 @@ from registry.role_matrix import OPERATORS, Action, anywhere, who
 RUN_FEDERATION = Permission("change the federation's records", OPERATORS, "federation")
 REGISTER_SITE = Permission("register sites", who("ngi", "add site"))
 CERTIFY_SITE = Permission("certify sites", who("site", "certify"))
+LOOK_AT_SITE = Permission("look at this site's evidence", who("site", "edit") | who("site", "certify"))
 REMOVE_SITE = Permission("remove sites", OPERATORS, "federation")
 EDIT_SITE = Permission("change this site", who("site", "edit"))
 READ_DRIFT = Permission("read how sites differ from what they publish", who("site", "edit") | OPERATORS)

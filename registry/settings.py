@@ -56,6 +56,28 @@ class RegistrySettings(ServiceSettings):
         description="What a refused change and the banner of the pages say when read_only is set.",
     )
     banner: str = Field("", description="A sentence on top of every page of the registry; empty = none.")
+    webhook_interval_s: float = Field(
+        5, gt=0, description="Seconds between two looks at the queue of webhooks."
+    )
+    webhook_deadline_s: float = Field(
+        10, gt=0, le=60, description="Seconds that a webhook's receiver has to answer."
+    )
+    webhook_give_up_days: float = Field(
+        3, gt=0, description="Days without a single answer of 2xx after which a webhook is stopped."
+    )
+    webhook_log_days: float = Field(
+        30, gt=0, description="Days for which the deliveries of webhooks are kept and can be sent again."
+    )
+    webhook_private_addresses: bool = Field(
+        False,
+        description="Let webhooks go to private and loopback addresses, over plain http too; for demos and tests.",
+    )
+    digest_at: str = Field(
+        "06:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Time (UTC) of the daily digest by mail."
+    )
+    policy_interval_s: float = Field(
+        3600, gt=0, description="Seconds between two looks at the evidence for every site's certification."
+    )
     mail_interval_s: float = Field(10, gt=0, description="Seconds between two looks at the queue of mails.")
     mail_days: float = Field(
         90, gt=0, description="Days after which mails that were delivered or given up are forgotten."

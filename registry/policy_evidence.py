@@ -1,0 +1,279 @@
+"""The checklist of a site: what the registry knows itself, and what the other services answer within the deadline.
+
+Where a service cannot answer the item says so and is unknown: nothing is proposed on it, and nothing held against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from registry import neighbours, policy_contacts
+from registry.models import CertificationEvidence, HostCertificate, Service, Site
+from registry.neighbours import NAMES, Heard
+from registry.schemas.fields import parse_time
+from registry.schemas.policy import ItemDoc, PolicyDoc
+from registry.settings import RegistrySettings
+
+Met = Literal["met", "not_met", "unknown"]
+OWN: Final = "registry"
+QUESTIONS: Final = {
+    "monitoring": "/api/v1/status?site={site}&days=true",
+    "accounting": "/api/v1/publishing",
+    "vomsdb": "/api/v1/replication?site={site}",
+}
+ASKED: Final = {
+    "monitoring_green": "monitoring",
+    "accounting_arriving": "accounting",
+    "identities_replicated": "vomsdb",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of one item now."""
+
+    item: str
+    title: str
+    state: Met
+    told: str
+    source: str
+    at: datetime
+    since: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For a proposal's record."""
+        return {
+            "item": self.item,
+            "title": self.title,
+            "state": self.state,
+            "told": self.told,
+            "source": self.source,
+            "at": self.at.isoformat().replace("+00:00", "Z"),
+        }
+
+
+class Neighbourhood:
+    """Answers of the other services for many sites: asked once each, and no more after a service was silent."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._settings = settings
+        self._answers: dict[str, Heard] = {}
+        self._silent: dict[str, Heard] = {}
+
+    def hear(self, service: str, site: str) -> Heard:
+        """What the service says of the site; a fault where it says nothing."""
+        if service in self._silent:
+            return self._silent[service]
+        path = QUESTIONS[service].format(site=quote(site, safe=""))
+        key = f"{service} {path}"
+        if key not in self._answers:
+            heard = neighbours.ask_alone(self._settings, service, path)
+            self._answers[key] = heard
+            if heard.absent or heard.fault:
+                self._silent[service] = heard
+        return self._answers[key]
+
+
+def needed(policy: PolicyDoc) -> set[str]:
+    """The services that the policy's items ask."""
+    return {ASKED[item.check] for item in policy.items.values() if item.check in ASKED}
+
+
+def hear(settings: RegistrySettings, policy: PolicyDoc, site: str, around: Neighbourhood) -> dict[str, Heard]:
+    """The answers about one site; asked before a transaction begins, since each may take the whole deadline."""
+    del settings
+    return {service: around.hear(service, site) for service in sorted(needed(policy))}
+
+
+def look(session: Session, policy: PolicyDoc, site: Site, heard: Mapping[str, Heard]) -> list[Found]:
+    """The checklist of a site now, in the order of the policy."""
+    now = datetime.now(UTC)
+    found = []
+    for name, item in policy.items.items():
+        service = ASKED.get(item.check)
+        if service is None:
+            state, told = _OWN_CHECKS[item.check](session, site, item, now)
+            found.append(Found(name, item.title, state, told, OWN, now))
+            continue
+        answer = heard.get(service, Heard(service, absent=True))
+        state, told = _of_service(service, item, site.name, answer, now)
+        found.append(Found(name, item.title, state, told, service, answer.at or now))
+    return found
+
+
+def store(session: Session, site: Site, found: list[Found]) -> None:
+    """Keep what was found; `since` stays while the state does. Items that the policy dropped go."""
+    rows = {
+        row.item: row
+        for row in session.scalars(
+            select(CertificationEvidence).where(CertificationEvidence.site_id == site.id).with_for_update()
+        )
+    }
+    for one in found:
+        row = rows.pop(one.item, None)
+        if row is None:
+            row = CertificationEvidence(site_id=site.id, item=one.item, since=one.at, state=one.state)
+            session.add(row)
+        elif row.state != one.state:
+            row.since = one.at
+        row.state, row.told, row.source, row.at = one.state, one.told[:1000], one.source, one.at
+    if rows:
+        session.execute(
+            delete(CertificationEvidence).where(
+                CertificationEvidence.site_id == site.id, CertificationEvidence.item.in_(rows.keys())
+            )
+        )
+    session.flush()
+
+
+def stored(session: Session, policy: PolicyDoc, site: Site) -> list[Found]:
+    """The checklist as it was last looked at; what was never looked at is unknown."""
+    rows = {
+        row.item: row
+        for row in session.scalars(
+            select(CertificationEvidence).where(CertificationEvidence.site_id == site.id)
+        )
+    }
+    found = []
+    for name, item in policy.items.items():
+        row = rows.get(name)
+        if row is None:
+            at = datetime.now(UTC)
+            found.append(
+                Found(name, item.title, "unknown", "nobody has looked yet", ASKED.get(item.check, OWN), at)
+            )
+        else:
+            state: Met = "met" if row.state == "met" else "not_met" if row.state == "not_met" else "unknown"
+            found.append(Found(name, item.title, state, row.told, row.source, row.at, row.since))
+    return found
+
+
+def _contact_answered(session: Session, site: Site, item: ItemDoc, now: datetime) -> tuple[Met, str]:
+    days = item.days or 365
+    states = policy_contacts.states(session, site)
+    missing = []
+    for kind in item.contacts:
+        answers = [one.confirmed_at for one in states if kind in one.kinds and one.confirmed_at is not None]
+        if not any(now - at <= timedelta(days=days) for at in answers):
+            missing.append(kind)
+    if missing:
+        return "not_met", f"no {' and no '.join(missing)} contact has answered within {days} days"
+    return "met", f"each of {', '.join(item.contacts)} has answered within {days} days"
+
+
+def _csirt_contact(_session: Session, site: Site, _item: ItemDoc, _now: datetime) -> tuple[Met, str]:
+    found = [one for one in site.contacts if one.kind == "security" and one.email]
+    return (
+        ("met", "a security contact is named") if found else ("not_met", "no security contact has an address")
+    )
+
+
+def _fields_complete(_session: Session, site: Site, _item: ItemDoc, _now: datetime) -> tuple[Met, str]:
+    wanted = {
+        "latitude": site.latitude,
+        "longitude": site.longitude,
+        "time zone": site.timezone,
+        "description": site.description,
+    }
+    missing = [name for name, value in wanted.items() if value is None or value == ""]
+    return ("not_met", f"missing: {', '.join(missing)}") if missing else ("met", "all are there")
+
+
+def _endpoints_registered(session: Session, site: Site, _item: ItemDoc, _now: datetime) -> tuple[Met, str]:
+    services = list(session.scalars(select(Service).where(Service.site_id == site.id, Service.production)))
+    bare = [one.hostname for one in services if one.monitored and not one.endpoints]
+    watched = sum(one.monitored and any(end.monitored for end in one.endpoints) for one in services)
+    if bare:
+        return "not_met", f"without an endpoint: {', '.join(sorted(bare)[:5])}"
+    if not watched:
+        return "not_met", "no service in production has an endpoint that is watched"
+    return "met", f"{watched} services in production can be watched"
+
+
+def _host_certificate(session: Session, site: Site, item: ItemDoc, now: datetime) -> tuple[Met, str]:
+    least = now + timedelta(days=item.days or 7)
+    ends = session.scalars(select(HostCertificate.not_after).where(HostCertificate.site_id == site.id))
+    last = max(ends, default=None)
+    if last is None:
+        return "not_met", "no host certificate is registered"
+    told = f"the last host certificate ends on {last:%d %b %Y}"
+    return ("met" if last > least else "not_met"), told
+
+
+_OWN_CHECKS: Final[Mapping[str, Callable[[Session, Site, ItemDoc, datetime], tuple[Met, str]]]] = {
+    "contact_answered": _contact_answered,
+    "csirt_contact": _csirt_contact,
+    "fields_complete": _fields_complete,
+    "endpoints_registered": _endpoints_registered,
+    "host_certificate": _host_certificate,
+}
+
+
+def _of_service(service: str, item: ItemDoc, site: str, heard: Heard, now: datetime) -> tuple[Met, str]:
+    if heard.absent:
+        return "unknown", f"{NAMES[service]} is not configured here (setting {service}_url)"
+    if heard.fault or not heard.known:
+        return (
+            "unknown",
+            f"{heard.fault or NAMES[service] + ' has told nothing'} (asked {now:%d %b %Y %H:%M} UTC)",
+        )
+    return _JUDGES[service](item, site, heard.body, now)
+
+
+def _monitoring(item: ItemDoc, site: str, body: Mapping[str, Any], now: datetime) -> tuple[Met, str]:
+    """Every one of the last whole days was in order or in a declared downtime."""
+    days = min(item.days or 7, 90)
+    told = next((one for one in _listed(body, "sites") if one.get("site") == site), None)
+    if told is None:
+        return "not_met", "nothing of the site is watched"
+    today = now.date().isoformat()
+    past = [one for one in _listed(told, "days") if str(one.get("day")) < today][-days:]
+    green = [one for one in past if one.get("state") in ("ok", "downtime")]
+    if len(past) == days and len(green) == days:
+        return "met", f"in order on each of the last {days} days"
+    bad = [f"{one.get('day')} {one.get('state')}" for one in past if one not in green][-3:]
+    why = f": {', '.join(bad)}" if bad else ""
+    return "not_met", f"in order on {len(green)} of the last {days} days{why}"
+
+
+def _accounting(item: ItemDoc, site: str, body: Mapping[str, Any], now: datetime) -> tuple[Met, str]:
+    days = item.days or 7
+    told = next((one for one in _listed(body, "items") if one.get("site") == site), None)
+    last = None if told is None else told.get("last_message_at")
+    if last is None:
+        return "not_met", "nothing has ever arrived"
+    at = parse_time(last)
+    age = now - at
+    state: Met = "met" if age <= timedelta(days=days) else "not_met"
+    return state, f"the last message came on {at:%d %b %Y}"
+
+
+def _vomsdb(_item: ItemDoc, site: str, body: Mapping[str, Any], _now: datetime) -> tuple[Met, str]:
+    pairs = [one for one in _listed(body, "pairs") if one.get("site") == site]
+    if not pairs:
+        return "not_met", "the site receives no VO's identities"
+    late = [str(one.get("vo")) for one in pairs if one.get("state") not in ("in_step", "behind")]
+    silent = [str(one.get("vo")) for one in pairs if one.get("acked_at") is None]
+    if late or silent:
+        return "not_met", f"not confirmed in time: {', '.join(sorted({*late, *silent})[:5])}"
+    return "met", f"{len(pairs)} VOs are in step"
+
+
+def _listed(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A list of another service's answer; whatever is none of objects is taken for nothing."""
+    held = body.get(name)
+    return [one for one in held if isinstance(one, Mapping)] if isinstance(held, list) else []
+
+
+_JUDGES: Final[Mapping[str, Callable[[ItemDoc, str, Mapping[str, Any], datetime], tuple[Met, str]]]] = {
+    "monitoring": _monitoring,
+    "accounting": _accounting,
+    "vomsdb": _vomsdb,
+}
