@@ -24,6 +24,7 @@ from registry.api import (
     history,
     importing,
     information,
+    listening,
     ngis,
     people,
     policy,
@@ -63,7 +64,9 @@ from registry.views import clouds as cloud_pages
 from registry.views import downtimes as downtime_pages
 from registry.views import drift as drift_pages
 from registry.views import history as history_pages
+from registry.views import listening as listening_pages
 from registry.views import people as people_pages
+from registry.views import policy as policy_pages
 from registry.views import records as record_pages
 from registry.views import roles as role_pages
 from registry.views import services as service_pages
@@ -105,10 +108,12 @@ def create_app(settings: RegistrySettings) -> Flask:
             cloud_pages.pages,
             drift_pages.pages,
             people_pages.pages,
+            policy_pages.pages,
             account.pages,
             role_pages.pages,
             programs.pages,
             history_pages.pages,
+            listening_pages.pages,
             sites.api,
             services.api,
             ngis.api,
@@ -124,6 +129,7 @@ def create_app(settings: RegistrySettings) -> Flask:
             policy.api,
             prometheus_sd.api,
             history.api,
+            listening.api,
             clouds.api,
             information.api,
             information.publishing,

@@ -6,12 +6,15 @@ test holds that both pick the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from hanse.errors import FieldFault, Refused
 from hanse.revisions import History
 from registry.models import (
     Downtime,
@@ -24,7 +27,7 @@ from registry.models import (
     VoShare,
 )
 from registry.schemas.downtimes import DowntimeFilter
-from registry.schemas.fields import iso
+from registry.schemas.fields import iso, parse_time
 from registry.states import State, by_id, by_name, number_at, text_of
 
 Condition = ColumnElement[bool]
@@ -49,6 +52,38 @@ def find(
     if after is not None:
         statement = statement.where(Downtime.id < after)
     return states_of(session, session.scalars(statement))
+
+
+def in_order(
+    session: Session,
+    query: DowntimeFilter,
+    sites: Sequence[str] | None,
+    after: Sequence[str | int] | None,
+    limit: int,
+) -> list[tuple[int, datetime]]:
+    """Ids with the time they are sorted by: what goes on by its end, what is planned by its start, what is past by its
+    start with the latest first. Only of `sites`, when they are given; from the one after (time as ISO 8601, id).
+    """
+    time = Downtime.end_at if query.state == "ongoing" else Downtime.start_at
+    key = tuple_(time, Downtime.id)
+    statement = select(Downtime.id, time).where(Downtime.id.in_(rows(query)))
+    if sites is not None:
+        statement = statement.where(Downtime.id.in_(_of_site(Site.name.in_(sites))))
+    latest_first = query.state == "ended"
+    if after is not None:
+        last = _last(after)
+        statement = statement.where(key < last if latest_first else key > last)
+    order = [column.desc() if latest_first else column for column in (time, Downtime.id)]
+    return [(number, at) for number, at in session.execute(statement.order_by(*order).limit(limit))]
+
+
+def _last(after: Sequence[str | int]) -> ColumnElement[Any]:
+    if len(after) != 2 or not isinstance(after[0], str) or not isinstance(after[1], int):
+        raise Refused("The cursor is not one of ours.", FieldFault("cursor", "take it from `next`"))
+    try:
+        return tuple_(literal(parse_time(after[0])), literal(after[1]))
+    except ValueError as error:
+        raise Refused("The cursor is not one of ours.", FieldFault("cursor", str(error))) from None
 
 
 def states_of(session: Session, numbers: Iterable[int]) -> list[State]:

@@ -1,260 +1,345 @@
-"""Downtimes: the list, and the form that says what will be refused before anything is saved."""
+"""Downtimes: the list, one with its history, and what can be done with it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from flask import redirect, request
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import FieldFault, HanseError, NotFound, Refused
-from hanse.identity.permissions import PUBLIC
-from hanse.web import FormFaults, Pages, current_principal, ground, page
-from hanse.web.wire import faults_of
-from registry import downtime_finding, downtimes, finding, impact
-from registry.models import Service, Site
-from registry.rights import DECLARE_DOWNTIME
-from registry.schemas.downtimes import DowntimeIn, DowntimeQuery, EndIn
+from hanse.errors import HanseError, Refused
+from hanse.identity.permissions import PUBLIC, allows
+from hanse.web import FormFaults, Pages, after, current_principal, ground, page, read_form
+from hanse.web.listing import cursor_of
+from hanse.web.wire import faults_of, from_pairs
+from registry import downtime_drafts, downtime_finding, downtimes, states, trail
+from registry.models import Downtime, Service, Site
+from registry.rights import DECLARE_DOWNTIME, READ_LOG, may_site
+from registry.rules import GRACE, NOTICE, delete_fault, edit_faults
+from registry.schemas.downtimes import DowntimeEdit, DowntimeFilter, EndIn
+from registry.schemas.fields import iso
 from registry.views import looking
+from registry.views.words import lines
 
 pages = Pages("registry_downtime_pages", __name__)
-LABELS = {
-    "start": "Begins",
-    "end": "Ends",
-    "severity": "Severity",
-    "description": "Reason",
-    "services": "Services",
-    "site": "Site",
-}
+PAGE: Final = 50
+UNDO: Final = timedelta(minutes=2)
+LABELS: Final = {"start": "Begins", "end": "Ends", "severity": "Severity", "description": "Reason"}
+PARTS: Final = (
+    ("ongoing", "Going on", "Nothing is away by plan."),
+    ("planned", "Planned", "No downtime is planned."),
+    ("ended", "Past", "No downtime has ended."),
+)
+FILTERS: Final = ("site", "ngi", "vo", "severity", "q", "since", "until", "mine")
+Body = dict[str, Any]
 
 
 @pages.get("/downtimes", permission=PUBLIC)
 def all_downtimes() -> BaseResponse:
-    """Going on, planned, past."""
-    site = request.args.get("site") or None
-    try:
-        query = DowntimeQuery(site=site, cursor=request.args.get("cursor"), limit=50)
-    except ValidationError:
-        raise NotFound("There are no downtimes of such a site.") from None
+    """Going on, planned, past; what is asked for stands in the address."""
+    asked, form = _asked()
+    principal = current_principal()
     with ground().db.transaction() as session:
-        after = finding.number_cursor(query.cursor)
-        found = downtime_finding.find(session, query, after=after, limit=query.limit + 1)
-        mine = {one.name for one in looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)}
-        names = [one["name"] for one in looking.sites(session)]
-    shown = [state.body for state in found[: query.limit]]
-    parts = [
-        ("Going on", [one for one in shown if one["state"] == "ongoing"], "Nothing is away by plan."),
-        ("Planned", [one for one in shown if one["state"] == "planned"][::-1], "No downtime is planned."),
-        ("Past", [one for one in shown if one["state"] == "ended"], "No downtime has ended."),
-    ]
-    counted = {title: len(rows) for title, rows, _ in parts}
+        mine = [one.name for one in looking.own_sites(session, principal, DECLARE_DOWNTIME)]
+        only = mine if request.args.get("mine") else None
+        parts = [_part(session, asked, only, *part) for part in PARTS if asked.state in (None, part[0])]
+        drafts = downtime_drafts.of(session, principal) if mine else []
+        choices = _choices(session)
+    counted = {part["title"]: part for part in parts}
     return page(
         "registry/downtimes.html",
         title="Downtimes",
-        sentence=f"{counted['Going on']} going on, {counted['Planned']} planned"
-        + (f" at {site}." if site else "."),
-        crumbs=[("Sites", "/sites"), *([(site, f"/sites/{site}")] if site else [])],
-        api="/api/v1/downtimes" + (f"?site={site}" if site else ""),
+        sentence=_list_sentence(counted, asked),
+        crumbs=[("Sites", "/sites"), *([(asked.site, f"/sites/{asked.site}")] if asked.site else [])],
+        status=422 if form else 200,
+        api="/api/v1/downtimes" + _query(asked),
+        csv="/api/v1/downtimes.csv" + _query(asked),
         parts=parts,
-        mine=mine,
-        names=[("", "any"), *((name, name) for name in names)],
-        next_cursor=shown[-1]["id"] if len(found) > query.limit else None,
+        mine=set(mine),
+        drafts=drafts,
+        calendar="/downtimes/calendar" + _query(asked, "site", "ngi", "vo"),
+        subscribe="/downtimes.ics" + _query(asked, "site", "ngi", "vo", "severity"),
+        filtered=any(request.args.get(name) for name in FILTERS),
+        form=form,
+        **choices,
     )
+
+
+def _asked() -> tuple[DowntimeFilter, FormFaults]:
+    """The filters of the address. What cannot be meant is told and left out."""
+    kept = from_pairs(DowntimeFilter, request.args)
+    given = {name: value for name, value in kept.items() if value and name in DowntimeFilter.model_fields}
+    for name in ("since", "until"):
+        if len(given.get(name, "")) == 10:  # a day, as the form gives it
+            given[name] += "T00:00:00Z"
+    try:
+        return DowntimeFilter.model_validate(given), FormFaults(kept)
+    except ValidationError as error:
+        faults = {fault.field.partition(".")[0]: fault.reason for fault in faults_of(error)}
+        rest = {name: value for name, value in given.items() if name not in faults}
+        return DowntimeFilter.model_validate(rest), FormFaults(kept, faults, "Some filters were left out.")
+
+
+def _query(asked: DowntimeFilter, *names: str) -> str:
+    given = asked.model_dump(exclude_none=True, mode="json", include=set(names) or None)
+    return "?" + urlencode({name: str(value) for name, value in given.items()}) if given else ""
+
+
+def _part(
+    session: Session, asked: DowntimeFilter, only: Sequence[str] | None, state: str, title: str, nothing: str
+) -> dict[str, Any]:
+    """One state of downtimes, soonest end, soonest start, or latest start first; a page of them."""
+    key = after(request.args.get("cursor")) if asked.state else None
+    query = asked.model_copy(update={"state": state})
+    found = downtime_finding.in_order(session, query, only, key, PAGE + 1)
+    bodies = [one.body for one in downtime_finding.states_of(session, [number for number, _ in found[:PAGE]])]
+    last = found[PAGE - 1] if len(found) > PAGE else None
+    more = None if last is None else cursor_of([iso(last[1]), last[0]])
+    return {
+        "state": state,
+        "title": title,
+        "nothing": nothing,
+        "rows": bodies,
+        "count": f"{len(bodies)}{'+' if more else ''}",
+        "more": more,
+    }
+
+
+def _choices(session: Session) -> dict[str, Any]:
+    sites = looking.sites(session)
+    vos = sorted({share["vo"] for site in sites for share in site["supports"]})
+    return {
+        "sites": [("", "any"), *((site["name"], site["name"]) for site in sites)],
+        "ngis": [("", "any"), *((ngi, ngi) for ngi in sorted({site["ngi"] for site in sites}))],
+        "vos": [("", "any"), *((vo, vo) for vo in vos)],
+    }
+
+
+def _list_sentence(counted: Mapping[str, Mapping[str, Any]], asked: DowntimeFilter) -> str:
+    words = [f"{part['count']} {title.lower()}" for title, part in counted.items() if title != "Past"]
+    where = f" at {asked.site}" if asked.site else ""
+    return f"{', '.join(words)}{where}." if words else f"Past downtimes{where}."
+
+
+@pages.get("/downtimes/<int:number>", permission=PUBLIC)
+def one(number: int) -> BaseResponse:
+    """One downtime: what it affects until when, what can be done now, and what became of it."""
+    return _one_page(number)
+
+
+def _one_page(number: int, form: FormFaults | None = None) -> BaseResponse:
+    as_of = request.args.get("as_of") or None
+    principal = current_principal()
+    with ground().db.transaction() as session:
+        state = states.find(session, "downtime", str(number), as_of)
+        row = session.get(Downtime, number)
+        sites = list(session.scalars(select(Site).where(Site.name.in_(state.body["sites"]))))
+        may = [site.name for site in sites if may_site(principal, DECLARE_DOWNTIME, site)]
+        revision = states.number_at(session, as_of)
+        moment = None if revision is None else (states.moment_of(session, revision), revision)
+        affected = _affected(session, state.body)
+        can = {} if row is None or moment else _can(row, may)
+        series = _series(session, state.body)
+        log = _log(session, number) if allows(principal, READ_LOG) else []
+    return page(
+        "registry/downtime.html",
+        title=f"Downtime {number}",
+        sentence=_one_sentence(state.body),
+        crumbs=[("Sites", "/sites"), ("Downtimes", "/downtimes"), (", ".join(state.body["sites"]), "")],
+        status=422 if form else 200,
+        api=f"/api/v1/downtimes/{number}" + (f"?as_of={as_of}" if as_of else ""),
+        downtime=state.body,
+        revision=state.revision,
+        affected=affected,
+        may=may,
+        can=can,
+        undo=_undo(state.body, can),
+        series=series,
+        lines=log,
+        moment=moment,
+        form=form or FormFaults(),
+        now=datetime.now(UTC),
+    )
+
+
+def _affected(session: Session, body: Body) -> list[dict[str, Any]]:
+    """The services with site, host, endpoints and end; one that is gone is told by its id."""
+    numbers = [int(one) for one in body["services"]]
+    services = {
+        one.id: one
+        for one in session.scalars(select(Service).where(Service.id.in_(numbers)).order_by(Service.id))
+    }
+    affected = {int(one) for one in body["endpoints"]}
+    found = []
+    for number in numbers:
+        service = services.get(number)
+        own = [] if service is None else [one for one in service.endpoints if one.id in affected]
+        end = body.get("service_ends", {}).get(str(number), body["end"])
+        found.append(
+            {
+                "id": number,
+                "site": "" if service is None else service.site.name,
+                "type": f"service {number}" if service is None else service.service_type,
+                "hostname": "removed since" if service is None else service.hostname,
+                "urls": [one.url for one in own],
+                "of": 0 if service is None else len(service.endpoints),
+                "end": end,
+                "early": str(number) in body.get("service_ends", {}),
+                "over": datetime.fromisoformat(end) <= datetime.now(UTC),
+            }
+        )
+    return sorted(found, key=lambda one: (one["site"], one["id"]))
+
+
+def _can(row: Downtime, may: Sequence[str]) -> dict[str, Any]:
+    """What may be done with it now, by its rules and by the right at every site; `why` says why something may not."""
+    now = datetime.now(UTC)
+    everywhere = set(row.site_names) <= set(may)
+    span = (row.start_at, row.end_at)
+    edit = edit_faults(span, span, row.classification, now)
+    removal = delete_fault(row.start_at, row.classification, now)
+    fixed = row.start_at - NOTICE if row.classification == "SCHEDULED" else None
+    return {
+        "edit": everywhere and not edit,
+        "delete": everywhere and removal is None,
+        "end": everywhere and row.state == "ongoing",
+        "end_parts": bool(may) and row.state == "ongoing" and row.end_at > now + GRACE,
+        "again": everywhere,
+        "why": next((fault.reason for fault in [*edit, *filter(None, [removal])]), "") if may else "",
+        "fixed": fixed if fixed and fixed > now else None,
+        "elsewhere": sorted(set(row.site_names) - set(may)) if may else [],
+    }
+
+
+def _undo(body: Body, can: Mapping[str, Any]) -> bool:
+    """Whether the declaration can be taken back: for two minutes, by deleting it."""
+    age = datetime.now(UTC) - datetime.fromisoformat(body["created_at"])
+    return bool(request.args.get("declared")) and age < UNDO and bool(can.get("delete"))
+
+
+def _series(session: Session, body: Body) -> list[Body]:
+    if body.get("series") is None:
+        return []
+    found = downtime_finding.find(session, DowntimeFilter(series=int(body["series"])), limit=60)
+    return [one.body for one in reversed(found)]
+
+
+def _log(session: Session, number: int) -> Sequence[Any]:
+    return lines(trail.events(session, trail.Wanted(kind="downtime", id=str(number)), limit=PAGE))
+
+
+def _one_sentence(body: Body) -> str:
+    where = ", ".join(body["sites"])
+    verb = {"planned": "will be", "ongoing": "is", "ended": "was"}[body["state"]]
+    how = "away" if body["severity"] == "OUTAGE" else "at risk"
+    return f"{where} {verb} {how}, in whole or in part."
+
+
+@pages.get("/downtimes/<int:number>/edit", permission=DECLARE_DOWNTIME)
+def edit_form(number: int) -> BaseResponse:
+    """What may still be changed, with the rules beside it."""
+    return _edit_page(number)
+
+
+def _edit_page(number: int, form: FormFaults | None = None) -> BaseResponse:
+    with ground().db.transaction() as session:
+        state = states.find(session, "downtime", str(number))
+        row = session.get_one(Downtime, number)
+        may = [
+            one.site.name for one in row.parts if may_site(current_principal(), DECLARE_DOWNTIME, one.site)
+        ]
+        can = _can(row, may)
+    body = state.body
+    typed = {
+        "start": body["start"][:16],
+        "end": body["end"][:16],
+        "severity": body["severity"],
+        "description": body["description"],
+        "revision": state.revision,
+    }
+    return page(
+        "registry/downtime_edit.html",
+        title=f"Change downtime {number}",
+        sentence=_one_sentence(body),
+        crumbs=[("Downtimes", "/downtimes"), (str(number), f"/downtimes/{number}"), ("Change", "")],
+        status=422 if form else 200,
+        api=f"PATCH /api/v1/downtimes/{number}",
+        downtime=body,
+        can=can,
+        form=form or FormFaults(typed),
+        labels=LABELS,
+    )
+
+
+@pages.post("/downtimes/<int:number>/edit", permission=DECLARE_DOWNTIME)
+def edit(number: int) -> BaseResponse:
+    """Save what differs; what was typed stays when it is refused."""
+    kept = {name: request.form.get(name, "") for name in (*LABELS, "revision")}
+    try:
+        with ground().db.transaction() as session:
+            body = states.find(session, "downtime", str(number)).body
+        form = _differing(kept, body)
+        if form is not None:
+            revision = int(kept["revision"]) if kept["revision"].isdigit() else None
+            downtimes.edit(ground().db, current_principal(), number, form, revision)
+    except HanseError as error:
+        return _edit_page(number, FormFaults.of(error, kept))
+    return redirect(f"/downtimes/{number}", 303)
+
+
+def _differing(kept: Mapping[str, str], body: Body) -> DowntimeEdit | None:
+    """The fields that were typed otherwise; a time is known to the minute in the form."""
+    given: dict[str, Any] = {}
+    for name in ("start", "end"):
+        if kept[name] and kept[name] != body[name][:16]:
+            given[name] = kept[name] + ("Z" if "Z" not in kept[name] and "+" not in kept[name] else "")
+    for name in ("severity", "description"):
+        if kept[name].strip() and kept[name].strip() != body[name]:
+            given[name] = kept[name].strip()
+    if not given:
+        return None
+    try:
+        return DowntimeEdit.model_validate(given)
+    except ValidationError as error:
+        raise Refused("The downtime was not changed.", *faults_of(error)) from None
 
 
 @pages.post("/downtimes/<int:number>/end", permission=DECLARE_DOWNTIME)
 def end(number: int) -> BaseResponse:
     """End a downtime in 60 s."""
-    downtimes.end_early(ground().db, current_principal(), number, EndIn())
-    return redirect(f"/downtimes#downtime-{number}", 303)
+    return _end(number, EndIn())
+
+
+@pages.post("/downtimes/<int:number>/end-services", permission=DECLARE_DOWNTIME)
+def end_services(number: int) -> BaseResponse:
+    """End it for the services that are chosen; the others stay away."""
+    form, faults = read_form(EndIn)
+    if form is None:
+        return _one_page(number, faults)
+    if not form.services:
+        return _one_page(number, FormFaults(summary="Nothing was ended: choose the services that are back."))
+    return _end(number, form)
+
+
+def _end(number: int, form: EndIn) -> BaseResponse:
+    try:
+        downtimes.end_early(ground().db, current_principal(), number, form)
+    except Refused as error:
+        return _one_page(number, FormFaults.of(error, {}))
+    return redirect(f"/downtimes/{number}", 303)
 
 
 @pages.post("/downtimes/<int:number>/delete", permission=DECLARE_DOWNTIME)
 def delete(number: int) -> BaseResponse:
     """Delete a downtime that has not begun."""
-    downtimes.remove(ground().db, current_principal(), number, "")
-    return redirect("/downtimes", 303)
-
-
-@pages.get("/downtimes/new", permission=DECLARE_DOWNTIME)
-def new() -> BaseResponse:
-    """What and when; with `step=check` what it would do. Everything typed stands in the address."""
-    given = request.args
-    with ground().db.transaction() as session:
-        mine = looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)
-        site = _chosen(mine, given.get("site"))
-        if site is None:
-            return _choose_site(mine)
-        services = _services(session, site)
-    if given.get("step") != "check":
-        return _form_page(site, services, _kept(given))
-    return _checked(site, services, given)
-
-
-def _chosen(mine: Sequence[Site], name: str | None) -> Site | None:
-    if name is None and len(mine) == 1:
-        return mine[0]
-    return next((site for site in mine if site.name == name), None)
-
-
-def _services(session: Session, site: Site) -> list[Service]:
-    return list(session.scalars(select(Service).where(Service.site_id == site.id).order_by(Service.id)))
-
-
-def _choose_site(mine: Sequence[Site]) -> BaseResponse:
-    return page(
-        "registry/downtime_site.html",
-        title="Declare a downtime",
-        sentence="Step 1 of 3. At which site?",
-        crumbs=[("Sites", "/sites"), ("Downtimes", "/downtimes")],
-        sites=mine,
-    )
-
-
-def _kept(given: MultiDict[str, str]) -> dict[str, Any]:
-    return {**given.to_dict(), "services": given.getlist("services")}
-
-
-def _form_page(
-    site: Site, services: Sequence[Service], kept: Mapping[str, Any], faults: FormFaults | None = None
-) -> BaseResponse:
-    form = faults or FormFaults(kept)
-    return page(
-        "registry/downtime_form.html",
-        title="Declare a downtime",
-        sentence="Step 2 of 3. What and when; nothing is saved yet.",
-        crumbs=[("Sites", "/sites"), (site.name, f"/sites/{site.name}"), ("Downtimes", "/downtimes")],
-        status=422 if form else 200,
-        api=f"/api/v1/downtimes?site={site.name}",
-        site=site,
-        services=services,
-        form=form,
-        labels=LABELS,
-        now=datetime.now(UTC).replace(second=0, microsecond=0),
-    )
-
-
-def _checked(site: Site, services: Sequence[Service], given: MultiDict[str, str]) -> BaseResponse:
-    read = _read(site, services, given)
-    if read.form is None:
-        return _form_page(site, services, _kept(given), read.faults)
-    return _impact_page(site, services, given, read.form)
-
-
-@dataclass(frozen=True)
-class _Read:
-    form: DowntimeIn | None
-    faults: FormFaults
-
-
-def _read(site: Site, services: Sequence[Service], given: MultiDict[str, str]) -> _Read:
-    """The form as the use case takes it, or its faults; times in the form are UTC."""
-    kept = _kept(given)
-    chosen = given.getlist("services")
-    whole = len(chosen) in (0, len(services))
-    values: dict[str, Any] = {
-        "site": site.name,
-        "severity": given.get("severity") or None,
-        "description": (given.get("description") or "").strip(),
-        "start": _moment(given.get("start")),
-        "end": _moment(given.get("end")),
-    }
-    if not whole:
-        values["services"] = chosen
-    values = {name: value for name, value in values.items() if value is not None}
     try:
-        return _Read(DowntimeIn.model_validate(values), FormFaults())
-    except ValidationError as error:
-        faults = {fault.field.partition(".")[0]: _sentence(fault) for fault in faults_of(error)}
-        count = len(faults)
-        words = f"{count} {'field' if count == 1 else 'fields'} must be mended before this can be declared."
-        return _Read(None, FormFaults(kept, faults, words))
-
-
-def _sentence(fault: FieldFault) -> str:
-    return "is needed" if fault.reason == "is missing" else fault.reason
-
-
-def _moment(text: str | None) -> str | None:
-    """What a browser's date and time field gives, as UTC."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
-
-
-def _impact_page(
-    site: Site, services: Sequence[Service], given: MultiDict[str, str], form: DowntimeIn
-) -> BaseResponse:
-    faults: Sequence[FieldFault] = ()
-    try:
-        downtimes.try_out(ground().db, current_principal(), form)
+        downtimes.remove(ground().db, current_principal(), number, "")
     except Refused as error:
-        faults = error.fields
-    start = form.start or datetime.now(UTC)
-    end_at = max(form.end, start)
-    with ground().db.transaction() as session:
-        row = session.get_one(Site, site.id)
-        hit = impact.of(session, row, start, end_at)
-    chosen = [one for one in services if form.services is None or one.id in form.services]
-    return page(
-        "registry/downtime_impact.html",
-        title="Declare a downtime",
-        sentence=_impact_sentence(hit),
-        crumbs=[("Sites", "/sites"), (site.name, f"/sites/{site.name}"), ("Downtimes", "/downtimes")],
-        status=422 if faults else 200,
-        api=f"/api/v1/downtimes?site={site.name}",
-        site=site,
-        form=form,
-        start=start,
-        chosen=chosen,
-        services=services,
-        hit=hit,
-        rules=impact.rules(start, end_at, site.name, faults),
-        faults=faults,
-        kept=_kept(given),
-        back="/downtimes/new?" + _query_without_step(),
-    )
-
-
-def _impact_sentence(hit: impact.Impact) -> str:
-    count = len(hit.vos)
-    words = f"Step 3 of 3. {count} {'VO is' if count == 1 else 'VOs are'} hit"
-    alone = [one.vo for one in hit.left_alone]
-    return words + (
-        f"; nothing else stays for {', '.join(alone)}." if alone else "; other sites stay for each."
-    )
-
-
-def _query_without_step() -> str:
-    return urlencode([(name, value) for name, value in request.args.items(multi=True) if name != "step"])
-
-
-@pages.post("/downtimes/new", permission=DECLARE_DOWNTIME)
-def declare() -> BaseResponse:
-    """Declare it; what was typed stays when it is refused."""
-    given = request.form
-    with ground().db.transaction() as session:
-        site = _chosen(looking.own_sites(session, current_principal(), DECLARE_DOWNTIME), given.get("site"))
-        if site is None:
-            raise NotFound("You may declare downtimes at no such site.")
-        services = _services(session, site)
-    read = _read(site, services, given)
-    if read.form is None:
-        return _form_page(site, services, _kept(given), read.faults)
-    try:
-        number = downtimes.declare(ground().db, current_principal(), read.form)
-    except HanseError as error:
-        return _form_page(site, services, _kept(given), FormFaults.of(error, _kept(given)))
-    return redirect(f"/downtimes?site={site.name}#downtime-{number}", 303)
+        return _one_page(number, FormFaults.of(error, {}))
+    return redirect("/downtimes", 303)

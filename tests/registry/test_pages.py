@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -134,60 +134,6 @@ def test_hostile_text_is_shown_as_text(registry: Registry) -> None:
         document = page(registry, path)
         assert not [node for node in document.iter("script") if "alert" in (node.text or "")]
         assert not document.findall(".//img")
-
-
-def check(registry: Registry, who: str = "Laura Gil", **given: Any) -> Any:
-    start = (datetime.now(UTC) + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M")
-    end = (datetime.now(UTC) + timedelta(days=3, hours=6)).strftime("%Y-%m-%dT%H:%M")
-    query = {
-        "site": "BIFI",
-        "step": "check",
-        "severity": "OUTAGE",
-        "description": "New racks",
-        "start": start,
-        "end": end,
-    }
-    return registry.ask("GET", "/downtimes/new", who, query_string={**query, **given})
-
-
-def test_the_impact_is_told_before_anything_is_saved(registry: Registry) -> None:
-    registry.declare("CESNET", timedelta(days=3), HOUR)
-    registry.send("PATCH", "/api/v1/sites/BIFI", {"supports": [{"vo": "chipster", "vcpu": 9}]})
-    registry.send("PATCH", "/api/v1/sites/CESNET", {"supports": [{"vo": "chipster", "vcpu": 27}]})
-    answer = check(registry)
-    shown = words(html.fromstring(answer.text))
-    assert answer.status_code == 200
-    assert "nothing else stays for chipster" in shown
-    assert "9 of 36 25 %" in shown
-    assert "Scheduled: begins more than 24 h ahead" in shown
-    assert registry.get("/api/v1/downtimes?site=BIFI")["items"] == []
-
-
-def test_the_form_keeps_what_was_typed_and_says_what_is_wrong(registry: Registry) -> None:
-    answer = check(registry, end="", description="Racks & switches")
-    document = html.fromstring(answer.text)
-    assert answer.status_code == 422
-    assert document.find(".//textarea[@name='description']").text == "Racks & switches"
-    assert "is needed" in words(document.get_element_by_id("field-end"))
-    backwards = check(registry, end="2026-01-01T00:00")
-    assert backwards.status_code == 422
-    assert "must be later than the start" in words(html.fromstring(backwards.text))
-
-
-def test_a_downtime_is_declared_from_the_form(registry: Registry) -> None:
-    document = html.fromstring(check(registry).text)
-    form = next(
-        form for form in document.forms if form.get("action") == "/downtimes/new" and form.method == "POST"
-    )
-    answer = registry.ask("POST", "/downtimes/new", "Laura Gil", data=dict(form.fields))
-    assert answer.status_code == 303
-    made = registry.get("/api/v1/downtimes?site=BIFI")["items"][0]
-    assert (made["description"], made["classification"]) == ("New racks", "SCHEDULED")
-    assert registry.ask("POST", "/downtimes/new", "Goran Petrov", data=dict(form.fields)).status_code == 404
-    ongoing = registry.declare("BIFI", -HOUR, 3 * HOUR)
-    assert registry.ask("POST", f"/downtimes/{ongoing['id']}/end", "Laura Gil").status_code == 303
-    assert registry.ask("POST", f"/downtimes/{made['id']}/delete", "Laura Gil").status_code == 303
-    assert registry.ask("GET", f"/api/v1/downtimes/{made['id']}").status_code == 404
 
 
 def filled(registry: Registry, path: str, action: str, who: str = "Ingrid Holm") -> dict[str, str]:

@@ -1,0 +1,85 @@
+"""Planned downtimes from a calendar file: choose it, look at what would become of each event, then take it."""
+
+from __future__ import annotations
+
+from flask import request
+from werkzeug.wrappers import Response as BaseResponse
+
+from hanse.errors import HanseError
+from hanse.pages.words import count
+from hanse.web import FormFaults, Pages, current_principal, ground, page
+from registry import downtime_import
+from registry.downtime_import import Outcome
+from registry.renderings.ical_reading import MOST_BYTES
+from registry.rights import DECLARE_DOWNTIME
+from registry.settings import RegistrySettings
+from registry.views import looking
+
+pages = Pages("registry_downtime_import", __name__)
+WORDS = {
+    "declare": ("ok", "new"),
+    "change": ("working", "changed"),
+    "cancel": ("downtime", "cancelled"),
+    "nothing": ("dot", "left as it is"),
+    "refuse": ("down", "refused"),
+}
+
+
+@pages.get("/downtimes/import", permission=DECLARE_DOWNTIME)
+def choose() -> BaseResponse:
+    """Choose or paste a calendar."""
+    return _page("", request.args.get("site", ""), [], FormFaults(), looked=False, taken=False)
+
+
+@pages.post("/downtimes/import", permission=DECLARE_DOWNTIME)
+def take() -> BaseResponse:
+    """The first time what would become of each event; with `act=take` it is done."""
+    given = request.files.get("file")
+    raw = given.read(MOST_BYTES + 1) if given is not None else b""
+    raw = raw or request.form.get("calendar", "").encode("utf-8", "replace")
+    site, taken = request.form.get("site", ""), request.form.get("act") == "take"
+    settings = ground().settings
+    assert isinstance(settings, RegistrySettings)
+    importer = downtime_import.Importer(ground().db, settings, current_principal(), dry_run=not taken)
+    text = raw.decode("utf-8", "replace")
+    try:
+        found = downtime_import.take(importer, raw, site or None)
+    except HanseError as error:
+        told = FormFaults.of(error, {"calendar": text, "site": site})
+        return _page(text, site, [], told, looked=False, taken=False)
+    return _page(text, site, found, FormFaults(), looked=True, taken=taken)
+
+
+def _page(
+    text: str, site: str, found: list[Outcome], form: FormFaults, *, looked: bool, taken: bool
+) -> BaseResponse:
+    with ground().db.transaction() as session:
+        mine = [one.name for one in looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)]
+    counted = {action: sum(one.action == action for one in found) for action in WORDS}
+    return page(
+        "registry/downtime_import.html",
+        title="Downtimes from a calendar",
+        sentence=_sentence(counted, looked=looked, taken=taken),
+        crumbs=[("Sites", "/sites"), ("Downtimes", "/downtimes"), ("From a calendar", "")],
+        status=422 if form else 200,
+        api="POST /api/v1/downtimes/import?dry_run=true",
+        text=text,
+        site=site,
+        sites=[("", "none: events name their site"), *((name, name) for name in mine)],
+        found=found,
+        form=form,
+        looked=looked,
+        taken=taken,
+        words=WORDS,
+        work=sum(counted[action] for action in ("declare", "change", "cancel")),
+    )
+
+
+def _sentence(counted: dict[str, int], *, looked: bool, taken: bool) -> str:
+    if not looked:
+        return "Each event of the file is looked at before anything is declared."
+    done = [f"{many} {WORDS[action][1]}" for action, many in counted.items() if many]
+    if not done:
+        return "The file holds no event."
+    events = count(sum(counted.values()), "event")
+    return f"{events}: {', '.join(done)}." + ("" if taken else " Nothing is declared yet.")
