@@ -13,7 +13,7 @@ from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities, scopes
+from registry import entities, roles, scopes
 from registry.federation_entities import put_ngi, put_whole_ngi
 from registry.keys import FRESH, Keys
 from registry.models import Ngi, Project, Role, Site, owned_entity_id, project_ngi
@@ -106,6 +106,7 @@ def remove(
                 f"NGI {name} is in use by {scopes.in_words(found)}; move its sites to another NGI and take it out"
                 " of its projects first."
             )
+        roles.end_with(session, ngi, principal, reason or f"NGI {name} removed")
         delete(session, change, ngi)
 
 

@@ -13,7 +13,7 @@ from hanse.errors import FieldFault, NotFound, Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities
+from registry import entities, roles
 from registry.federation_entities import put_project
 from registry.keys import FRESH, Keys
 from registry.models import Ngi, Project, Role, owned_entity_id
@@ -101,6 +101,7 @@ def remove(
     with recording(db, principal, reason or f"Project {name} removed") as (session, change):
         project = lock(session, name)
         check_unchanged(session, "project", project.id, expected)
+        roles.end_with(session, project, principal, reason or f"Project {name} removed")
         delete(session, change, project)
 
 

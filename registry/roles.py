@@ -158,6 +158,13 @@ def delete(session: Session, recorded: Change, row: Role) -> None:
     session.flush()
 
 
+def end_with(session: Session, owner: Owner, by: Principal, reason: str) -> None:
+    """Note what becomes of the roles in a site, NGI, project or service group that is about to be removed."""
+    for column, number in owner_columns(owner).items():
+        for row in session.scalars(select(Role).where(getattr(Role, column) == number).order_by(Role.id)):
+            note(session, row, "revoked", by, reason, old=row.status)
+
+
 def check_removable(session: Session, row: Role) -> None:
     """Refuse to take the last operator's role, or a site role on which an API credential stands."""
     if row.status != "GRANTED":

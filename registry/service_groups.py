@@ -127,6 +127,7 @@ def remove(
         group = lock(session, name)
         check_owner(principal, EDIT_GROUP, group)
         check_unchanged(session, "service_group", group.id, expected)
+        roles.end_with(session, group, principal, reason or f"Service group {name} removed")
         delete(session, change, group)
 
 

@@ -14,7 +14,7 @@ from hanse.errors import Conflict, FieldFault, Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import downtime_parts, entities, scopes
+from registry import downtime_parts, entities, roles, scopes
 from registry.federation_entities import groups_of, put_service_groups_again
 from registry.keys import FRESH, Keys
 from registry.models import Contact, ExtensionProperty, Service, Site, VoShare, owned_entity_id
@@ -204,6 +204,7 @@ def remove(db: Database, principal: Principal, name: str, reason: str, expected:
     with recording(db, principal, reason or f"Site {name} removed") as (session, change):
         site = lock_site(session, name)
         check_unchanged(session, "site", site.id, expected)
+        roles.end_with(session, site, principal, reason or f"Site {name} removed")
         delete(session, change, site)
 
 

@@ -245,3 +245,5 @@ def test_a_projects_people_change_it(registry: Registry) -> None:
     assert registry.ask("DELETE", "/api/v1/projects/EGI").status_code == 204
     gone = [one["id"] for one in events_of(registry, "grant") if one["op"] == "delete"]
     assert len(gone) >= 1
+    told = registry.get("/api/v1/role-actions?scope=project:EGI")["items"]
+    assert ("revoked", "Project EGI removed") in {(one["action"], one["reason"]) for one in told}
