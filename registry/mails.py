@@ -164,4 +164,4 @@ def listed(
 def count_by_state(session: Session) -> dict[str, int]:
     """How many mails are in each state."""
     rows = session.execute(select(Mail.state, func.count()).group_by(Mail.state))
-    return dict(rows.tuples().all())
+    return {state: count for state, count in rows}

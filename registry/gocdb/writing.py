@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.errors import Conflict, HanseError, NotFound, Refused
+from hanse.errors import Conflict, HanseError, NotFound, Refused, Unavailable
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
 from registry import api_credentials, entities, properties, services
@@ -372,4 +372,6 @@ def code_of(error: HanseError) -> int:
         return 404
     if isinstance(error, Conflict):
         return 409
+    if isinstance(error, Unavailable):
+        return 503
     return 400 if isinstance(error, Refused) else 403
