@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from registry.bdii import BdiiError, Directory, prepare, refresh
 from registry.bdii_commands import bdii
 from registry.ldif import Entry, read
+from tests.tls import serving
 
 from .clouds import cloud_document, encoded
 from .conftest import Registry
@@ -200,3 +201,17 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     done = CliRunner().invoke(bdii, words)
     assert done.exit_code == 1
     assert "127.0.0.1:9" in done.output
+
+
+@pytest.mark.peer("slapd")
+@pytest.mark.peer("glue-schema")
+def test_the_command_refreshes_from_a_running_registry(registry: Registry, slapd: Slapd) -> None:
+    with serving(registry.app) as url:
+        words = ["refresh", "--url", url, "--ldap", slapd.url, "--password-file"]
+        words.append(str(slapd.directory.password_file))
+        first = CliRunner().invoke(bdii, words)
+        second = CliRunner().invoke(bdii, words)
+    assert first.exit_code == 0, first.output
+    assert "entries added, 0 changed, 0 removed." in first.output
+    assert second.output.endswith("In step already.\n")
+    assert len(slapd.search("o=glue", "(objectClass=GLUE2AdminDomain)")) == 3

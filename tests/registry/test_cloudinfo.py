@@ -5,9 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+
+from registry.cli import group
+from tests.tls import serving
 
 from .clouds import cloud_document, encoded
 from .conftest import Registry
@@ -311,3 +316,21 @@ def test_our_own_ldif_is_read_as_what_it_was_made_of(registry: Registry, machine
         assert [{name: one[name] for name in fields} for one in kept[kind]] == [
             {name: one[name] for name in fields} for one in original[kind]
         ]
+
+
+def test_the_command_publishes_files_and_says_what_was_wrong(
+    registry: Registry, machine: str, tmp_path: Path
+) -> None:
+    token, good, bad = tmp_path / "token", tmp_path / "good.json", tmp_path / "bad.json"
+    token.write_text(registry.tokens[machine] + "\n")
+    good.write_bytes(encoded(cloud_document()))
+    bad.write_bytes(encoded({**cloud_document(), "MappingPolicy": []}))
+    with serving(registry.app) as url:
+        who = ["--site", "CESNET", "--url", url, "--token-file", str(token)]
+        done = CliRunner().invoke(group, ["publish", str(good), *who])
+        again = CliRunner().invoke(group, ["publish", str(good), *who])
+        refused = CliRunner().invoke(group, ["publish", str(bad), *who])
+    assert (done.exit_code, again.exit_code, refused.exit_code) == (0, 0, 1), refused.output
+    assert "current, holds until" in done.output
+    assert "stood already" in again.output
+    assert "no MappingPolicy says for which VO" in refused.output
