@@ -16,7 +16,15 @@ from registry.differences import changes
 from registry.states import called, name_of, site_of, text_of
 
 CLOCK = "clock"
-OF_SITES = ("service", "endpoint", "downtime", "host_certificate", "identity")
+OF_SITES = (
+    "service",
+    "endpoint",
+    "downtime",
+    "host_certificate",
+    "identity",
+    "certification_proposal",
+    "contact_confirmation",
+)
 # Repeats what another entity of the same revision says, or what only machines read.
 DERIVED = ("endpoint", "grant", "identity")
 
