@@ -18,7 +18,7 @@ from registry.schemas.api_credentials import (
 )
 from registry.settings import RegistrySettings
 
-api = Api("registry_api_credentials", __name__, "API credentials")
+api = Api("registry_api_credentials", __name__, "API credentials", csv=True)
 _PATH = "/sites/<site>/api-credentials"
 
 

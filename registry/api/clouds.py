@@ -32,7 +32,7 @@ from registry.schemas.cloudinfo import (
     SizeOut,
 )
 
-api = Api("registry_clouds", __name__, "Clouds")
+api = Api("registry_clouds", __name__, "Clouds", csv=True)
 CSV_COLUMNS = (
     "site",
     "country",
@@ -55,7 +55,7 @@ CSV_COLUMNS = (
 )
 
 
-@api.get("/clouds", permission=PUBLIC, summary="Where a VO can run", responses={200: CloudPage})
+@api.get("/clouds", permission=PUBLIC, summary="Where a VO can run", responses={200: CloudPage}, csv=False)
 def list_clouds(query: CloudQuery) -> Body:
     """Site, endpoint, sizes and images that fit, and the command that starts a machine; most room first."""
     with ground().db.transaction() as session:

@@ -13,7 +13,7 @@ from registry.models import DowntimeDraft
 from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtime_drafts import DraftIn, DraftOut, DraftPage
 
-api = Api("registry_downtime_drafts", __name__, "Downtimes")
+api = Api("registry_downtime_drafts", __name__, "Downtimes", csv=True)
 
 
 class DraftPath(PathModel):

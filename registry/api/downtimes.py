@@ -30,7 +30,11 @@ Answer = tuple[Body, int, dict[str, str]]
 
 
 @api.get(
-    "/downtimes", permission=PUBLIC, summary="Downtimes, the newest first", responses={200: DowntimePage}
+    "/downtimes",
+    permission=PUBLIC,
+    summary="Downtimes, the newest first",
+    responses={200: DowntimePage},
+    revised=True,
 )
 def list_downtimes(query: DowntimeQuery) -> Body:
     """With `since` and `until` those that share time with that span."""

@@ -23,7 +23,13 @@ from registry.schemas.history import (
 api = Api("registry_history", __name__, "History", csv=True)
 
 
-@api.get("/history", permission=READ_LOG, summary="Changes, the newest first", responses={200: EventPage})
+@api.get(
+    "/history",
+    permission=READ_LOG,
+    summary="Changes, the newest first",
+    responses={200: EventPage},
+    revised=True,
+)
 def list_changes(query: EventQuery) -> Body:
     """Who changed what, when and why: of a site, an NGI, a kind, an entity, by a person, in a span of time."""
     with ground().db.transaction() as session:

@@ -16,7 +16,7 @@ from registry.renderings import glue2_ldif, glue2_xml
 from registry.rights import PUBLISH_CLOUD, may_site
 from registry.schemas.cloudinfo import DocumentOut, DocumentsOut, PublishedOut, PublishQuery, RefusalOut
 
-api = Api("registry_information", __name__, "Information system")
+api = Api("registry_information", __name__, "Information system", csv=True)
 # the addresses that cloud tools publish to have no /api in them
 publishing = Api("registry_publishing", __name__, "Information system", prefix="/v1")
 _LDIF = "text/ldif; charset=utf-8"

@@ -24,7 +24,7 @@ class ProjectPath(PathModel):
     project: Name
 
 
-@api.get("/ngis", permission=PUBLIC, summary="NGIs by name", responses={200: NgiPage})
+@api.get("/ngis", permission=PUBLIC, summary="NGIs by name", responses={200: NgiPage}, revised=True)
 def list_ngis(query: NgiQuery) -> Body:
     """With `project`, those that take part in it now; e-mail addresses are for those who are signed in."""
     return page_by_name("ngi", query, _ngi_filter(query), _ngi_answer)
@@ -79,7 +79,9 @@ def _ngi_answer(state: states.State) -> Body:
     return {key: None if key.endswith("email") else value for key, value in body.items()}
 
 
-@api.get("/projects", permission=PUBLIC, summary="Projects by name", responses={200: ProjectPage})
+@api.get(
+    "/projects", permission=PUBLIC, summary="Projects by name", responses={200: ProjectPage}, revised=True
+)
 def list_projects(query: ProjectQuery) -> Body:
     """With `ngi`, those in which it takes part."""
     return page_by_name("project", query, _project_filter(query))

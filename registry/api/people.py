@@ -36,7 +36,7 @@ from registry.schemas.people import (
 from registry.schemas.sites import TokenIn, TokenList, TokenMade
 from registry.settings import RegistrySettings
 
-api = Api("registry_people", __name__, "People")
+api = Api("registry_people", __name__, "People", csv=True)
 
 
 class IdentityPath(PathModel):

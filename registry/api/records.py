@@ -47,7 +47,11 @@ class GroupPath(PathModel):
 
 
 @api.get(
-    "/service-types", permission=PUBLIC, summary="What a service can be", responses={200: ServiceTypePage}
+    "/service-types",
+    permission=PUBLIC,
+    summary="What a service can be",
+    responses={200: ServiceTypePage},
+    revised=True,
 )
 def list_types(query: ListQuery) -> Body:
     """Service types by name."""
@@ -94,7 +98,7 @@ def remove_type(path: TypePath) -> None:
     service_types.remove(ground().db, current_principal(), path.kind, "", read_revision())
 
 
-@api.get("/scopes", permission=PUBLIC, summary="Scopes by name", responses={200: ScopePage})
+@api.get("/scopes", permission=PUBLIC, summary="Scopes by name", responses={200: ScopePage}, revised=True)
 def list_scopes(query: ScopeQuery) -> Body:
     """What NGIs, sites, services and groups can be sorted by."""
     return page_by_name("scope", query, _scope_filter(query))
@@ -131,7 +135,11 @@ def remove_scope(path: ScopePath) -> None:
 
 
 @api.get(
-    "/service-groups", permission=PUBLIC, summary="Service groups by name", responses={200: ServiceGroupPage}
+    "/service-groups",
+    permission=PUBLIC,
+    summary="Service groups by name",
+    responses={200: ServiceGroupPage},
+    revised=True,
 )
 def list_groups(query: ServiceGroupQuery) -> Body:
     """With `service`, those that hold it."""

@@ -21,11 +21,11 @@ from registry.schemas.services import (
 )
 from registry.schemas.sites import OneQuery
 
-api = Api("registry_services", __name__, "Services")
+api = Api("registry_services", __name__, "Services", csv=True)
 Answer = tuple[Body, int, dict[str, str]]
 
 
-@api.get("/services", permission=PUBLIC, summary="Services by id", responses={200: ServicePage})
+@api.get("/services", permission=PUBLIC, summary="Services by id", responses={200: ServicePage}, revised=True)
 def list_services(query: ServiceQuery) -> Body:
     """Filters are exact; `as_of` gives the services as they were."""
     with ground().db.transaction() as session:
@@ -81,7 +81,9 @@ def _service_answer(state: states.State) -> Body:
     return body
 
 
-@api.get("/endpoints", permission=PUBLIC, summary="Endpoints by id", responses={200: EndpointList})
+@api.get(
+    "/endpoints", permission=PUBLIC, summary="Endpoints by id", responses={200: EndpointList}, revised=True
+)
 def list_endpoints(query: EndpointQuery) -> Body:
     """Every endpoint with what others need to know of its service."""
     with ground().db.transaction() as session:

@@ -42,7 +42,7 @@ from registry.schemas.sites import (
     TokenOut,
 )
 
-api = Api("registry_sites", __name__, "Sites")
+api = Api("registry_sites", __name__, "Sites", csv=True)
 Answer = tuple[Body, int, dict[str, str]]
 CSV_COLUMNS = (
     "name",
@@ -63,7 +63,9 @@ CSV_COLUMNS = (
 )
 
 
-@api.get("/sites", permission=PUBLIC, summary="Sites by name", responses={200: SitePage})
+@api.get(
+    "/sites", permission=PUBLIC, summary="Sites by name", responses={200: SitePage}, revised=True, csv=False
+)
 def list_sites(query: SiteQuery) -> Body:
     """Filters are exact; `as_of` gives the sites as they were."""
     with ground().db.transaction() as session:

@@ -93,6 +93,12 @@ def test_a_plan_keeps_nothing_and_an_old_one_is_not_carried_out(registry: Regist
         fedcloud.take_over(registry.db, operator, FILES, Options(), expected=planned.fingerprint)
 
 
+TWICE = """gocdb: X
+endpoint: https://a.example/
+vos: [{name: v, auth: {project_id: p}}, {name: v, auth: {project_id: q}}]
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -101,9 +107,9 @@ def test_a_plan_keeps_nothing_and_an_old_one_is_not_carried_out(registry: Regist
         ("gocdb: !!python/object/apply:os.system [id]", "tags"),
         ("gocdb: X\nendpoint: https://a.example/\ncolour: red", "no such key"),
         ("gocdb: X\nendpoint: file:///etc/passwd", "address"),
-        ("gocdb: X\nendpoint: https://a.example/\nvos: [{name: v, auth: {project_id: p}}, {name: v, auth: {project_id: q}}]", "twice"),
+        (TWICE, "twice"),
     ],
-)  # fmt: skip
+)
 def test_hostile_files_are_refused(text: str, why: str) -> None:
     with pytest.raises(Refused, match=why):
         parse(text)
