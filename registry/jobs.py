@@ -15,6 +15,8 @@ from registry import (
     personal_data,
     policy_contacts,
     policy_proposals,
+    subscriptions,
+    webhook_sending,
 )
 from registry.settings import RegistrySettings
 
@@ -51,6 +53,11 @@ def jobs(settings: RegistrySettings, db: Database) -> list[Job]:
             daily_at="05:10",
             jitter_s=60,
         ),
+    ]
+    scheduled += [
+        Job("webhooks", lambda: webhook_sending.run(db, settings), every_s=settings.webhook_interval_s),
+        Job("subscriptions", lambda: subscriptions.tell(db, settings), every_s=settings.mail_interval_s),
+        Job("digests", lambda: subscriptions.digest(db, settings), daily_at=settings.digest_at, jitter_s=60),
     ]
     if settings.smtp_host:
         relay = mails.Relay(settings.smtp_host, settings.smtp_port, settings.mail_from)

@@ -31,6 +31,7 @@ from registry.models.federation import (
 from registry.models.heard import HeardAnswer
 from registry.models.imports import ImportedRecord
 from registry.models.information import CloudDocument, CloudRefusal, DriftDecision
+from registry.models.listening import Subscription, Webhook, WebhookDelivery
 from registry.models.mails import Mail
 from registry.models.people import (
     ApiCredential,
@@ -98,7 +99,10 @@ __all__ = [
     "ServiceGroup",
     "ServiceType",
     "Site",
+    "Subscription",
     "VoShare",
+    "Webhook",
+    "WebhookDelivery",
     "downtime_id",
     "metadatas",
     "owned_entity_id",
