@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
-from registry import cloudinfo
-from registry.models import CloudDocument, Service, Site
+from registry.models import CloudDocument, Endpoint, Service, Site
 from registry.observed import same_address
 from registry.renderings.glue21_json import CLOUD_INTERFACES, NOVA, OCCI
 from registry.schemas.cloudinfo import CloudQuery
@@ -63,18 +62,34 @@ class Place:
 def find(session: Session, query: CloudQuery, now: datetime | None = None) -> list[Place]:
     """The places that fit, those with the most room first; where nobody told, after those that did."""
     now = now or datetime.now(UTC)
-    sites = {site.id: site for site in session.scalars(select(Site)) if site.certification in SHOWN}
-    documents = [one for one in cloudinfo.current(session) if one.site_id in sites]
-    published = [place for one in documents for place in _published(sites[one.site_id], one, query, now)]
-    speaking: set[tuple[int, Any]] = {
-        (one.site_id, same_address(endpoint["url"]))
-        for one in documents
-        if one.valid_until > now or query.stale
-        for endpoint in one.facts["endpoints"]
+    sites = {
+        site.id: site for site in session.scalars(select(Site).where(Site.certification.in_(sorted(SHOWN))))
     }
-    silent = list(_declared(session, sites, speaking, query))
+    wanted = select(CloudDocument).where(CloudDocument.current, CloudDocument.site_id.in_(list(sites)))
+    if query.vo is not None:
+        wanted = wanted.where(CloudDocument.facts["shares"].contains([{"vo": query.vo}]))
+    if not query.stale:
+        wanted = wanted.where(CloudDocument.valid_until > now)
+    published = [
+        place
+        for one in session.scalars(wanted.options(lazyload(CloudDocument.site)))
+        for place in _published(sites[one.site_id], one, query, now)
+    ]
+    silent = _declared(session, sites, _speaking(session, query, now), query)
     found = [place for place in [*published, *silent] if _fits(place, query)]
     return sorted(found, key=_rank)
+
+
+def _speaking(session: Session, query: CloudQuery, now: datetime) -> set[tuple[int, Any]]:
+    """Site and address of each endpoint that tells of itself."""
+    rows = select(CloudDocument.site_id, CloudDocument.facts["endpoints"]).where(CloudDocument.current)
+    if not query.stale:
+        rows = rows.where(CloudDocument.valid_until > now)
+    return {
+        (site_id, same_address(endpoint["url"]))
+        for site_id, endpoints in session.execute(rows)
+        for endpoint in endpoints
+    }
 
 
 def _rank(place: Place) -> tuple[Any, ...]:
@@ -93,8 +108,6 @@ def _rank(place: Place) -> tuple[Any, ...]:
 
 def _published(site: Site, document: CloudDocument, query: CloudQuery, now: datetime) -> Iterator[Place]:
     stale = document.valid_until <= now
-    if stale and not query.stale:
-        return
     facts = document.facts
     declared = {share.vo: share.vcpu for share in site.shares}
     for share in facts["shares"]:
@@ -148,19 +161,22 @@ def _declared(
     session: Session, sites: Mapping[int, Site], speaking: set[tuple[int, Any]], query: CloudQuery
 ) -> Iterator[Place]:
     """Clouds of the registry that publish nothing that holds."""
-    for service in session.scalars(select(Service).where(Service.site_id.in_(sites)).order_by(Service.id)):
-        site = sites[service.site_id]
-        for endpoint in service.endpoints:
-            interface = endpoint.interface_name
-            if interface not in CLOUD_INTERFACES or (site.id, same_address(endpoint.url)) in speaking:
-                continue
+    rows = session.execute(
+        select(Service.site_id, Endpoint.url, Endpoint.interface_name)
+        .join(Endpoint)
+        .where(Endpoint.interface_name.in_(CLOUD_INTERFACES), Service.site_id.in_(list(sites)))
+        .order_by(Endpoint.id)
+    )
+    for site_id, url, interface in rows:
+        site = sites[site_id]
+        if (site_id, same_address(url)) not in speaking:
             for share in site.shares:
                 if query.vo in (None, share.vo):
                     yield Place(
                         site=site.name,
                         country=site.country,
                         middleware=site.middleware or "",
-                        endpoint=endpoint.url,
+                        endpoint=url,
                         interface=interface,
                         vo=share.vo,
                         project=share.project_id,

@@ -7,17 +7,18 @@ back when either side changes, or when its time is over.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import cloudinfo, entities
+from registry import entities
 from registry.drift_finding import Difference, differences
 from registry.models import CloudDocument, DriftDecision, Site
 from registry.recording import lock_site, recording
@@ -27,13 +28,17 @@ from registry.schemas.cloudinfo import AcceptIn, IgnoreIn
 
 def of_site(session: Session, site: Site, now: datetime | None = None) -> list[Difference]:
     """The differences of a site with their decisions: open ones first, in the order of their kinds."""
-    decisions = {
-        row.fact: row
-        for row in session.scalars(select(DriftDecision).where(DriftDecision.site_id == site.id))
-    }
-    found = differences(session, site, now or datetime.now(UTC))
-    decided = [replace(one, decision=decisions.get(one.fact)) for one in found]
-    return sorted(decided, key=lambda one: one.ignored)
+    return _decided(session, [site], now or datetime.now(UTC))[site.id]
+
+
+def _decided(session: Session, sites: Sequence[Site], now: datetime) -> dict[int, list[Difference]]:
+    rows = select(DriftDecision).where(DriftDecision.site_id.in_([site.id for site in sites]))
+    decisions = {(row.site_id, row.fact): row for row in session.scalars(rows)}
+    decided = {}
+    for number, found in differences(session, sites, now).items():
+        with_decisions = [replace(one, decision=decisions.get((number, one.fact))) for one in found]
+        decided[number] = sorted(with_decisions, key=lambda one: one.ignored)
+    return decided
 
 
 def accept(db: Database, principal: Principal, site_name: str, form: AcceptIn) -> str:
@@ -114,11 +119,15 @@ class Standing:
 def of_all(session: Session, now: datetime | None = None) -> list[Standing]:
     """Sites that publish, those that differ most first."""
     now = now or datetime.now(UTC)
+    newest = (
+        select(CloudDocument.site_id, func.max(CloudDocument.valid_until))
+        .where(CloudDocument.current)
+        .group_by(CloudDocument.site_id)
+    )
+    until: dict[int, datetime] = {site_id: moment for site_id, moment in session.execute(newest)}
+    sites = list(session.scalars(select(Site).where(Site.id.in_(list(until)))))
     found = []
-    rows = select(Site).where(Site.id.in_(select(CloudDocument.site_id))).order_by(Site.name)
-    for site in session.scalars(rows):
-        seen = of_site(session, site, now)
+    for site, seen in zip(sites, _decided(session, sites, now).values(), strict=True) if sites else ():
         ignored = sum(one.ignored for one in seen)
-        until = max((one.valid_until for one in cloudinfo.current(session, site.name)), default=None)
-        found.append(Standing(site.name, len(seen) - ignored, ignored, until))
+        found.append(Standing(site.name, len(seen) - ignored, ignored, until.get(site.id)))
     return sorted(found, key=lambda one: (-one.open, one.site))

@@ -90,27 +90,24 @@ class _Look:
             yield from document.facts["endpoints"]
 
 
-def differences(session: Session, site: Site, now: datetime) -> list[Difference]:
-    """The differences of a site, in the order of their kinds, without decisions."""
-    return _found(_look(session, site, now))
-
-
-def _look(session: Session, site: Site, now: datetime) -> _Look:
-    documents = cloudinfo.current(session, site.name)
-    owned = session.scalars(select(Service).where(Service.site_id == site.id).order_by(Service.id))
-    ongoing = (
-        select(DowntimeService.service_id)
-        .join(Downtime)
-        .join(Service, Service.id == DowntimeService.service_id)
-        .where(Service.site_id == site.id, Downtime.state == "ongoing")
-    )
-    return _Look(
-        site,
-        list(owned),
-        [one for one in documents if one.valid_until > now],
-        [one for one in documents if one.valid_until <= now],
-        frozenset(session.scalars(ongoing)),
-    )
+def differences(session: Session, sites: Sequence[Site], now: datetime) -> dict[int, list[Difference]]:
+    """The differences of each of the sites by its id, in the order of their kinds, without decisions."""
+    numbers = [site.id for site in sites]
+    documents: dict[int, list[CloudDocument]] = {}
+    for document in cloudinfo.current(session, sites[0].name if len(sites) == 1 else None):
+        documents.setdefault(document.site_id, []).append(document)
+    owned: dict[int, list[Service]] = {}
+    for service in session.scalars(select(Service).where(Service.site_id.in_(numbers)).order_by(Service.id)):
+        owned.setdefault(service.site_id, []).append(service)
+    ongoing = select(DowntimeService.service_id).join(Downtime).where(Downtime.state == "ongoing")
+    closed = frozenset(session.scalars(ongoing))
+    found = {}
+    for site in sites:
+        published = documents.get(site.id, [])
+        valid = [one for one in published if one.valid_until > now]
+        stale = [one for one in published if one.valid_until <= now]
+        found[site.id] = _found(_Look(site, owned.get(site.id, []), valid, stale, closed))
+    return found
 
 
 def _found(look: _Look) -> list[Difference]:
