@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.gocdb.asking import (
     Asked,
     BadValue,
     Condition,
+    Parameters,
     Wide,
     among,
     day,
@@ -26,7 +27,6 @@ from registry.gocdb.asking import (
     one_of,
     scope_condition,
     whole,
-    yes_no,
 )
 from registry.gocdb.expressions import condition
 from registry.models import (
@@ -43,7 +43,8 @@ from registry.renderings.gocdb_xml import EndpointRow
 from registry.renderings.gocdb_xml_downtimes import AffectedService, DowntimeRow
 
 _DATES = frozenset({"startdate", "enddate", "windowstart", "windowend", "ongoing_only"})
-MOST_DAYS = 36_500
+_BOOLEANS: Final = {"y": True, "1": True, "true": True, "n": False, "0": False, "false": False}
+MOST_DAYS: Final = 36_500
 
 
 def check_together(given: Sequence[str] | frozenset[str]) -> None:
@@ -155,7 +156,7 @@ def _of_time(asked: Asked) -> list[Condition]:
     """`ongoing_only=no` asks for all: that GOCDB answers it like `yes` is a slip that nobody can build on."""
     given, now = asked.parameters, asked.now
     where: list[Condition] = []
-    if given.get("ongoing_only", "").strip().lower() == "yes":
+    if _ongoing(given):
         where += [Downtime.start_at <= now, _end() >= now]
     bounds: dict[str, Callable[[datetime], Condition]] = {
         "windowstart": lambda at: _end() > at,
@@ -169,6 +170,19 @@ def _of_time(asked: Asked) -> list[Condition]:
     return where
 
 
+def _ongoing(given: Parameters) -> bool:
+    value = given.get("ongoing_only", "no").strip().lower()
+    if value not in ("yes", "no"):
+        raise BadValue("Invalid ongoing_only value - must be 'yes' or 'no'")
+    return value == "yes"
+
+
+def _is_true(given: Parameters, name: str, column: InstrumentedAttribute[bool]) -> list[Condition]:
+    """Here GOCDB compares with what the database takes for a boolean, so scripts write 1 and true as well."""
+    value = _BOOLEANS.get(given.get(name, "").strip().lower())
+    return [] if value is None else [column.is_(value)]
+
+
 def _month_before(now: datetime) -> datetime:
     last_of_month = now.replace(day=1) - timedelta(days=1)
     return last_of_month.replace(day=min(now.day, last_of_month.day))
@@ -177,14 +191,14 @@ def _month_before(now: datetime) -> datetime:
 def _of_service(asked: Asked) -> list[Condition]:
     given = asked.parameters
     where = [scope_condition(Service.scopes, given, asked.default_scopes)]
-    if given.get("topentity"):
+    if "topentity" in given:
         columns = (Service.hostname, Site.name, Ngi.name, Site.country)
         where.append(or_(*(like(column, given["topentity"]) for column in columns)))
     where += one_of(
         given, {"sitelist": Site.name, "ngilist": Ngi.name, "service_type_list": Service.service_type}
     )
-    where += yes_no(given, "production", Service.production)
-    where += yes_no(given, "monitored", Service.monitored)
+    where += _is_true(given, "production", Service.production)
+    where += _is_true(given, "monitored", Service.monitored)
     where += names(given, {"certification_status": Site.certification})
     if given.get("site_extensions"):
         where.append(condition(given["site_extensions"], lambda: ExtensionProperty.site_id == Site.id))

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.errors import Conflict, HanseError, NotFound, Refused, Unavailable
+from hanse.errors import Conflict, HanseError, NotFound, Refused, TooLarge, Unavailable
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
 from registry import api_credentials, entities, properties, services
@@ -366,12 +366,15 @@ def _remove_endpoint(wanted: Write) -> Step:
     return step
 
 
+_CODES: Final[Mapping[type[HanseError], int]] = {
+    NotFound: 404,
+    Conflict: 409,
+    Refused: 400,
+    TooLarge: 400,
+    Unavailable: 503,
+}
+
+
 def code_of(error: HanseError) -> int:
-    """The code that this interface gives one of our errors: a value that is refused is 400 here."""
-    if isinstance(error, NotFound):
-        return 404
-    if isinstance(error, Conflict):
-        return 409
-    if isinstance(error, Unavailable):
-        return 503
-    return 400 if isinstance(error, Refused) else 403
+    """The code that this interface gives one of our errors: what is refused is 400 here, whoever may not is 403."""
+    return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), 403)

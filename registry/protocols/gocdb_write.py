@@ -11,8 +11,10 @@ from typing import Final
 
 from flask import Response, request
 from pydantic_core import to_json
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from hanse.database import is_connection_loss
 from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC, SIGNED_IN
 from hanse.web import Protocol, current_principal, ground
@@ -59,6 +61,14 @@ def answer_error(error: HanseError) -> Response:
     """The same for what the use cases refuse; no credential is 403 here, as is one that may not."""
     reasons = [f"{fault.field} {fault.reason}" for fault in error.fields]
     return _error(writing.code_of(error), " ".join([error.detail, *reasons]))
+
+
+@protocol.errorhandler(SQLAlchemyError)
+def answer_database(error: SQLAlchemyError) -> Response:
+    """The database is away for a moment; anything else is unforeseen, and logged as such."""
+    if not is_connection_loss(error):
+        raise error
+    return _error(503, "The registry's database does not answer at the moment; try again in some seconds.")
 
 
 @protocol.errorhandler(HTTPException)

@@ -103,11 +103,15 @@ def test_who_may_ask_what(registry: Registry) -> None:
         ("method=get_service&extensions=XOR(a=b)", "Invalid query expression"),
         ("method=get_service&extensions=" + "(a=b)" * 51, "Invalid query expression"),
         ("method=get_service&extensions=" + "(" * 5000, "Invalid query expression"),
+        (
+            "method=get_downtime&ongoing_only=maybe",
+            "<error>Invalid ongoing_only value - must be 'yes' or 'no'</error>",
+        ),
         ("method=get_service_types&scope=", "<error>Unsupported parameter: scope</error>"),
     ],
 )
-def test_faults_are_told_with_200_in_gocdbs_words(registry: Registry, query: str, body: str) -> None:
-    assert ask(registry, query) == body
+def test_faults_are_told_with_200_in_gocdbs_words(gocdb: Registry, query: str, body: str) -> None:
+    assert ask(gocdb, query) == body
 
 
 def test_no_value_however_odd_gives_anything_but_200(registry: Registry) -> None:

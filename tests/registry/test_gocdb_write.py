@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from werkzeug.test import TestResponse
 from demo.ca import CertificateAuthority, Issued
 from hanse.revisions import head
 from registry import api_credentials
+from registry.app import create_app
 from registry.gocdb.writing import ENDPOINT_FIELDS, SERVICE_FIELDS
 from registry.schemas.api_credentials import ApiCredentialIn
 
@@ -121,12 +123,13 @@ def test_a_refused_change_leaves_no_trace(writer: Writer) -> None:
 
 
 def test_a_read_only_copy_says_503(writer: Writer) -> None:
-    from dataclasses import replace
-
-    ground = writer.registry.app.extensions["hanse"]
-    settings = ground.settings.model_copy(update={"read_only": True})
-    writer.registry.app.extensions["hanse"] = replace(ground, settings=settings)
-    assert writer.code("PUT", f"site/{writer.site}/extensionproperties/k", {"value": "v"}) == 503
+    copy = writer.registry.settings.model_copy(update={"read_only": True, "read_only_reason": "a copy"})
+    app = create_app(copy)
+    writer.registry = replace(writer.registry, app=app)
+    answer = writer.send("PUT", f"site/{writer.site}/extensionproperties/k", {"value": "v"})
+    app.extensions["hanse"].db.close()
+    assert answer.status_code == 503
+    assert answer.get_json()["Error"]["Message"] == "a copy"
 
 
 # --- the address and the body ---
@@ -155,6 +158,14 @@ ADDRESSES = [
 def test_addresses(writer: Writer) -> None:
     for method, path, code in ADDRESSES:
         assert writer.code(method, path, None if method == "GET" else {"value": "x"}) == code, path
+
+
+def test_the_read_interface_is_not_taken_for_a_version(registry: Registry) -> None:
+    for side in ("public", "private"):
+        answer = registry.client.get(f"/gocdbpi/{side}?method=get_roc_list", follow_redirects=True)
+        assert answer.status_code == 200
+        assert answer.text.startswith("<?xml")
+    assert registry.client.get("/gocdbpi/").status_code in (404, 405)
 
 
 def test_another_version_is_refused(writer: Writer) -> None:
