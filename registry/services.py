@@ -149,7 +149,10 @@ def _set_fields(service: Service, values: Mapping[str, Any]) -> None:
 
 
 def _check_rules(session: Session, service: Service) -> None:
-    kind = session.scalar(select(ServiceType).where(ServiceType.name == service.service_type))
+    # the type stays as it is until the end of the transaction: its exception from monitoring is part of the rule
+    kind = session.scalar(
+        select(ServiceType).where(ServiceType.name == service.service_type).with_for_update(read=True)
+    )
     if kind is None:
         raise Refused(
             f"There is no service type {service.service_type}.",
