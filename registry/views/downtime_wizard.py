@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from flask import redirect, request
@@ -76,6 +76,8 @@ def go() -> BaseResponse:
     key, typed = _typed_now(step, request.form)
     if act == "add" or act.startswith("remove:"):
         return _to("what", _keep(_with_sites(typed, act), key))
+    if act.startswith("move:"):
+        return _to(step, _keep(_moved(typed, act.removeprefix("move:")), key))
     key = _keep(typed, key)
     if act == "back":
         return _to(STEPS[max(STEPS.index(step) - 1, 0)], key)
@@ -160,6 +162,19 @@ def _with_sites(typed: Typed, act: str) -> Typed:
             for number in session.scalars(select(Service.id).join(Site).where(Site.name.in_(sites)))
         }
     return {**typed, "sites": sites, "services": [one for one in typed["services"] if one in kept]}
+
+
+def _moved(typed: Typed, days: str) -> Typed:
+    """The same hours some days later; what cannot be read stays as it was typed."""
+    if not days.isdigit() or int(days) > 60:
+        return typed
+    moved = {}
+    for name in ("start", "end"):
+        try:
+            moved[name] = (datetime.fromisoformat(typed[name]) + timedelta(days=int(days))).isoformat()[:16]
+        except ValueError:
+            return typed
+    return {**typed, **moved}
 
 
 def _keep(typed: Typed, key: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.errors import HanseError, Refused
 from hanse.identity.permissions import PUBLIC, allows
+from hanse.pages.words import count, moment
 from hanse.web import FormFaults, Pages, after, current_principal, ground, page, read_form
 from hanse.web.listing import cursor_of
 from hanse.web.wire import faults_of, from_pairs
@@ -29,7 +30,6 @@ from registry.views.words import lines
 
 pages = Pages("registry_downtime_pages", __name__)
 PAGE: Final = 50
-UNDO: Final = timedelta(minutes=2)
 LABELS: Final = {"start": "Begins", "end": "Ends", "severity": "Severity", "description": "Reason"}
 PARTS: Final = (
     ("ongoing", "Going on", "Nothing is away by plan."),
@@ -97,6 +97,8 @@ def _part(
     """One state of downtimes, soonest end, soonest start, or latest start first; a page of them."""
     key = after(request.args.get("cursor")) if asked.state else None
     query = asked.model_copy(update={"state": state})
+    if as_of := request.args.get("as_of"):
+        return _part_then(session, query, only, as_of, title, nothing)
     found = downtime_finding.in_order(session, query, only, key, PAGE + 1)
     bodies = [one.body for one in downtime_finding.states_of(session, [number for number, _ in found[:PAGE]])]
     last = found[PAGE - 1] if len(found) > PAGE else None
@@ -108,6 +110,31 @@ def _part(
         "rows": bodies,
         "count": f"{len(bodies)}{'+' if more else ''}",
         "more": more,
+    }
+
+
+def _part_then(
+    session: Session,
+    query: DowntimeFilter,
+    only: Sequence[str] | None,
+    as_of: str,
+    title: str,
+    nothing: str,
+) -> dict[str, Any]:
+    """The same as it was then: the latest declared of them, in the order of the part."""
+    found = [one.body for one in downtime_finding.find(session, query, as_of=as_of, limit=4 * PAGE)]
+    bodies = [body for body in found if only is None or set(only) & set(body["sites"])]
+    bodies.sort(key=lambda body: body["end" if query.state == "ongoing" else "start"])
+    if query.state == "ended":
+        bodies.reverse()
+    more = len(found) == 4 * PAGE or len(bodies) > PAGE
+    return {
+        "state": query.state,
+        "title": title,
+        "nothing": nothing,
+        "rows": bodies[:PAGE],
+        "count": f"{len(bodies[:PAGE])}{'+' if more else ''}",
+        "more": None,
     }
 
 
@@ -142,9 +169,9 @@ def _one_page(number: int, form: FormFaults | None = None) -> BaseResponse:
         sites = list(session.scalars(select(Site).where(Site.name.in_(state.body["sites"]))))
         may = [site.name for site in sites if may_site(principal, DECLARE_DOWNTIME, site)]
         revision = states.number_at(session, as_of)
-        moment = None if revision is None else (states.moment_of(session, revision), revision)
+        past = None if revision is None else (states.moment_of(session, revision), revision)
         affected = _affected(session, state.body)
-        can = {} if row is None or moment else _can(row, may)
+        can = {} if row is None or past else _can(row, may)
         series = _series(session, state.body)
         log = _log(session, number) if allows(principal, READ_LOG) else []
     return page(
@@ -159,10 +186,9 @@ def _one_page(number: int, form: FormFaults | None = None) -> BaseResponse:
         affected=affected,
         may=may,
         can=can,
-        undo=_undo(state.body, can),
         series=series,
         lines=log,
-        moment=moment,
+        moment=past,
         form=form or FormFaults(),
         now=datetime.now(UTC),
     )
@@ -217,12 +243,6 @@ def _can(row: Downtime, may: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _undo(body: Body, can: Mapping[str, Any]) -> bool:
-    """Whether the declaration can be taken back: for two minutes, by deleting it."""
-    age = datetime.now(UTC) - datetime.fromisoformat(body["created_at"])
-    return bool(request.args.get("declared")) and age < UNDO and bool(can.get("delete"))
-
-
 def _series(session: Session, body: Body) -> list[Body]:
     if body.get("series") is None:
         return []
@@ -235,10 +255,17 @@ def _log(session: Session, number: int) -> Sequence[Any]:
 
 
 def _one_sentence(body: Body) -> str:
-    where = ", ".join(body["sites"])
-    verb = {"planned": "will be", "ongoing": "is", "ended": "was"}[body["state"]]
+    """ "2 services of BIFI and CESNET are away until Wed 25 Nov, 22:16 UTC"."""
+    many = len(body["services"])
+    where = " and ".join(body["sites"])
+    whole = set(body["whole_sites"]) >= set(body["sites"])
+    what = where if whole else f"{count(many, 'service')} of {where}"
+    single = len(body["sites"]) == 1 if whole else many == 1
     how = "away" if body["severity"] == "OUTAGE" else "at risk"
-    return f"{where} {verb} {how}, in whole or in part."
+    if body["state"] == "ongoing":
+        return f"{what} {'is' if single else 'are'} {how} until {moment(body['end'])} UTC."
+    verb = "will be" if body["state"] == "planned" else "was" if single else "were"
+    return f"{what} {verb} {how} from {moment(body['start'])} to {moment(body['end'])} UTC."
 
 
 @pages.get("/downtimes/<int:number>/edit", permission=DECLARE_DOWNTIME)

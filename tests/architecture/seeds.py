@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from hanse.database import Database
 from hanse.identity.principals import Principal, X509Identity
-from registry import people
-from registry.models import Site
+from registry import mails, people
+from registry.models import ApiCredential, Person, Role, Site
 from registry.schemas.people import MeIn
 from registry.schemas.sites import TokenIn
 from tests.monitoring.federation import Federation
@@ -52,6 +52,12 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     known = app.extensions["hanse"].authority.for_key(identity.key)
     people.make_token(db, known, TokenIn(name="tests"))
     post("/api/v1/roles", {"person": str(person), "role": "site_administrator", "scope": "site:CESNET"})
+    with db.transaction() as session:
+        owner = session.get_one(Person, person)
+        here = session.scalars(select(Site).where(Site.name == "CESNET")).one()
+        session.add(Role(person_id=person, role="site_security_officer", site_id=here.id, status="PENDING"))
+        session.add(ApiCredential(site=here, kind="x509", identifier="/CN=robot", match="0", owner=owner))
+        mails.queue(session, "laura@bifi.example", "A mail", "Text")
     headers = {"Authorization": f"Bearer {operator}"}
     for content, status in ((encoded(cloud_document("CESNET")), 202), (b"{}", 422)):
         answer = app.test_client().put("/v1/sites/CESNET/cloudinfo", data=content, headers=headers)
@@ -89,18 +95,44 @@ def monitoring(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     return {"endpoint": "cesnet", "number": "1", "probe": "tcp", "site": "CESNET"}
 
 
+_SOON = datetime.now(UTC) + timedelta(days=5)
+_DOWNTIME = {
+    "site": "CESNET",
+    "severity": "OUTAGE",
+    "description": "works",
+    "start": _SOON.isoformat(),
+    "end": (_SOON + timedelta(hours=2)).isoformat(),
+}
+
 # What a write is sent, by method and rule: whole bodies, so that an answer speaks of rights and not of the body. A
 # `{name}` in a value is filled in from the seed's arguments. A route that is not listed is sent an empty object.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/incidents/<int:number>/acknowledge"): {"comment": "looking at it"},
     ("POST", "/api/v1/incidents/<int:number>/comments"): {"text": "the switch is being replaced"},
     ("POST", "/api/v1/sites/<site>/certification"): {"status": "Uncertified", "reason": "looked at"},
+    ("POST", "/api/v1/roles"): {"person": "1", "role": "site_security_officer", "scope": "site:{site}"},
+    ("POST", "/api/v1/roles/<int:number>/revoke"): {"reason": "left"},
+    ("POST", "/api/v1/role-requests"): {"role": "site_security_officer", "scope": "site:{site}"},
+    ("POST", "/api/v1/role-requests/<int:number>/grant"): {"reason": "welcome"},
+    ("POST", "/api/v1/role-requests/<int:number>/reject"): {"reason": "not of this site"},
+    ("POST", "/api/v1/people/<int:number>/identities/<int:identity>/suspend"): {"reason": "key lost"},
+    ("POST", "/api/v1/people/<int:number>/identities/<int:identity>/let-in"): {"reason": "new key"},
+    ("POST", "/api/v1/sites/<site>/api-credentials"): {"kind": "x509", "identifier": "/CN=nightly"},
+    ("PATCH", "/api/v1/sites/<site>/api-credentials/<int:number>"): {"renew": True},
     ("POST", "/api/v1/ngis"): {"name": "NGI_NEW"},
     ("PUT", "/api/v1/ngis/<ngi>"): {"name": "NGI_CZ"},
     ("POST", "/api/v1/projects"): {"name": "NEW"},
     ("POST", "/api/v1/service-types"): {"name": "NEW"},
     ("POST", "/api/v1/scopes"): {"name": "NEW"},
     ("POST", "/api/v1/service-groups"): {"name": "NEW"},
+    ("POST", "/api/v1/downtimes"): _DOWNTIME,
+    ("POST", "/api/v1/downtimes/series"): {
+        "downtime": _DOWNTIME,
+        "repeat": {"every": "week", "times": 2},
+    },
+    ("POST", "/api/v1/downtimes/<int:number>/clone"): {"start": _SOON.isoformat()},
+    ("POST", "/api/v1/downtimes/import"): {"calendar": "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"},
+    ("PATCH", "/api/v1/downtimes/<int:number>"): {"description": "other works"},
     **{
         ("PUT", f"/api/v1/{owner}/extensions{rest}"): body
         for owner in (

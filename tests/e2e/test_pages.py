@@ -34,6 +34,8 @@ TOUR = [
     ("Ingrid Holm", "monitoring", "/probes"),
     ("Ingrid Holm", "vomsdb", "/replication"),
     ("Laura Gil", "registry", "/downtimes/new"),
+    ("Laura Gil", "registry", "/downtimes/calendar"),
+    ("Laura Gil", "registry", "/downtimes/import"),
     ("Laura Gil", "accounting", "/refused/BIFI"),
     ("Marta Kowalska", "vomsdb", "/vos/training.egi.eu/queue"),
     ("Marta Kowalska", "vomsdb", "/vos/training.egi.eu/members"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -76,7 +75,7 @@ def test_a_draft_has_a_size(registry: Registry) -> None:
 
 
 @pytest.fixture
-def outage(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def outage(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Monitoring tells of one incident at BIFI; what it says can be changed."""
     endpoint = registry.get("/api/v1/endpoints?site=BIFI")["items"][0]["id"]
     incident: dict[str, Any] = {
