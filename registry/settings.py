@@ -28,7 +28,7 @@ class RegistrySettings(ServiceSettings):
         description="Whether the GOCDB interface lists the identities of people in all realms (EGICHECKIN, IRISIAM).",
     )
     gocdb_answers_mb: int = Field(
-        64, ge=0, description="Megabytes of answers of the GOCDB interface that are kept on disk; 0 = none."
+        256, ge=0, description="Megabytes of answers of the GOCDB interface that are kept on disk; 0 = none."
     )
     clock_interval_s: float = Field(
         10, gt=0, description="Seconds between two looks at downtimes that begin or end and tokens that end."
