@@ -14,6 +14,7 @@ from hanse.revisions import FeedIdentity, head
 from hanse.web import Gauge, make_app
 from hanse.web.failover import install_read_only
 from hanse.web.feed import feed_room
+from registry import mails
 from registry.api import (
     api_credentials,
     certification,
@@ -34,7 +35,7 @@ from registry.api import (
     sites,
 )
 from registry.api.seen import install_last_seen
-from registry.models import Downtime, Service, Site
+from registry.models import Downtime, Role, Service, Site
 from registry.protocols import (
     ams_information,
     cloud_info_api,
@@ -65,18 +66,22 @@ from registry.views import downtimes as downtime_pages
 from registry.views import drift as drift_pages
 from registry.views import history as history_pages
 from registry.views import listening as listening_pages
+from registry.views import mails as mail_pages
 from registry.views import people as people_pages
 from registry.views import policy as policy_pages
 from registry.views import records as record_pages
 from registry.views import roles as role_pages
 from registry.views import services as service_pages
 from registry.views import sites as site_pages
+from registry.views.past import install_past
 
 METRICS = {
     "hanse_registry_sites": "Sites by certification status.",
     "hanse_registry_services": "Services that are registered.",
     "hanse_registry_downtimes_ongoing": "Downtimes that are going on.",
     "hanse_registry_revision": "Newest revision of the log.",
+    "hanse_registry_role_requests": "Requests for roles that wait for a decision.",
+    "hanse_registry_mails": "Mails by what became of them: pending, delivered, failed.",
 }
 
 
@@ -111,6 +116,7 @@ def create_app(settings: RegistrySettings) -> Flask:
             policy_pages.pages,
             account.pages,
             role_pages.pages,
+            mail_pages.pages,
             programs.pages,
             history_pages.pages,
             listening_pages.pages,
@@ -149,6 +155,7 @@ def create_app(settings: RegistrySettings) -> Flask:
     if settings.read_only:
         install_read_only(app, settings.read_only_reason)
     install_last_seen(app, read_only=settings.read_only)
+    install_past(app)
     return app
 
 
@@ -179,6 +186,10 @@ def gauges(db: Database) -> Callable[[], Iterable[Gauge]]:
             figures.append(_gauge("hanse_registry_services", services_count))
             figures.append(_gauge("hanse_registry_downtimes_ongoing", ongoing or 0))
             figures.append(_gauge("hanse_registry_revision", head(session)))
+            waiting = session.scalar(select(func.count()).select_from(Role).where(Role.status == "PENDING"))
+            figures.append(_gauge("hanse_registry_role_requests", waiting or 0))
+            for state, count in mails.count_by_state(session).items():
+                figures.append(_gauge("hanse_registry_mails", count, state=state))
         return figures
 
     return read

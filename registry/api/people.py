@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import Api, PathModel, current_principal, ground
-from registry import identities, people, personal_data, role_requests, roles
+from registry import identities, people, personal_data, remembered, role_requests, roles, states
 from registry.api.answers import Body, Id, NumberPath
 from registry.api.sites import token_answer
 from registry.finding import number_cursor
@@ -260,6 +260,12 @@ def confirm_identity(body: LinkClaim) -> Body:
 def list_roles(query: RoleQuery) -> Body:
     """Who holds which role."""
     with ground().db.transaction() as session:
+        number = states.number_at(session, query.as_of)
+        if number is not None:
+            then = remembered.roles(
+                session, number, scope=query.scope, person=query.person, status=query.status
+            )
+            return {"items": then}
         found = roles.listed(session, query.scope, query.person, query.status)
         return {"items": [role_answer(role) for role in found]}
 

@@ -87,7 +87,7 @@ def _service_answer(state: states.State) -> Body:
 def list_endpoints(query: EndpointQuery) -> Body:
     """Every endpoint with what others need to know of its service."""
     with ground().db.transaction() as session:
-        return {"items": [state.body for state in finding.endpoints(session, query.site)]}
+        return {"items": [state.body for state in finding.endpoints(session, query.site, query.as_of)]}
 
 
 @api.post(

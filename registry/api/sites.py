@@ -9,7 +9,7 @@ from flask import Response
 from hanse.identity import names
 from hanse.identity.permissions import PUBLIC, SIGNED_IN
 from hanse.web import Api, csv_response, current_principal, ground
-from registry import credentials, finding, sites, states
+from registry import credentials, finding, remembered, sites, states
 from registry.api.answers import (
     Body,
     SitePath,
@@ -124,12 +124,14 @@ def _one(name: str, as_of: str | None = None, *, status: int = 200) -> Answer:
     summary="Host certificates of a site",
     responses={200: HostCertificateList},
 )
-def list_host_certificates(path: SitePath) -> Body:
-    """Certificates that may speak for the site, the one that ends last first."""
+def list_host_certificates(path: SitePath, query: OneQuery) -> Body:
+    """Certificates that may speak for the site, or might then, the one that ends last first."""
     with ground().db.transaction() as session:
-        states.find_named(session, "site", path.site)
-        rows = credentials.host_certificates(session, path.site)
-    return {"items": [certificate_answer(row) for row in rows]}
+        states.find_named(session, "site", path.site, query.as_of)
+        of_site = [states.text_of("site") == path.site]
+        found = states.by_id(session, "host_certificate", where=of_site, as_of=query.as_of)
+    shown = [{field: state.body[field] for field in HostCertificateOut.model_fields} for state in found]
+    return {"items": sorted(shown, key=lambda one: (one["not_after"], -int(one["id"])), reverse=True)}
 
 
 @api.post(
@@ -174,9 +176,12 @@ def certificate_answer(row: HostCertificate) -> Body:
 @api.get(
     "/sites/<site>/tokens", permission=KEEP_MACHINES, summary="Tokens of a site", responses={200: TokenList}
 )
-def list_site_tokens(path: SitePath) -> Body:
-    """Tokens that speak for the site, without their secrets."""
+def list_site_tokens(path: SitePath, query: OneQuery) -> Body:
+    """Tokens that speak for the site, or did then, without their secrets."""
     with ground().db.transaction() as session:
+        number = states.number_at(session, query.as_of)
+        if number is not None:
+            return {"items": remembered.tokens(session, number, path.site)}
         rows = credentials.site_tokens(session, current_principal(), path.site)
     return {"items": [token_answer(row) for row in rows]}
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from registry.models.role_names import ROLE_TYPES
 from registry.schemas.fields import (
+    AsOf,
     Email,
     EntityId,
     Line,
@@ -213,7 +214,9 @@ class ErasedOut(Wire):
 
 
 class RoleQuery(Query):
-    """Which roles."""
+    """Which roles; `as_of` gives those that were held, or asked for, then."""
+
+    as_of: AsOf | None = None
 
     status: Literal["PENDING", "GRANTED"] = "GRANTED"
     scope: ScopeText | None = None

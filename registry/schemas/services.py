@@ -187,9 +187,10 @@ class EndpointList(Wire):
 
 
 class EndpointQuery(Query):
-    """Which endpoints."""
+    """Which endpoints; `as_of` gives them as they were."""
 
     site: SiteName | None = None
+    as_of: AsOf | None = None
 
 
 class ServiceTypeOut(Wire):

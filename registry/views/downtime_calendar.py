@@ -63,12 +63,12 @@ def calendar() -> BaseResponse:
     """`month=2026-12` or `week=2026-W49`, of all, of a site, an NGI, a VO, or of one's own sites."""
     today = datetime.now(UTC).date()
     first, last, view = _span(request.args.get("month"), request.args.get("week"), today)
-    asked = _asked()
+    asked, as_of = _asked(), request.args.get("as_of") or None
     start = datetime.combine(first, datetime.min.time(), UTC)
     until = datetime.combine(last + DAY, datetime.min.time(), UTC)
     with ground().db.transaction() as session:
         query = asked.model_copy(update={"since": start, "until": until})
-        found = [one.body for one in downtime_finding.find(session, query, limit=MOST)]
+        found = [one.body for one in downtime_finding.find(session, query, as_of=as_of, limit=MOST)]
         mine = {one.name for one in looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)}
         sites = looking.sites(session)
     if request.args.get("mine"):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from flask import redirect, request
 from pydantic import ValidationError
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.errors import Conflict
 from hanse.identity.permissions import PUBLIC
 from hanse.web import FormFaults, Pages, current_principal, ground, page
-from registry import certification, finding, states
+from registry import certification, finding, remembered, states
 from registry.schemas.records import CertificationChangeQuery, ListQuery
 from registry.views import record_forms, saving
 from registry.views.home import settings
@@ -35,11 +35,13 @@ def tabs(chosen: str) -> list[tuple[str, str, bool, int | None]]:
 @pages.get("/federation", permission=PUBLIC)
 def federation() -> BaseResponse:
     """What the federation is made of."""
+    as_of = request.args.get("as_of") or None
     with ground().db.transaction() as session:
-        counts = {
-            kind.name: session.scalar(select(func.count()).select_from(kind.table)) or 0 for kind in KINDS
-        }
-        steps = certification.steps(session, CertificationChangeQuery(), 8)
+        moment = _moment(session, as_of)
+        number = None if moment is None else moment[1]
+        counts = remembered.counted(session, [kind.entity for kind in KINDS], number)
+        until = None if moment is None else moment[0] or datetime.min.replace(tzinfo=UTC)
+        steps = certification.steps(session, CertificationChangeQuery(until=until), 8)
     return page(
         "registry/federation.html",
         title="Federation",
@@ -50,13 +52,14 @@ def federation() -> BaseResponse:
         figures=[
             {
                 "label": kind.many,
-                "figure": f"{counts[kind.name]:,}",
+                "figure": f"{counts.get(kind.entity, 0):,}",
                 "context": kind.short,
                 "url": kind.path,
             }
             for kind in KINDS
         ],
         steps=steps,
+        moment=moment,
         signed_in=current_principal().signed_in,
     )
 

@@ -1,0 +1,241 @@
+"""Every read of the past: the API, the pages, and that what is not told of is said so."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from registry.views.past import PRESENT, SHOWS
+
+from .conftest import OCCI, Registry
+
+# Reads of the API that know the present only, and why.
+PRESENT_ONLY = {
+    "/api/v1/changes": "the log itself",
+    "/api/v1/history": "the log itself",
+    "/api/v1/sites/{site}/history": "the log itself",
+    "/api/v1/revisions/{number}": "the log itself",
+    "/api/v1/diff": "the log itself",
+    "/api/v1/certification-changes": "dated steps: `until`",
+    "/api/v1/role-actions": "dated decisions",
+    "/api/v1/certification/policies": "settings",
+    "/api/v1/certification/proposals": "what waits for a decision",
+    "/api/v1/sites/{site}/certification": "evidence of today",
+    "/api/v1/people": "personal data stands outside the log",
+    "/api/v1/people/{number}": "personal data stands outside the log",
+    "/api/v1/people/{number}/reads": "personal data stands outside the log",
+    "/api/v1/role-requests": "GET /roles?status=PENDING&as_of=",
+    "/api/v1/mails": "a queue",
+    "/api/v1/downtime-drafts": "not declared yet",
+    "/api/v1/downtime-drafts/{key}": "not declared yet",
+    "/api/v1/clouds": "what clouds publish now",
+    "/api/v1/drift": "what clouds publish now",
+    "/api/v1/sites/{site}/drift": "what clouds publish now",
+    "/api/v1/glue2.ldif": "what clouds publish now",
+    "/api/v1/glue2.xml": "what clouds publish now",
+    "/api/v1/glue21.json": "what clouds publish now",
+    "/api/v1/sites/{site}/glue2.ldif": "what clouds publish now",
+    "/api/v1/sites/{site}/glue2.xml": "what clouds publish now",
+    "/api/v1/sites/{site}/glue21.json": "what clouds publish now",
+    "/api/v1/sites/{site}/api-credentials": "tells when each was last used, which no log keeps",
+    "/api/v1/overview": "what is now",
+    "/api/v1/federation/export": "a file to apply now",
+}
+OWN = ("/api/v1/me", "/api/v1/subscriptions", "/api/v1/webhooks")
+
+
+def newest(registry: Registry) -> int:
+    return int(registry.get("/api/v1/history?limit=1")["items"][0]["revision"])
+
+
+def reads(registry: Registry) -> list[tuple[str, set[str]]]:
+    paths: dict[str, Any] = registry.get("/openapi.json")["paths"]
+    return [
+        (path, {given["name"] for given in kinds["get"].get("parameters", ()) if given["in"] == "query"})
+        for path, kinds in paths.items()
+        if "get" in kinds and path.startswith("/api/v1/") and not path.endswith(".csv")
+    ]
+
+
+def test_every_read_knows_the_past_or_says_why_not(registry: Registry) -> None:
+    forgetful = [
+        path
+        for path, given in reads(registry)
+        if "as_of" not in given and path not in PRESENT_ONLY and not path.startswith(OWN)
+    ]
+    assert forgetful == []
+
+
+def test_a_read_of_the_newest_revision_is_the_read_of_now(registry: Registry) -> None:
+    """The two share their code; where they do not, they must still say the same."""
+    registry.declare("BIFI", timedelta(days=3), timedelta(hours=2))
+    registry.send("POST", "/api/v1/sites/BIFI/tokens", {"name": "accounting"})
+    (service,) = registry.get("/api/v1/services?site=BIFI")["items"]
+    group = {"name": "CLOUDS", "services": [service["id"]]}
+    registry.send("POST", "/api/v1/service-groups", group)
+    registry.send("POST", "/api/v1/projects", {"name": "EGI", "ngis": ["NGI_CZ"]})
+    known = {
+        "site": "BIFI",
+        "ngi": "NGI_CZ",
+        "project": "EGI",
+        "scope": "EGI",
+        "group": "CLOUDS",
+        "kind": OCCI,
+    }
+    number = newest(registry)
+    for path, given in reads(registry):
+        if "as_of" not in given:
+            continue
+        ids = {**known, "number": "1"}
+        if "endpoints" in path:
+            ids["number"] = service["endpoints"][0]["id"]
+        elif "services" in path:
+            ids["number"] = service["id"]
+        address = path.format(**ids)
+        now, then = registry.get(address), registry.get(f"{address}?as_of={number}")
+        assert _comparable(then) == _comparable(now), path
+
+
+def _comparable(value: Any) -> Any:
+    """Without what the log does not know of a role: who asked for it, which is not always who granted it."""
+    if isinstance(value, list):
+        return [_comparable(one) for one in value]
+    if isinstance(value, dict):
+        told = ("requested_at", "requested_by", "request_reason", "granted_at")
+        return {key: _comparable(one) for key, one in value.items() if key not in told}
+    return value
+
+
+def test_roles_tokens_and_certificates_as_they_were(registry: Registry) -> None:
+    made = registry.send("POST", "/api/v1/sites/BIFI/tokens", {"name": "accounting"})
+    (role,) = registry.get("/api/v1/roles?scope=site:BIFI")["items"]
+    before = newest(registry)
+    registry.ask("DELETE", f"/api/v1/sites/BIFI/tokens/{made['id']}")
+    registry.ask("DELETE", f"/api/v1/roles/{role['id']}")
+    assert registry.get("/api/v1/sites/BIFI/tokens")["items"] == []
+    (token,) = registry.get(f"/api/v1/sites/BIFI/tokens?as_of={before}")["items"]
+    assert (token["id"], token["name"]) == (made["id"], "accounting")
+    assert registry.get("/api/v1/roles?scope=site:BIFI")["items"] == []
+    (then,) = registry.get(f"/api/v1/roles?scope=site:BIFI&as_of={before}")["items"]
+    assert (then["id"], then["person_name"], then["granted_by"]) == (role["id"], "Laura Gil", "Ingrid Holm")
+    of_laura = registry.get(f"/api/v1/roles?person={role['person']}&as_of={before}")["items"]
+    assert [one["scope"] for one in of_laura] == ["site:BIFI"]
+
+
+def test_a_federation_that_was_not_there_yet(registry: Registry) -> None:
+    for path in ("sites", "services", "endpoints", "downtimes", "ngis", "roles"):
+        assert registry.get(f"/api/v1/{path}?as_of=0")["items"] == []
+    assert registry.ask("GET", "/api/v1/sites/BIFI?as_of=0").status_code == 404
+    assert registry.ask("GET", "/api/v1/sites/BIFI?as_of=1999-01-01T00:00:00Z").status_code == 404
+    assert registry.ask("GET", "/api/v1/sites/BIFI?as_of=lately").status_code == 422
+
+
+# --- pages ------------------------------------------------------------------------------------------------------
+
+
+def pages_of(registry: Registry) -> list[str]:
+    app = registry.app
+    return [
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ())
+        and getattr(app.view_functions[rule.endpoint], "hanse_room", "") == "pages"
+    ]
+
+
+FORMS = re.compile(
+    r"/(edit|new|remove|import|erase|machines|api-credentials|confirm)\b|^/(extensions|portal|signin)"
+)
+
+
+def test_every_page_knows_the_past_or_says_why_not(registry: Registry) -> None:
+    known = SHOWS | set(PRESENT)
+    assert [rule for rule in pages_of(registry) if rule not in known and not _aside(rule)] == []
+
+
+def _aside(rule: str) -> bool:
+    """Forms are of the present by their nature; files and the way out are no pages."""
+    return bool(FORMS.search(rule)) or rule.endswith(".csv") or rule == "/unsubscribe"
+
+
+@pytest.fixture
+def changed(registry: Registry) -> int:
+    """BIFI was in Zaragoza, with one service and a downtime; then it moved, and the service went."""
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Zaragoza"})
+    registry.declare("BIFI", timedelta(days=3), timedelta(hours=2))
+    number = newest(registry)
+    (service,) = registry.get("/api/v1/services?site=BIFI")["items"]
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Huesca"})
+    registry.ask("DELETE", f"/api/v1/services/{service['id']}")
+    return number
+
+
+@pytest.mark.parametrize("who", [None, "Ingrid Holm"])
+def test_pages_of_the_past_are_whole_and_read_only(registry: Registry, changed: int, who: str | None) -> None:
+    service = registry.get(f"/api/v1/services?site=BIFI&as_of={changed}")["items"][0]["id"]
+    (downtime,) = registry.get("/api/v1/downtimes?site=BIFI")["items"]
+    ids = {"/services/<int:number>": service, "/downtimes/<int:number>": downtime["id"]}
+    names = {
+        "/sites": "BIFI",
+        "/ngis": "NGI_CZ",
+        "/scopes": "EGI",
+        "/service-types": OCCI,
+        "/projects": "EGI",
+        "/service-groups": "CLOUDS",
+    }
+    registry.send("POST", "/api/v1/projects", {"name": "EGI", "ngis": ["NGI_CZ"]})
+    registry.send("POST", "/api/v1/service-groups", {"name": "CLOUDS"})
+    last = newest(registry)
+    for rule in sorted(SHOWS):
+        moment = last if rule.startswith(("/projects/", "/service-groups/")) else changed
+        path = rule.replace("<int:number>", ids.get(rule, "")).replace(
+            "<name>", names.get(rule.partition("/<")[0], "")
+        )
+        answer = registry.ask("GET", f"{path}?as_of={moment}", who)
+        assert answer.status_code == 200, (path, answer.text[:300])
+        drawn = answer.text
+        assert drawn.count('class="as-of"') == 1, path
+        assert f"revision {moment}" in drawn, path
+        left = re.sub(r'<form[^>]*action="/signout".*?</form>', "", drawn, flags=re.S)
+        assert 'method="post"' not in left, path
+        assert not re.search(r'href="/[^"]*/(edit|new|remove)\b', drawn), path
+        strayed = [
+            href
+            for href in re.findall(r'<a\b[^>]*href="(/sites/[^"#]+|/services[^"#]*|/ngis[^"#]*)', drawn)
+            if "as_of=" not in href and not href.endswith((".csv", ".json", "/certification", "/drift"))
+        ]
+        back = [href for href in strayed if href.partition("?")[0] == path]
+        assert [href for href in strayed if href not in back] == [], path
+
+
+def test_a_page_tells_what_was(registry: Registry, changed: int) -> None:
+    then = registry.ask("GET", f"/sites/BIFI?as_of={changed}").text
+    assert "Zaragoza" in then
+    assert "occi.bifi.example" in then
+    assert f"/history/diff?since={changed}&amp;site=BIFI" in then
+    assert "Compare with now" not in registry.ask("GET", f"/sites/BIFI?as_of={changed}", None).text
+    now = registry.ask("GET", "/sites/BIFI").text
+    assert "occi.bifi.example" not in now.partition('id="history"')[0]
+
+
+def test_filters_keep_the_moment(registry: Registry, changed: int) -> None:
+    drawn = registry.ask("GET", f"/services?as_of={changed}").text
+    for form in re.findall(r'<form[^>]*method="get".*?</form>', drawn, re.S):
+        if 'action="' not in form.partition(">")[0] or 'action="/services' in form:
+            assert 'name="as_of"' in form
+
+
+@pytest.mark.parametrize("path", ["/", "/history", "/people", "/sites/BIFI/edit", "/account"])
+def test_pages_of_the_present_say_so(registry: Registry, path: str) -> None:
+    answer = registry.ask("GET", f"{path}?as_of=3")
+    assert answer.status_code == 422
+    assert "present only" in answer.text
+
+
+def test_a_moment_that_is_none_is_told(registry: Registry) -> None:
+    answer = registry.ask("GET", "/sites/BIFI?as_of=<script>")
+    assert answer.status_code == 422
+    assert "<script>" not in answer.text.partition("<main")[2]
