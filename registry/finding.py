@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, Text, cast, or_, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import FieldFault, Refused
 from hanse.revisions import History
+from registry.models import Service, ServiceType, Site
 from registry.schemas.records import ListQuery
 from registry.schemas.services import ServiceQuery
 from registry.schemas.sites import SiteQuery
@@ -39,14 +40,32 @@ def services(session: Session, query: ServiceQuery, limit: int | None = None) ->
         if (wanted := getattr(query, flag)) is not None:
             where.append(text_of(flag) == str(wanted).lower())
     if query.q:
-        where.append(_mentions(query.q, "hostname", "service_type", "site"))
+        where.append(_mentions_now(query.q) if query.as_of is None else _mentions(query.q, *SOUGHT))
     after = number_cursor(query.cursor)
     return by_id(session, "service", where=where, as_of=query.as_of, after=after, limit=limit)
 
 
-def endpoints(session: Session, site: str | None) -> list[State]:
+SOUGHT = ("hostname", "service_type", "site")
+
+
+def _mentions_now(part: str) -> ColumnElement[bool]:
+    """The same in the rows of the services, which are a tenth as long as the bodies."""
+    kinds = select(ServiceType.name).where(ServiceType.name.icontains(part, autoescape=True))
+    sites_so_called = select(Site.id).where(Site.name.icontains(part, autoescape=True))
+    rows = select(cast(Service.id, Text)).where(
+        or_(
+            Service.hostname.contains(part.lower(), autoescape=True),  # hosts are kept in small letters
+            Service.service_type.in_(kinds),
+            Service.site_id.in_(sites_so_called),
+        )
+    )
+    return History.entity_id.in_(rows)
+
+
+def endpoints(session: Session, site: str | None, as_of: str | None = None) -> list[State]:
     """Endpoints by id, of one site or of all."""
-    return by_id(session, "endpoint", where=[] if site is None else [text_of("site") == site])
+    where = [] if site is None else [text_of("site") == site]
+    return by_id(session, "endpoint", where=where, as_of=as_of)
 
 
 def named(
