@@ -138,6 +138,8 @@ def _site(context: Context, record: Record, file: FedcloudSite, options: Options
             "site", record, row.id, theirs, merged, notes,
             lambda values: _write(context, change, present, values),
         )  # fmt: skip
+    vos = sorted(vo.name for vo in file.vos)
+    context.memory.remember("site", record.key, row.id, {**theirs, "vos": vos})
     _keystone(context, change, row, file)
 
 
@@ -177,7 +179,7 @@ def _theirs(
     last = {} if before is None else before.values
     named = {vo.name: vo.auth.project_id for vo in file.vos}
     ours = {str(share["vo"]): share for share in body["supports"]}
-    dropped = {share["vo"] for share in last.get("supports", ())} - named.keys()
+    dropped = set(last.get("vos", ())) - named.keys()
     notes = [f"{vo} is not in the file any more" for vo in sorted(dropped & ours.keys())]
     kept = {vo: dict(share) for vo, share in ours.items() if vo not in dropped}
     for vo, project in named.items():

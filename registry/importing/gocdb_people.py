@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 
 from hanse.errors import HanseError
+from hanse.identity import names
 from hanse.identity.principals import X509Identity
 from hanse.revisions import Change
 from registry import people, roles
@@ -21,18 +22,24 @@ from registry.models.role_names import BY_SHOWN, ROLE_TYPES
 def take_people(context: Context, bundle: Bundle, issuers: Sequence[Issuer]) -> None:
     """Everybody who was read, with roles; what of them is personal stands in their own row alone."""
     change = context.revision(f"Imported from {bundle.source}: people and roles")
+    subjects = _subjects(context)
     for user in bundle.users:
         record = Record(user.key, None, user.name)
         with context.trying("person", record):
-            _user(context, change, user, record, issuers)
+            _user(context, change, user, record, issuers, subjects)
 
 
 def _user(
-    context: Context, change: Change, user: UserRecord, record: Record, issuers: Sequence[Issuer]
+    context: Context,
+    change: Change,
+    user: UserRecord,
+    record: Record,
+    issuers: Sequence[Issuer],
+    subjects: Mapping[str, set[int]],
 ) -> None:
     notes: list[str] = []
     identity = _identity(user, issuers, notes)
-    person = _here(context, user, identity)
+    person = _here(context, user, identity, subjects)
     new = person is None
     if person is None:
         person = people.create(context.session, change, user.name[:255], user.email or None)
@@ -61,8 +68,22 @@ def _identity(user: UserRecord, issuers: Sequence[Issuer], notes: list[str]) -> 
     return found
 
 
-def _here(context: Context, user: UserRecord, identity: X509Identity | None) -> Person | None:
-    """By the last import, by the certificate, or by an e-mail address that one person alone has."""
+def _subjects(context: Context) -> dict[str, set[int]]:
+    """Who signs in with certificates of which subject, whoever issued them."""
+    found: dict[str, set[int]] = {}
+    rows = select(Credential.subject_der, Credential.person_id).where(
+        Credential.kind == "x509", Credential.person_id.is_not(None)
+    )
+    for subject, person in context.session.execute(rows):
+        if subject is not None and person is not None:
+            found.setdefault(names.slash(subject), set()).add(person)
+    return found
+
+
+def _here(
+    context: Context, user: UserRecord, identity: X509Identity | None, subjects: Mapping[str, set[int]]
+) -> Person | None:
+    """By the last import, the certificate, its subject or an e-mail address, where one person alone has that."""
     before = context.memory.find("person", user.key)
     if before is not None and (row := context.session.get(Person, int(before.entity_id))) is not None:
         return row
@@ -70,7 +91,11 @@ def _here(context: Context, user: UserRecord, identity: X509Identity | None) -> 
         owner = context.session.scalar(select(Credential.person_id).where(Credential.key == identity.key))
         if owner is not None:
             return context.session.get(Person, owner)
-    if not user.email:
+    certificate = user.identifiers.get("X.509", "")
+    owners = subjects.get(certificate, set())
+    if len(owners) == 1:
+        return context.session.get(Person, next(iter(owners)))
+    if not user.email or owners:
         return None
     same = select(Person).where(func.lower(Person.email) == user.email.lower()).limit(2)
     rows = list(context.session.scalars(same))

@@ -71,8 +71,14 @@ class Report:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over what would be written, hexadecimal: applying does this, or nothing."""
+        """SHA-256 over what would be written, hexadecimal: applying does this, or nothing.
+
+        Numbers that the registry gives itself differ from the plan to the deed, so that members are counted only.
+        """
         steps = [one.as_json() for one in self.findings if one.action in ("add", "change")]
+        for step in steps:
+            if "services" in step["changes"]:
+                step["changes"]["services"] = [len(side or ()) for side in step["changes"]["services"]]
         return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -94,7 +94,7 @@ def test_every_list_is_a_table(registry: Registry) -> None:
         ).get("schema", {})
         reference = schema.get("$ref") or next((one.get("$ref", "") for one in schema.get("anyOf", ())), "")
         model = document["components"]["schemas"].get(reference.rpartition("/")[2], {})
-        if "items" in model.get("properties", {}):
+        if path.startswith("/api/v1/") and "items" in model.get("properties", {}):
             lists.append(path)
     assert len(lists) > 10
     missing = [path for path in lists if f"{path}.csv" not in document["paths"]]

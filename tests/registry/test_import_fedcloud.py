@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_read_is_skipped_and_the_others_go_in(registry: Re
         registry, {"A.yaml": "gocdb: [", "BIFI.yaml": FILES["BIFI.yaml"], "C.yaml": "gocdb: CESNET"}
     )
     told = {one.name: one.notes[0] for one in report.findings if one.action == "skip"}
-    assert "line 1" in told["A.yaml"]
+    assert "line 2" in told["A.yaml"]
     assert "endpoint: Field required" in told["C.yaml"]
     assert len(site(registry, "BIFI")["supports"]) == 2
 
