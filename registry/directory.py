@@ -12,12 +12,13 @@ from threading import Lock
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.revisions import Body, History, feed_epoch, head
 from registry import states
+from registry.models import Endpoint, Service, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Listed:
     def place(self) -> str:
         """ "Zaragoza, Spain"."""
         return f"{self.location}, {self.country}" if self.location else self.country
+
+    @property
+    def supports(self) -> list[dict[str, str]]:
+        """The VOs as a body has them, without their capacities."""
+        return [{"vo": vo} for vo in self.vos]
 
     def __getitem__(self, field: str) -> Any:
         """By name, as a body is read."""
@@ -88,6 +94,7 @@ class Directory:
     def __init__(self) -> None:
         self._lock = Lock()
         self._known = _Known("", 0, {})
+        self._watched: tuple[tuple[str, int], frozenset[str]] = ("", -1), frozenset()
 
     def sites(self, session: Session) -> list[Listed]:
         """All sites now, by name."""
@@ -113,6 +120,13 @@ class Directory:
             _put(sites, entity_id, body)
         return _Known(epoch, newest, sites)
 
+    def monitored(self, session: Session) -> frozenset[str]:
+        """Names of the sites with an endpoint that is watched."""
+        now = feed_epoch(session), head(session)
+        if self._watched[0] != now:
+            self._watched = now, frozenset(session.scalars(_WATCHED))
+        return self._watched[1]
+
 
 def _put(sites: dict[str, Listed], entity_id: str, body: Body | None) -> None:
     if body is None:
@@ -121,6 +135,11 @@ def _put(sites: dict[str, Listed], entity_id: str, body: Body | None) -> None:
         sites[entity_id] = listed(entity_id, body)
 
 
+_WATCHED = select(Site.name).where(
+    exists().where(
+        Service.site_id == Site.id, Endpoint.service_id == Service.id, Endpoint.monitored, Service.monitored
+    )
+)
 _directories: WeakKeyDictionary[Database, Directory] = WeakKeyDictionary()
 
 
@@ -129,6 +148,11 @@ def sites(db: Database, session: Session, as_of: str | None = None) -> list[List
     if as_of is None:
         return _directories.setdefault(db, Directory()).sites(session)
     return [listed(state.id, state.body) for state in states.by_name(session, "site", as_of=as_of)]
+
+
+def monitored(db: Database, session: Session) -> frozenset[str]:
+    """Sites with an endpoint that is watched now."""
+    return _directories.setdefault(db, Directory()).monitored(session)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hanse.revisions import History, Revision, head
-from registry import downtimes, trail
+from hanse.revisions import Body, History, Revision, head
+from registry import states, trail
 from registry.models import CERTIFICATIONS, Downtime, Endpoint, Service, Site
 
 LATEST = 12
@@ -24,7 +24,7 @@ class Overview:
     sites: dict[str, int]
     services: int
     endpoints: int
-    downtimes: list[Downtime]
+    downtimes: list[Body]
     changes_today: int
     changes: list[trail.Event]
 
@@ -43,9 +43,27 @@ def look(session: Session, now: datetime | None = None) -> Overview:
         sites={status: counted.get(status, 0) for status in CERTIFICATIONS},
         services=session.scalar(select(func.count()).select_from(Service)) or 0,
         endpoints=session.scalar(select(func.count()).select_from(Endpoint)) or 0,
-        downtimes=downtimes.of_day(session, now),
+        downtimes=_of_day(session, midnight),
         changes_today=session.scalar(select(func.count()).select_from(Revision).where(today)) or 0,
         changes=trail.events(
-            session, where=[today, History.kind.not_in(["grant", "endpoint"])], limit=LATEST
+            session,
+            trail.Wanted(since=midnight),
+            where=[History.kind.not_in(["grant", "endpoint"])],
+            limit=LATEST,
         ),
     )
+
+
+def _of_day(session: Session, midnight: datetime) -> list[Body]:
+    """Downtimes that share time with a UTC day, by their start."""
+    found = session.scalars(
+        select(Downtime.id)
+        .where(Downtime.start_at < midnight + timedelta(days=1), Downtime.end_at > midnight)
+        .order_by(Downtime.start_at, Downtime.id)
+    )
+    numbers = [str(number) for number in found]
+    bodies = {
+        state.id: state.body
+        for state in states.by_id(session, "downtime", where=[History.entity_id.in_(numbers)])
+    }
+    return [bodies[number] for number in numbers if number in bodies]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -9,10 +10,13 @@ from urllib.parse import quote
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hanse.identity.permissions import allows
 from hanse.identity.principals import Principal
 from registry import role_requests
-from registry.models import CertificationProposal, Site
+from registry.directory import Listed
+from registry.models import CertificationProposal
 from registry.rights import CERTIFY_SITE, may_site
+from registry.schemas.fields import parse_time
 
 JOINING = ("Candidate", "Uncertified")
 
@@ -28,14 +32,16 @@ class Waiting:
     url: str
 
 
-def for_person(session: Session, principal: Principal) -> list[Waiting]:
-    """What the principal may decide, the oldest first."""
+def for_person(session: Session, principal: Principal, sites: Sequence[Listed]) -> list[Waiting]:
+    """What the principal may decide, the oldest first. `sites` are those of the registry."""
     proposals = [one for one in _proposals(session) if may_site(principal, CERTIFY_SITE, one.site)]
-    proposed = {one.site_id for one in proposals}
+    proposed = {one.site.name for one in proposals}
     joining = [
         site
-        for site in session.scalars(select(Site).where(Site.certification.in_(JOINING)))
-        if site.id not in proposed and may_site(principal, CERTIFY_SITE, site)
+        for site in sites
+        if site.certification in JOINING
+        and site.name not in proposed
+        and allows(principal, CERTIFY_SITE, f"site:{site.name}", f"ngi:{site.ngi}")
     ]
     found = [
         *_roles(session, principal),
@@ -80,11 +86,11 @@ def _step(proposal: CertificationProposal) -> Waiting:
     )
 
 
-def _joining(site: Site) -> Waiting:
+def _joining(site: Listed) -> Waiting:
     return Waiting(
         kind="site",
         title=f"{site.name} is {site.certification.lower()}",
         detail="no step is proposed yet",
-        since=site.certification_since,
+        since=parse_time(site.certification_since),
         url=f"/sites/{quote(site.name)}#certification",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from hanse.web import Api, current_principal, ground
-from registry import entities, federation, overview
+from registry import federation, overview
 from registry.api.answers import Body
 from registry.api.history import event_answer
 from registry.renderings.federation_yaml import write
@@ -89,7 +89,7 @@ def read_overview() -> Body:
             "sites": seen.sites,
             "services": seen.services,
             "endpoints": seen.endpoints,
-            "downtimes_today": [entities.downtime_body(downtime) for downtime in seen.downtimes],
+            "downtimes_today": seen.downtimes,
             "changes_today": seen.changes_today,
             "changes": [event_answer(event) for event in seen.changes],
         }

@@ -17,6 +17,7 @@ from hanse.web import Pages, current_principal, ground, page
 from registry import directory, neighbours, overview, standing, waiting
 from registry.neighbours import Heard
 from registry.rights import is_operator
+from registry.schemas.fields import parse_time
 from registry.settings import RegistrySettings
 from registry.views import looking, mapping
 from registry.views.words import Line, lines
@@ -74,7 +75,7 @@ def landing(principal: Principal) -> BaseResponse:
     with db.transaction() as session:
         sites = directory.sites(db, session)
         ongoing = looking.ongoing(session)
-        found = standing.standings(heard, sites, looking.monitored(session), looking.away(session))
+        found = standing.standings(heard, sites, directory.monitored(db, session), looking.away(session))
     offered = sum(site.capacity.get("vcpu") or 0 for site in sites)
     return page(
         "registry/landing.html",
@@ -99,8 +100,10 @@ def operators_page() -> BaseResponse:
     with db.transaction() as session:
         own = overview.look(session, now)
         sites = directory.sites(db, session)
-        tasks = waiting.for_person(session, current_principal())
-        found = standing.standings(heard["status"], sites, looking.monitored(session), looking.away(session))
+        tasks = waiting.for_person(session, current_principal(), sites)
+        found = standing.standings(
+            heard["status"], sites, directory.monitored(db, session), looking.away(session)
+        )
     return page(
         "registry/home.html",
         title=f"{now:%A} {now.day} {now:%B %Y}",
@@ -109,6 +112,9 @@ def operators_page() -> BaseResponse:
         refresh_s=REFRESH_S,
         heard=heard,
         own=own,
+        downtimes=[
+            {**one, **{edge: parse_time(one[edge]) for edge in ("start", "end")}} for one in own.downtimes
+        ],
         tasks=tasks,
         map=mapping.draw(sites, found),
         now=now,

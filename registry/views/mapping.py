@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from hanse.pages.projections import VIEWS, WIDTH, MapView
@@ -89,7 +90,7 @@ def draw(
     height = round((frame[3] - frame[1]) * scale)
     spots, outside = [], []
     for site in placed:
-        x, y = shown.place(*_at(site))
+        x, y = _place(shown.name, *_at(site))
         x, y = (x - frame[0]) * scale, (y - frame[1]) * scale
         if 0 <= x <= width and 0 <= y <= height:
             spots.append(_Spot(site, standings[site.name].kind, x, y))
@@ -115,9 +116,16 @@ def _at(site: Listed) -> tuple[float, float]:
     return site.latitude, site.longitude
 
 
+@lru_cache(maxsize=8192)
+def _place(view: str, latitude: float, longitude: float) -> tuple[float, float]:
+    """Units of the drawn land; sites do not move."""
+    return VIEWS[view].place(latitude, longitude)
+
+
 def _fitting(placed: Sequence[Listed]) -> MapView:
     europe = VIEWS["europe"]
-    inside = sum(europe.shows(*_at(site)) for site in placed)
+    places = [_place(europe.name, *_at(site)) for site in placed]
+    inside = sum(0 <= x <= WIDTH and 0 <= y <= europe.height for x, y in places)
     return europe if inside >= MOSTLY * len(placed) else VIEWS["world"]
 
 

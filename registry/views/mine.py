@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import Pages, current_principal, ground, page
-from registry import neighbours, standing, states, waiting
+from registry import directory, neighbours, standing, states, waiting
 from registry.directory import Listed, listed
 from registry.models import Downtime, DowntimePart, HostCertificate, Site
 from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, may_site
@@ -33,7 +33,7 @@ class Mine:
     standing: standing.Standing
     row: site_list.Row
     refused: int
-    downtimes: list[Downtime]
+    downtimes: list[dict[str, Any]]
     ending: list[HostCertificate]
 
 
@@ -46,7 +46,7 @@ def my_sites() -> BaseResponse:
     with ground().db.transaction() as session:
         rows = _own(session)
         mine = _read(session, rows, heard, now)
-        tasks = waiting.for_person(session, principal)
+        tasks = waiting.for_person(session, principal, directory.sites(ground().db, session))
     mine.sort(key=lambda one: (one.standing.rank, one.site["name"]))
     return page(
         "registry/mine.html",
@@ -107,11 +107,11 @@ def _listed(rows: Sequence[Site], bodies: Sequence[Mapping[str, Any]]) -> list[L
     return [listed(str(row.id), body) for row, body in zip(rows, bodies, strict=True)]
 
 
-def _downtimes(session: Session, row: Site) -> list[Downtime]:
+def _downtimes(session: Session, row: Site) -> list[dict[str, Any]]:
     """Those that go on and those to come."""
     of_site = select(DowntimePart.downtime_id).where(DowntimePart.site_id == row.id)
-    statement = select(Downtime).where(Downtime.id.in_(of_site), Downtime.state != "ended")
-    return list(session.scalars(statement.order_by(Downtime.start_at).limit(3)))
+    statement = select(Downtime.id).where(Downtime.id.in_(of_site), Downtime.state != "ended")
+    return looking.downtimes(session, list(session.scalars(statement.order_by(Downtime.start_at).limit(3))))
 
 
 def _ending(session: Session, row: Site, now: datetime) -> list[HostCertificate]:

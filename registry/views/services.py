@@ -20,6 +20,7 @@ from registry import finding, neighbours, standing, states, trail
 from registry.models import Downtime, DowntimeService, Service, ServiceType
 from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, READ_LOG, may_site
 from registry.schemas.services import ServiceQuery
+from registry.views import looking
 from registry.views.home import settings
 from registry.views.words import lines
 
@@ -114,17 +115,16 @@ def one_service(number: int) -> BaseResponse:
     )
 
 
-def _downtimes(session: Session, number: int) -> list[Downtime]:
+def _downtimes(session: Session, number: int) -> list[dict[str, Any]]:
     """Those that go on or are to come first, then the latest that are over."""
+    of_service = select(DowntimeService.downtime_id).where(DowntimeService.service_id == number)
     found = session.scalars(
-        select(Downtime)
-        .where(
-            Downtime.id.in_(select(DowntimeService.downtime_id).where(DowntimeService.service_id == number))
-        )
+        select(Downtime.id)
+        .where(Downtime.id.in_(of_service))
         .order_by(Downtime.state == "ended", Downtime.start_at.desc())
         .limit(8)
     )
-    return list(found)
+    return looking.downtimes(session, list(found))
 
 
 def _history(session: Session, number: int) -> Any:

@@ -14,7 +14,7 @@ from registry.views.parts import Part, SiteLook
 from registry.views.words import capacity_words, lines
 
 MOST_ENDPOINTS = 60
-LATEST = 60
+LATEST = 20
 """Changes read for the page; a revision of several entities is one line."""
 
 

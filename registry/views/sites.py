@@ -118,7 +118,7 @@ def _find(asked: _Asked) -> _Found:
     with db.transaction() as session:
         every = directory.sites(db, session, asked.as_of)
         known = standing.standings(
-            heard["monitoring"], every, looking.monitored(session), looking.away(session)
+            heard["monitoring"], every, directory.monitored(db, session), looking.away(session)
         )
         moment = _moment(session, asked.as_of)
     matching = [site for site in every if asked.wanted.matches(site)]
@@ -134,11 +134,11 @@ def all_sites() -> BaseResponse:
     asked = _asked()
     found = _find(asked)
     rows, sort = site_list.ordered(found.rows, request.args.get("sort", ""))
-    shown = site_list.part(rows, request.args.get("cursor", ""))
+    shown, totals = site_list.part(rows, request.args.get("cursor", "")), _totals(rows)
     return page(
         "registry/sites.html",
         title="Sites",
-        sentence=_list_sentence(rows),
+        sentence=_list_sentence(rows, totals),
         api=_api_of("/api/v1/sites"),
         csv=_api_of("/sites/list.csv"),
         shown=shown,
@@ -149,7 +149,7 @@ def all_sites() -> BaseResponse:
         columns=asked.columns,
         every_column=site_list.COLUMNS,
         map=_map(asked, rows),
-        totals=_totals(rows),
+        totals=totals,
         joining=[row for row in rows if row.site.certification in JOINING][:8],
         filters=_filters(asked),
         told=asked.told,
@@ -213,9 +213,8 @@ def _api_of(path: str) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _list_sentence(rows: Sequence[Row]) -> Markup:
+def _list_sentence(rows: Sequence[Row], totals: Mapping[str, float]) -> Markup:
     countries = len({row.site.country for row in rows})
-    totals = _totals(rows)
     first = Markup("{} {} in {} {} offer{} {} vCPU{}.").format(
         f"{len(rows):,}",
         "site" if len(rows) == 1 else "sites",
