@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
@@ -135,7 +135,8 @@ def _waiting(session: Session, principal: Principal, number: int) -> Role:
 
 def waiting(session: Session) -> list[Role]:
     """All requests, the oldest first."""
-    return list(session.scalars(select(Role).where(Role.status == "PENDING").order_by(Role.id)))
+    wanted = select(Role).where(Role.status == "PENDING").order_by(Role.id)
+    return list(session.scalars(wanted.options(joinedload(Role.person))))
 
 
 def for_me(session: Session, principal: Principal) -> list[Role]:

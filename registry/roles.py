@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, Forbidden, NotFound, Refused
@@ -242,6 +242,7 @@ def tell(session: Session, row: Role, by: Principal, what: str, reason: str, bas
 def listed(session: Session, scope: str | None, person: int | None, status: str = "GRANTED") -> list[Role]:
     """Roles that were granted (or requests: PENDING), the newest first."""
     wanted = select(Role).where(Role.status == status).order_by(Role.id.desc())
+    wanted = wanted.options(joinedload(Role.person))
     if person is not None:
         wanted = wanted.where(Role.person_id == person)
     rows = list(session.scalars(wanted))

@@ -11,8 +11,8 @@ from hanse.web import FormFaults, Pages, current_principal, ground, page, read_f
 from registry import people, role_requests, roles
 from registry.finding import number_cursor
 from registry.models import Role
-from registry.models.role_names import OwnerKind, shown
-from registry.rights import GRANT_ROLES, READ_PEOPLE, may_decide_role
+from registry.models.role_names import ROLE_TYPES, OwnerKind, held_at, shown
+from registry.rights import GRANT_ROLES, READ_PEOPLE, is_operator, may_decide_role
 from registry.role_matrix import MATRIX, Action
 from registry.schemas.people import RoleRequestIn
 from registry.views.home import settings
@@ -73,6 +73,7 @@ def _roles_page(
         decided=decided[:PAGE],
         before=decided[PAGE - 1].id if len(decided) > PAGE else None,
         reads=reads,
+        operator=is_operator(principal),
         form=form,
         decision=decision or FormFaults(),
         decided_number=number,
@@ -95,14 +96,24 @@ def _rules() -> list[tuple[str, list[tuple[str, str]]]]:
     return [
         (
             word,
-            [
-                (what, ", ".join(shown(role) for role in sorted(MATRIX[kind][action])))
-                for action, what in _ACTIONS
-                if action in MATRIX[kind]
-            ],
+            [(what, _in_words(MATRIX[kind][action])) for action, what in _ACTIONS if action in MATRIX[kind]],
         )
         for kind, word in _OWNERS
     ]
+
+
+def _in_words(allowed: frozenset[str]) -> str:
+    """`every NGI role; Site Security Officer`: whole groups by their name, operators left out."""
+    found = []
+    for kind, word in _OWNERS:
+        here = held_at(kind)
+        if here <= allowed:
+            found.append(
+                f"every {word if word == 'NGI' else word.lower()} role" if len(here) > 1 else shown(*here)
+            )
+        else:
+            found += [one.shown for one in ROLE_TYPES.values() if one.name in here & allowed]
+    return ", ".join(found)
 
 
 @pages.post("/roles/requests", permission=SIGNED_IN)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +16,7 @@ from sqlalchemy import select
 from hanse.database import Database
 from hanse.identity.principals import Principal, X509Identity
 from registry import mails, people
-from registry.models import ApiCredential, Person, Role, Site
+from registry.models import ApiCredential, CertificationProposal, ContactConfirmation, Person, Role, Site
 from registry.schemas.people import MeIn
 from registry.schemas.sites import TokenIn
 from tests.monitoring.federation import Federation
@@ -65,8 +69,32 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     records = dict.fromkeys(("project", "kind", "scope", "group"), "CESNET")
     with db.transaction() as session:
         number = session.scalar(select(Site.id).where(Site.name == "CESNET"))
+        session.add(_proposal(number))
+        session.add(_question(number))
+    records["code"] = CODE
     records["write"] = f"v5/site/{number}/extensionproperties"  # of GOCDB's write interface
     return {"site": "CESNET", "name": "CESNET", "ngi": "NGI_CZ", "number": "1", "key": "VO", **records}
+
+
+CODE = "0" * 40
+
+
+def _proposal(site: int | None) -> CertificationProposal:
+    """Proposal 1: CESNET from Candidate to Uncertified."""
+    later = datetime.now(UTC) + timedelta(days=9)
+    step = {"old": "Candidate", "new": "Uncertified", "why": "all is met", "state": "open", "evidence": []}
+    return CertificationProposal(site_id=site, made_by="the policy", expires_at=later, **step)
+
+
+def _question(site: int | None) -> ContactConfirmation:
+    """A mail to a contact of CESNET, with the code of the link in it."""
+    return ContactConfirmation(
+        site_id=site,
+        email="admin@cesnet.example",
+        code_hash=hashlib.sha256(CODE.encode()).hexdigest(),
+        asked_by="the policy",
+        expires_at=datetime.now(UTC) + timedelta(days=9),
+    )
 
 
 def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
@@ -95,6 +123,16 @@ def monitoring(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     return {"endpoint": "cesnet", "number": "1", "probe": "tcp", "site": "CESNET"}
 
 
+def _answers() -> str:
+    """An empty answer of a GOCDB as the import takes it."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("get_site.xml", "<results/>")
+    return base64.b64encode(held.getvalue()).decode()
+
+
+_GOCDB = {"archive": _answers(), "source": "goc.example.org"}
+_FEDCLOUD = {"files": {"CESNET.yaml": "gocdb: CESNET\nendpoint: https://keystone.cesnet.example:5000/v3"}}
 _SOON = datetime.now(UTC) + timedelta(days=5)
 _DOWNTIME = {
     "site": "CESNET",
@@ -110,6 +148,16 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/incidents/<int:number>/acknowledge"): {"comment": "looking at it"},
     ("POST", "/api/v1/incidents/<int:number>/comments"): {"text": "the switch is being replaced"},
     ("POST", "/api/v1/sites/<site>/certification"): {"status": "Uncertified", "reason": "looked at"},
+    ("POST", "/api/v1/sites/<site>/certification/proposals"): {"status": "Uncertified", "reason": "good"},
+    ("POST", "/api/v1/certification/proposals/<int:number>/accept"): {"reason": "all is well"},
+    ("POST", "/api/v1/certification/proposals/<int:number>/decline"): {"reason": "not yet"},
+    ("POST", "/api/v1/certification/policies"): {"document": "items: {}", "reason": "none yet"},
+    ("POST", "/api/v1/import/gocdb/plan"): _GOCDB,
+    ("POST", "/api/v1/import/gocdb/apply"): _GOCDB,
+    ("POST", "/api/v1/import/fedcloud/plan"): _FEDCLOUD,
+    ("POST", "/api/v1/import/fedcloud/apply"): _FEDCLOUD,
+    ("POST", "/api/v1/federation/plan"): {"document": "ngis: []"},
+    ("POST", "/api/v1/federation/apply"): {"document": "ngis: []"},
     ("POST", "/api/v1/roles"): {"person": "1", "role": "site_security_officer", "scope": "site:{site}"},
     ("POST", "/api/v1/roles/<int:number>/revoke"): {"reason": "left"},
     ("POST", "/api/v1/role-requests"): {"role": "site_security_officer", "scope": "site:{site}"},
@@ -126,6 +174,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/scopes"): {"name": "NEW"},
     ("POST", "/api/v1/service-groups"): {"name": "NEW"},
     ("POST", "/api/v1/downtimes"): _DOWNTIME,
+    ("POST", "/api/v1/downtimes/impact"): _DOWNTIME,
     ("POST", "/api/v1/downtimes/series"): {
         "downtime": _DOWNTIME,
         "repeat": {"every": "week", "times": 2},

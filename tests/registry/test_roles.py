@@ -373,3 +373,24 @@ def test_a_person_keeps_granted_roles_and_requests_apart(registry: Registry) -> 
         assert (len(anna.roles), len(anna.requests)) == (0, 1)
     mine = registry.get("/api/v1/me", "Anna Lindqvist")
     assert (mine["roles"], [one["role"] for one in mine["requests"]]) == ([], ["site_security_officer"])
+
+
+def test_the_page_shows_what_waits_for_whom_and_decides(registry: Registry) -> None:
+    make_manager(registry)
+    form = {"role": "site_security_officer", "scope": "site:BIFI", "reason": "I look after BIFI"}
+    assert registry.ask("POST", "/roles/requests", "Anna Lindqvist", data=form).status_code == 303
+    twice = registry.ask("POST", "/roles/requests", "Anna Lindqvist", data=form)
+    assert (twice.status_code, "asked for this role already" in twice.text) == (422, True)
+    own = registry.ask("GET", "/roles", "Anna Lindqvist").text
+    assert "Laura Gil can decide" in own
+    waits = registry.ask("GET", "/roles", "Laura Gil").text
+    assert "1 request waits for your decision." in waits
+    [request] = registry.get("/api/v1/role-requests", "Laura Gil")["items"]
+    at = f"/roles/requests/{request['id']}"
+    why = registry.ask("POST", f"{at}/reject", "Laura Gil", data={"reason": ""})
+    assert (why.status_code, "must be given" in why.text) == (422, True)
+    assert registry.ask("POST", f"{at}/grant", "Goran Petrov", data={}).status_code == 403
+    assert registry.ask("POST", f"{at}/grant", "Laura Gil", data={"reason": "welcome"}).status_code == 303
+    assert registry.principal("Anna Lindqvist").has("site_security_officer", "site:BIFI")
+    assert "welcome" in registry.ask("GET", "/roles", "Laura Gil").text
+    assert registry.ask("GET", "/roles", None).status_code == 401
