@@ -248,11 +248,14 @@ def edit_endpoint(
         apply_endpoint(session, change, service, endpoint, values)
 
 
-def remove_endpoint(db: Database, principal: Principal, number: int, reason: str) -> None:
+def remove_endpoint(
+    db: Database, principal: Principal, number: int, reason: str, expected: int | None = None
+) -> None:
     """Remove an endpoint from its service."""
     with recording(db, principal, reason or f"Endpoint {number} removed") as (session, change):
         endpoint, service = lock_endpoint(session, number)
         check_site(principal, EDIT_SITE, service.site)
+        check_unchanged(session, "endpoint", number, expected)
         delete_endpoint(session, change, service, endpoint)
 
 

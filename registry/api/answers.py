@@ -10,12 +10,18 @@ from pydantic import Field
 
 from hanse.errors import FieldFault, Refused
 from hanse.web import PathModel, current_principal
-from registry.schemas.fields import MAX_ID
+from registry.schemas.fields import MAX_ID, Query, Reason
 from registry.states import State
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Body = dict[str, Any]
+
+
+class RemovalQuery(Query):
+    """Why something is removed; stands in the log."""
+
+    reason: Reason = ""
 
 
 class SitePath(PathModel):

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, PathModel, current_principal, ground
 from registry import ngis, projects, states
-from registry.api.answers import Body, Name, NgiPath, read_revision, with_revision
+from registry.api.answers import Body, Name, NgiPath, RemovalQuery, read_revision, with_revision
 from registry.api.listing import Answer, Where, one_by_name, page_by_name
 from registry.finding import holds
 from registry.models import Ngi, Project, project_ngi
@@ -63,9 +63,9 @@ def replace_ngi(path: NgiPath, body: NgiIn) -> Answer:
 
 
 @api.delete("/ngis/<ngi>", permission=RUN_FEDERATION, summary="Remove an NGI", responses={204: None})
-def remove_ngi(path: NgiPath) -> None:
+def remove_ngi(path: NgiPath, query: RemovalQuery) -> None:
     """Refused while it has sites or stands in a project."""
-    ngis.remove(ground().db, current_principal(), path.ngi, "", read_revision())
+    ngis.remove(ground().db, current_principal(), path.ngi, query.reason, read_revision())
 
 
 def _ngi(name: str, as_of: str | None = None, *, status: int = 200) -> Answer:
@@ -116,6 +116,6 @@ def change_project(path: ProjectPath, body: ProjectEdit) -> Answer:
 @api.delete(
     "/projects/<project>", permission=RUN_FEDERATION, summary="Remove a project", responses={204: None}
 )
-def remove_project(path: ProjectPath) -> None:
+def remove_project(path: ProjectPath, query: RemovalQuery) -> None:
     """With the roles in it; its NGIs stay."""
-    projects.remove(ground().db, current_principal(), path.project, "", read_revision())
+    projects.remove(ground().db, current_principal(), path.project, query.reason, read_revision())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, PathModel, current_principal, ground
 from registry import scopes, service_groups, service_types, states
-from registry.api.answers import Body, Name, read_revision, with_revision
+from registry.api.answers import Body, Name, RemovalQuery, read_revision, with_revision
 from registry.api.listing import Answer, Where, one_by_name, page_by_name
 from registry.finding import holds
 from registry.rights import ADD_GROUP, EDIT_GROUP, RUN_FEDERATION
@@ -93,9 +93,9 @@ def change_type(path: TypePath, body: ServiceTypeEdit) -> Answer:
     summary="Remove a service type",
     responses={204: None},
 )
-def remove_type(path: TypePath) -> None:
+def remove_type(path: TypePath, query: RemovalQuery) -> None:
     """Refused while services have it."""
-    service_types.remove(ground().db, current_principal(), path.kind, "", read_revision())
+    service_types.remove(ground().db, current_principal(), path.kind, query.reason, read_revision())
 
 
 @api.get("/scopes", permission=PUBLIC, summary="Scopes by name", responses={200: ScopePage}, revised=True)
@@ -129,9 +129,9 @@ def change_scope(path: ScopePath, body: ScopeEdit) -> Answer:
 
 
 @api.delete("/scopes/<scope>", permission=RUN_FEDERATION, summary="Remove a scope", responses={204: None})
-def remove_scope(path: ScopePath) -> None:
+def remove_scope(path: ScopePath, query: RemovalQuery) -> None:
     """Refused while anything carries it."""
-    scopes.remove(ground().db, current_principal(), path.scope, "", read_revision())
+    scopes.remove(ground().db, current_principal(), path.scope, query.reason, read_revision())
 
 
 @api.get(
@@ -190,9 +190,9 @@ def change_group(path: GroupPath, body: ServiceGroupEdit) -> Answer:
     summary="Remove a service group",
     responses={204: None},
 )
-def remove_group(path: GroupPath) -> None:
+def remove_group(path: GroupPath, query: RemovalQuery) -> None:
     """With the roles in it; its services stay."""
-    service_groups.remove(ground().db, current_principal(), path.group, "", read_revision())
+    service_groups.remove(ground().db, current_principal(), path.group, query.reason, read_revision())
 
 
 def _group(name: str, as_of: str | None = None, *, status: int = 200) -> Answer:

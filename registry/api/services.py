@@ -5,7 +5,16 @@ from __future__ import annotations
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, current_principal, ground
 from registry import finding, services, states
-from registry.api.answers import Body, NumberPath, SitePath, page_of, read_revision, tagged, with_revision
+from registry.api.answers import (
+    Body,
+    NumberPath,
+    RemovalQuery,
+    SitePath,
+    page_of,
+    read_revision,
+    tagged,
+    with_revision,
+)
 from registry.rights import EDIT_SITE
 from registry.schemas.services import (
     EndpointEdit,
@@ -61,9 +70,9 @@ def change_service(path: NumberPath, body: ServiceEdit) -> Answer:
 
 
 @api.delete("/services/<int:number>", permission=EDIT_SITE, summary="Remove a service", responses={204: None})
-def remove_service(path: NumberPath) -> None:
+def remove_service(path: NumberPath, query: RemovalQuery) -> None:
     """The service with its endpoints."""
-    services.remove(ground().db, current_principal(), path.number, "", read_revision())
+    services.remove(ground().db, current_principal(), path.number, query.reason, read_revision())
 
 
 def _one(number: int, as_of: str | None = None, *, status: int = 200) -> Answer:
@@ -124,9 +133,9 @@ def change_endpoint(path: NumberPath, body: EndpointEdit) -> Body:
 @api.delete(
     "/endpoints/<int:number>", permission=EDIT_SITE, summary="Remove an endpoint", responses={204: None}
 )
-def remove_endpoint(path: NumberPath) -> None:
+def remove_endpoint(path: NumberPath, query: RemovalQuery) -> None:
     """Take an address off its service."""
-    services.remove_endpoint(ground().db, current_principal(), path.number, "")
+    services.remove_endpoint(ground().db, current_principal(), path.number, query.reason, read_revision())
 
 
 def _endpoint(number: int) -> Body:

@@ -12,6 +12,7 @@ from hanse.web import Api, csv_response, current_principal, ground
 from registry import credentials, finding, remembered, sites, states
 from registry.api.answers import (
     Body,
+    RemovalQuery,
     SitePath,
     SiteThingPath,
     page_of,
@@ -106,9 +107,9 @@ def change_site(path: SitePath, body: SiteEdit) -> Answer:
 
 
 @api.delete("/sites/<site>", permission=REMOVE_SITE, summary="Remove a site", responses={204: None})
-def remove_site(path: SitePath) -> None:
+def remove_site(path: SitePath, query: RemovalQuery) -> None:
     """The site with its services, downtimes, credentials and roles; the log keeps what it was."""
-    sites.remove(ground().db, current_principal(), path.site, "", read_revision())
+    sites.remove(ground().db, current_principal(), path.site, query.reason, read_revision())
 
 
 def _one(name: str, as_of: str | None = None, *, status: int = 200) -> Answer:

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Final
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -100,6 +102,24 @@ def _hostname(text: str) -> str:
     if text.rpartition(".")[2].isdigit():
         raise ValueError("is an address; write the host's name, and the address in its own field")
     return text.lower()
+
+
+def _domain(text: str) -> str:
+    try:
+        return _hostname(text)
+    except ValueError:
+        raise ValueError("must be a domain such as site.example") from None
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _timezone(text: str) -> str:
+    if text not in _zones():
+        raise ValueError("must be the name of a time zone such as Europe/Madrid or UTC")
+    return text
 
 
 def _url(text: str) -> str:
@@ -284,6 +304,8 @@ Reason = Annotated[str, Field(max_length=300), AfterValidator(one_line)]
 Email = Annotated[str, Field(max_length=255), AfterValidator(_email)]
 EmailList = Annotated[str, Field(max_length=2000), AfterValidator(_email_list)]
 Hostname = Annotated[str, Field(max_length=253), AfterValidator(_hostname)]
+Domain = Annotated[str, Field(max_length=253), AfterValidator(_domain)]
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_timezone)]
 Url = Annotated[str, Field(max_length=2000), AfterValidator(_url)]
 WebUrl = Annotated[str, Field(max_length=2000), AfterValidator(_web_url)]
 LdapUrl = Annotated[str, Field(max_length=2000), AfterValidator(_ldap_url)]

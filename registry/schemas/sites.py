@@ -11,6 +11,7 @@ from registry.schemas.fields import (
     AsOf,
     CountryCode,
     Description,
+    Domain,
     Email,
     Ipv4Range,
     Ipv6Range,
@@ -26,6 +27,7 @@ from registry.schemas.fields import (
     SiteName,
     Size,
     Telephone,
+    TimeZone,
     UtcTime,
     VoName,
     WebUrl,
@@ -96,12 +98,12 @@ class SiteFields(Wire):
     description: Description = ""
     home_url: WebUrl | None = None
     telephone: Telephone | None = None
-    domain: Line | None = None
+    domain: Domain | None = None
     giis_url: LdapUrl | None = None
     country: Line | None = None
     country_code: CountryCode | None = None
     location: Line | None = None
-    timezone: Line | None = None
+    timezone: TimeZone | None = None
     latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
     middleware: Line | None = None

@@ -142,6 +142,22 @@ def test_a_single_label_or_a_crooked_one_is_no_host_name(text: str) -> None:
     assert "full host name" in refused(fields.Hostname, text)
 
 
+@pytest.mark.parametrize("text", ["Europe/Madrid", "UTC", "America/Argentina/Buenos_Aires"])
+def test_time_zones_are_those_of_the_world(text: str) -> None:
+    assert read(fields.TimeZone, text) == text
+
+
+@pytest.mark.parametrize("text", ["Mars/Olympus", "../etc/passwd", "europe/madrid", "", "CEST"])
+def test_what_is_no_time_zone_is_refused(text: str) -> None:
+    assert "Europe/Madrid" in refused(fields.TimeZone, text)
+
+
+def test_a_domain_is_a_name_of_the_network() -> None:
+    assert read(fields.Domain, "CESNET.cz") == "cesnet.cz"
+    for text in ("two words.example", "example", "192.0.2.1", "https://x.example"):
+        assert "must be a domain" in refused(fields.Domain, text)
+
+
 def test_an_address_is_no_host_name() -> None:
     assert "in its own field" in refused(fields.Hostname, "192.0.2.10")
 
