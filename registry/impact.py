@@ -10,12 +10,16 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hanse.database import Database
 from hanse.errors import FieldFault
-from registry import downtimes
+from hanse.identity.principals import Principal
+from registry import downtimes, neighbours
 from registry.downtime_parts import Affected
 from registry.models import Downtime, Service, Site, VoShare
 from registry.neighbours import Heard
 from registry.rules import NOTICE, classification
+from registry.schemas.downtimes import DowntimeIn
+from registry.settings import RegistrySettings
 
 COMPUTE: Final = frozenset(
     {"eu.egi.cloud.vm-management.occi", "org.openstack.nova", "org.opennebula.compute"}
@@ -184,6 +188,19 @@ def _meeting(one: Downtime, here: Collection[str], supports: Mapping[str, Mappin
     )
 
 
+def before_declaring(
+    db: Database, settings: RegistrySettings, principal: Principal, form: DowntimeIn
+) -> Impact:
+    """The impact of a downtime that keeps all rules. Raises as `downtimes.declare`; keeps nothing."""
+    now = datetime.now(UTC)
+    heard = neighbours.ask(db, settings, questions(now))
+    with db.transaction() as session:
+        made = downtimes.plan(session, principal, form, now)
+        sites = {part.site.name for part in made.parts}
+        known = used(heard, sites)
+        return of(session, made.parts, made.start, made.end, severity=form.severity, used=known)
+
+
 def quiet_day(
     session: Session, parts: Sequence[Affected], start: datetime, end: datetime, now: datetime
 ) -> int | None:
@@ -235,6 +252,37 @@ def used(heard: Mapping[str, Heard], sites: Collection[str]) -> dict[str, Used]:
             cpu_hours=sum(float(row.get("cpu_hours") or 0) for row in rows.get(vo, ())) if known else None,
         )
         for vo in members.keys() | rows.keys()
+    }
+
+
+def body_of(hit: Impact) -> dict[str, Any]:
+    """An impact on the wire."""
+    return {
+        "vos": [
+            {
+                "vo": one.vo,
+                "lost_vcpu": one.lost,
+                "declared_vcpu": one.declared,
+                "stays": one.elsewhere,
+                "away": one.away,
+                "members": one.used.members,
+                "vms": one.used.vms,
+                "cpu_hours": one.used.cpu_hours,
+            }
+            for one in hit.vos
+        ],
+        "meets": [
+            {
+                "id": str(one.number),
+                "sites": one.sites,
+                "start": one.start,
+                "end": one.end,
+                "severity": one.severity,
+                "same_sites": one.same,
+                "vos": one.vos,
+            }
+            for one in hit.meetings
+        ],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, current_principal, ground
-from registry import downtime_finding, downtime_import, downtime_series, downtimes, finding, states
+from registry import downtime_finding, downtime_import, downtime_series, downtimes, finding, impact, states
 from registry.api.answers import Body, NumberPath, page_of, read_revision, tagged, with_revision
 from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtimes import (
@@ -16,6 +16,7 @@ from registry.schemas.downtimes import (
     DowntimeQuery,
     DryRunQuery,
     EndIn,
+    ImpactOut,
     ImportIn,
     ImportOut,
     ImportQuery,
@@ -57,6 +58,19 @@ def declare_downtime(query: DryRunQuery, body: DowntimeIn) -> Answer:
         tried = downtimes.try_out(ground().db, current_principal(), body)
         return {**tried, "revision": None, "updated_at": None}, 200, {}
     return _one(downtimes.declare(ground().db, current_principal(), body), status=201)
+
+
+@api.post(
+    "/downtimes/impact",
+    permission=DECLARE_DOWNTIME,
+    summary="Whom a downtime would hit",
+    responses={200: ImpactOut},
+)
+def impact_of_downtime(body: DowntimeIn) -> Body:
+    """The body of a declaration; everything is checked as if it were declared, and nothing kept."""
+    settings = ground().settings
+    assert isinstance(settings, RegistrySettings)
+    return impact.body_of(impact.before_declaring(ground().db, settings, current_principal(), body))
 
 
 @api.post(

@@ -170,6 +170,40 @@ class SeriesOut(Wire):
     items: list[OccurrenceOut]
 
 
+class VoImpactOut(Wire):
+    """A VO at the affected sites: the vCPU that go of all that is declared for it, the sites that stay for it, those
+    that are away at the same time, and what it has at the affected sites this month (null: nobody answered).
+    """
+
+    vo: str
+    lost_vcpu: int
+    declared_vcpu: int
+    stays: list[str]
+    away: list[str]
+    members: int | None
+    vms: int | None
+    cpu_hours: float | None
+
+
+class MeetingOut(Wire):
+    """Another downtime at the same time: `same_sites` are those of both, `vos` those that both hit."""
+
+    id: str
+    sites: list[str]
+    start: UtcTime
+    end: UtcTime
+    severity: str
+    same_sites: list[str]
+    vos: list[str]
+
+
+class ImpactOut(Wire):
+    """Whom a downtime hits, before it is declared."""
+
+    vos: list[VoImpactOut]
+    meets: list[MeetingOut]
+
+
 class DowntimeFilter(Query):
     """Which downtimes. `since` and `until` give those that overlap the time between them.
 

@@ -18,9 +18,9 @@ from hanse.errors import NotFound
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Pages, current_principal, ground, page
 from registry import downtime_finding
-from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtimes import DowntimeFilter
-from registry.views import looking
+from registry.views.downtime_choices import choices, own_names
+from registry.views.downtimes import past_of
 
 pages = Pages("registry_downtime_calendar", __name__)
 DAY: Final = timedelta(days=1)
@@ -69,8 +69,9 @@ def calendar() -> BaseResponse:
     with ground().db.transaction() as session:
         query = asked.model_copy(update={"since": start, "until": until})
         found = [one.body for one in downtime_finding.find(session, query, as_of=as_of, limit=MOST)]
-        mine = {one.name for one in looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)}
-        sites = looking.sites(session)
+        mine = set(own_names(session, current_principal()))
+        moment = past_of(session)
+        offered = choices(session)
     if request.args.get("mine"):
         found = [body for body in found if mine & set(body["sites"])]
     found.sort(key=lambda body: (body["start"], int(body["id"])))
@@ -91,15 +92,10 @@ def calendar() -> BaseResponse:
         links=_links(first, month, view, today),
         name=f"{month:%B %Y}" if view == "month" else f"Week {first.isocalendar().week} of {first:%G}",
         mine=mine,
-        sites=[("", "any"), *((site["name"], site["name"]) for site in sites)],
-        ngis=[("", "any"), *((ngi, ngi) for ngi in sorted({site["ngi"] for site in sites}))],
-        vos=_vos(sites),
+        moment=moment,
+        **offered,
         subscribe="/downtimes.ics" + _kept_filters(),
     )
-
-
-def _vos(sites: Sequence[Any]) -> list[tuple[str, str]]:
-    return [("", "any"), *((vo, vo) for vo in sorted({s["vo"] for site in sites for s in site["supports"]}))]
 
 
 def _asked() -> DowntimeFilter:

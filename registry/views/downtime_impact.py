@@ -52,7 +52,7 @@ def show(
         sentence=words.sentence(step, hit, form),
         crumbs=[("Sites", "/sites"), ("Downtimes", "/downtimes"), ("New", "")],
         status=422 if faults else 200,
-        api="POST /api/v1/downtimes?dry_run=true",
+        api="POST /api/v1/downtimes/impact",
         step=step,
         steps=words.steps(step, typed, key),
         draft=key or "",

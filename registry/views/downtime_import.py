@@ -13,7 +13,7 @@ from registry.downtime_import import Outcome
 from registry.renderings.ical_reading import MOST_BYTES
 from registry.rights import DECLARE_DOWNTIME
 from registry.settings import RegistrySettings
-from registry.views import looking
+from registry.views.downtime_choices import own_names
 
 pages = Pages("registry_downtime_import", __name__)
 WORDS = {
@@ -54,7 +54,7 @@ def _page(
     text: str, site: str, found: list[Outcome], form: FormFaults, *, looked: bool, taken: bool
 ) -> BaseResponse:
     with ground().db.transaction() as session:
-        mine = [one.name for one in looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)]
+        mine = own_names(session, current_principal())
     counted = {action: sum(one.action == action for one in found) for action in WORDS}
     return page(
         "registry/downtime_import.html",

@@ -23,8 +23,9 @@ from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtime_drafts import DraftIn
 from registry.schemas.downtimes import DowntimeIn, RepeatIn, SeriesIn
 from registry.schemas.fields import iso
-from registry.views import downtime_impact, looking
+from registry.views import downtime_impact
 from registry.views import downtime_wizard_words as words
+from registry.views.downtime_choices import own_names
 from registry.views.downtime_wizard_words import STEPS
 
 pages = Pages("registry_downtime_wizard", __name__)
@@ -111,11 +112,11 @@ def _from_address(args: MultiDict[str, str]) -> Typed:
     with ground().db.transaction() as session:
         if again.isdigit() and len(again) < 16:
             return _again(session, int(again))
-        mine = {site.name for site in looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)}
+        mine = own_names(session, current_principal())
     sites = [name for name in dict.fromkeys(args.getlist("site")) if name in mine]
     plain = {name: args.get(name, "")[:4000] for name in ("severity", "description", "start", "end")}
     services = [one for one in args.getlist("service") if one.isdigit()][:1000]
-    return _clean({"sites": sites or list(mine if len(mine) == 1 else ()), "services": services, **plain})
+    return _clean({"sites": sites or (mine if len(mine) == 1 else []), "services": services, **plain})
 
 
 def _again(session: Session, number: int) -> Typed:
@@ -257,7 +258,7 @@ def show(step: str, typed: Typed, key: str | None, faults: Mapping[str, str]) ->
     if step in ("impact", "confirm") and meant.form is not None:
         return downtime_impact.show(step, typed, key, meant.form, meant.repeat, form)
     with ground().db.transaction() as session:
-        mine = looking.own_sites(session, current_principal(), DECLARE_DOWNTIME)
+        mine = own_names(session, current_principal())
         blocks = _blocks(session, typed["sites"])
         zones = sorted({site.timezone for site, _ in blocks if site.timezone})
     if not mine:
@@ -276,7 +277,7 @@ def show(step: str, typed: Typed, key: str | None, faults: Mapping[str, str]) ->
         form=form,
         labels=words.LABELS,
         blocks=blocks,
-        offered=[site.name for site in mine if site.name not in chosen][:MOST_OFFERED],
+        offered=[name for name in mine if name not in chosen][:MOST_OFFERED],
         zones=zones,
         now=datetime.now(UTC).replace(second=0, microsecond=0),
     )

@@ -25,11 +25,12 @@ from registry.rights import DECLARE_DOWNTIME, READ_LOG, may_site
 from registry.rules import GRACE, NOTICE, delete_fault, edit_faults
 from registry.schemas.downtimes import DowntimeEdit, DowntimeFilter, EndIn
 from registry.schemas.fields import iso
-from registry.views import looking
+from registry.views.downtime_choices import choices, own_names
 from registry.views.words import lines
 
 pages = Pages("registry_downtime_pages", __name__)
 PAGE: Final = 50
+MOST_PAST: Final = 500
 LABELS: Final = {"start": "Begins", "end": "Ends", "severity": "Severity", "description": "Reason"}
 PARTS: Final = (
     ("ongoing", "Going on", "Nothing is away by plan."),
@@ -46,11 +47,15 @@ def all_downtimes() -> BaseResponse:
     asked, form = _asked()
     principal = current_principal()
     with ground().db.transaction() as session:
-        mine = [one.name for one in looking.own_sites(session, principal, DECLARE_DOWNTIME)]
+        mine = own_names(session, principal)
         only = mine if request.args.get("mine") else None
-        parts = [_part(session, asked, only, *part) for part in PARTS if asked.state in (None, part[0])]
-        drafts = downtime_drafts.of(session, principal) if mine else []
-        choices = _choices(session)
+        moment = past_of(session)
+        if moment is None:
+            parts = [_part(session, asked, only, *part) for part in PARTS if asked.state in (None, part[0])]
+        else:
+            parts = _past_parts(session, asked, only)
+        drafts = downtime_drafts.of(session, principal) if mine and moment is None else []
+        offered = choices(session)
     counted = {part["title"]: part for part in parts}
     return page(
         "registry/downtimes.html",
@@ -67,7 +72,8 @@ def all_downtimes() -> BaseResponse:
         subscribe="/downtimes.ics" + _query(asked, "site", "ngi", "vo", "severity"),
         filtered=any(request.args.get(name) for name in FILTERS),
         form=form,
-        **choices,
+        moment=moment,
+        **offered,
     )
 
 
@@ -138,14 +144,28 @@ def _part_then(
     }
 
 
-def _choices(session: Session) -> dict[str, Any]:
-    sites = looking.sites(session)
-    vos = sorted({share["vo"] for site in sites for share in site["supports"]})
-    return {
-        "sites": [("", "any"), *((site["name"], site["name"]) for site in sites)],
-        "ngis": [("", "any"), *((ngi, ngi) for ngi in sorted({site["ngi"] for site in sites}))],
-        "vos": [("", "any"), *((vo, vo) for vo in vos)],
-    }
+def past_of(session: Session) -> tuple[datetime | None, int] | None:
+    """The moment and the revision that `as_of` in the address means; None for the present."""
+    revision = states.number_at(session, request.args.get("as_of"))
+    return None if revision is None else (states.moment_of(session, revision), revision)
+
+
+def _past_parts(session: Session, asked: DowntimeFilter, only: Sequence[str] | None) -> list[dict[str, Any]]:
+    """What the list was at `as_of`: the newest 500 of those that fitted."""
+    found = downtime_finding.find(session, asked, as_of=request.args.get("as_of"), limit=MOST_PAST)
+    bodies = [one.body for one in found if only is None or set(only) & set(one.body["sites"])]
+    shown = {state: [body for body in bodies if body["state"] == state] for state, _, _ in PARTS}
+    return [
+        {
+            "state": state,
+            "title": title,
+            "nothing": nothing,
+            "rows": shown[state],
+            "count": f"{len(shown[state])}",
+        }
+        for state, title, nothing in PARTS
+        if asked.state in (None, state)
+    ]
 
 
 def _list_sentence(counted: Mapping[str, Mapping[str, Any]], asked: DowntimeFilter) -> str:
@@ -168,8 +188,7 @@ def _one_page(number: int, form: FormFaults | None = None) -> BaseResponse:
         row = session.get(Downtime, number)
         sites = list(session.scalars(select(Site).where(Site.name.in_(state.body["sites"]))))
         may = [site.name for site in sites if may_site(principal, DECLARE_DOWNTIME, site)]
-        revision = states.number_at(session, as_of)
-        past = None if revision is None else (states.moment_of(session, revision), revision)
+        past = past_of(session)
         affected = _affected(session, state.body)
         can = {} if row is None or past else _can(row, may)
         series = _series(session, state.body)

@@ -151,7 +151,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/sites/<site>/certification/proposals"): {"status": "Uncertified", "reason": "good"},
     ("POST", "/api/v1/certification/proposals/<int:number>/accept"): {"reason": "all is well"},
     ("POST", "/api/v1/certification/proposals/<int:number>/decline"): {"reason": "not yet"},
-    ("POST", "/api/v1/certification/policies"): {"document": "items: {}", "reason": "none yet"},
+    ("POST", "/api/v1/certification/policies"): {"document": "items: {{}}", "reason": "none yet"},
     ("POST", "/api/v1/import/gocdb/plan"): _GOCDB,
     ("POST", "/api/v1/import/gocdb/apply"): _GOCDB,
     ("POST", "/api/v1/import/fedcloud/plan"): _FEDCLOUD,

@@ -370,6 +370,22 @@ def test_no_such_month_is_said(registry: Registry, span: str) -> None:
     page(registry, f"/downtimes/calendar?{span}", None, 404)
 
 
+def test_the_list_and_the_calendar_show_the_past(registry: Registry) -> None:
+    made = registry.declare("BIFI", HOUR, 2 * HOUR)
+    registry.ask("DELETE", f"/api/v1/downtimes/{made['id']}")
+    month = f"month={datetime.now(UTC) + HOUR:%Y-%m}"
+    assert "New network switches" not in words(page(registry, "/downtimes"))
+    for path in (
+        f"/downtimes?as_of={made['revision']}",
+        f"/downtimes/calendar?{month}&as_of={made['revision']}",
+    ):
+        past = page(registry, path)
+        assert past.find_class("as-of")
+        assert "BIFI" in words(past.find_class("flush")[0].getparent().getparent())
+        assert past.xpath(f"//a[starts-with(@href, '/downtimes/{made['id']}')]")
+        assert not past.xpath("//a[contains(@href, '/downtimes/import')]")
+
+
 CALENDAR = """BEGIN:VCALENDAR
 BEGIN:VEVENT
 UID:page@plan

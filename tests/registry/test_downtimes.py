@@ -100,6 +100,28 @@ def test_trying_keeps_nothing_and_says_the_same(registry: Registry) -> None:
     registry.send("POST", "/api/v1/downtimes?dry_run=true", body, "Goran Petrov", 403)
 
 
+def test_the_impact_is_told_over_the_api(registry: Registry) -> None:
+    start = datetime.now(UTC) + 2 * DAY
+    other = registry.declare("UKIM", 2 * DAY, HOUR)
+    body = {
+        "site": "BIFI",
+        "severity": "OUTAGE",
+        "description": "x",
+        "start": start.isoformat(),
+        "end": (start + HOUR).isoformat(),
+    }
+    told = registry.send("POST", "/api/v1/downtimes/impact", body, "Laura Gil", 200)
+    (vo,) = told["vos"]
+    assert (vo["vo"], vo["lost_vcpu"], vo["declared_vcpu"]) == ("training.egi.eu", 16, 48)
+    assert (vo["stays"], vo["away"], vo["members"]) == (["CESNET"], ["UKIM"], None)
+    assert [(one["id"], one["same_sites"], one["vos"]) for one in told["meets"]] == [
+        (other["id"], [], ["training.egi.eu"])
+    ]
+    assert len(registry.get("/api/v1/downtimes")["items"]) == 1
+    registry.send("POST", "/api/v1/downtimes/impact", {**body, "end": start.isoformat()}, "Laura Gil", 422)
+    registry.send("POST", "/api/v1/downtimes/impact", body, "Goran Petrov", 403)
+
+
 def change(
     registry: Registry, made: dict[str, object], status: int = 200, **changes: object
 ) -> dict[str, object]:

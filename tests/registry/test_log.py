@@ -17,7 +17,7 @@ from hanse.database import Database
 from hanse.errors import HanseError, NotFound
 from hanse.identity.principals import Principal
 from hanse.revisions import head
-from registry import consistency, credentials, downtimes, people, recording, roles, services, sites
+from registry import consistency, credentials, downtimes, ngis, people, recording, roles, services, sites
 from registry.consistency import rows_as_log
 from registry.models import Downtime, Endpoint, Service, Site
 from registry.schemas.downtimes import DowntimeEdit, DowntimeIn, EndIn
@@ -93,7 +93,8 @@ def _declare(db: Database, operator: Principal, number: int) -> object:
         db,
         operator,
         DowntimeIn(
-            site=_site(db, number),
+            sites=list({_site(db, number), _site(db, number + number % 2)}),
+            services=[_first(db, Service, number)] if number == 5 else None,
             severity="OUTAGE",
             description="x",
             start=start,
@@ -118,7 +119,7 @@ ACTS: dict[str, Act] = {
         db, who, _site(db, n), SiteEdit(official_name=f"Official {n}", extensions={"n": str(n)})
     ),
     "remove a site": lambda db, who, n: sites.remove(db, who, _site(db, n), ""),
-    "rename an NGI": lambda db, who, n: sites.replace_ngi(
+    "rename an NGI": lambda db, who, n: ngis.replace(
         db, who, "NGI_CZ", NgiIn(name="NGI_CZ", description=str(n))
     ),
     "register a service": lambda db, who, n: services.register(
