@@ -72,8 +72,8 @@ ENDPOINT: dict[str, Any] = {
 
 _REVISIONS = """
 insert into revision (number, at, actor, actor_name, reason)
-select n, cast(:began as timestamptz) + n * interval '1 second' * cast(:apart as float), 'person:' || n % 400, 'Person ' || n % 400,
-       'Changed, as every ' || n % 90 || ' days'
+select n, cast(:began as timestamptz) + n * interval '1 second' * cast(:apart as float), 'person:' || n % 400,
+       'Person ' || n % 400, 'Changed, as every ' || n % 90 || ' days'
 from generate_series(1, :revisions) as n
 """
 _SITES = """
@@ -143,6 +143,6 @@ def write(db: Database) -> dict[str, int]:
         connection.execute(text("vacuum analyze revision"))
     with db.transaction() as session:
         return {
-            table: session.scalar(text(f"select count(*) from {table}")) or 0  # noqa: S608 - our own names
+            table: session.scalar(text(f"select count(*) from {table}")) or 0
             for table in ("revision", "history")
         }
