@@ -159,7 +159,9 @@ def called(kind: str, body: Body) -> str:
         return f"downtime at {body.get('site')}"
     if kind == "host_certificate":
         return str(body.get("dn"))
-    if kind == "grant":
+    if kind == "api_credential":
+        return f"API credential {body.get('identifier')}"
+    if kind in ("grant", "role_request"):
         return f"{str(body.get('role')).replace('_', ' ')} in {body.get('scope')} for {body.get('name')}"
     return str(body.get("name") or kind)
 
@@ -168,7 +170,7 @@ def site_of(kind: str, body: Body) -> str:
     """The site that an entity belongs to; "" for none."""
     if kind == "site":
         return str(body.get("name") or "")
-    if kind == "grant":
+    if kind in ("grant", "role_request"):
         scope = str(body.get("scope"))
         return scope.removeprefix("site:") if scope.startswith("site:") else ""
     return str(body.get("site") or "")

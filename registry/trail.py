@@ -22,6 +22,7 @@ OF_SITES = (
     "downtime",
     "host_certificate",
     "identity",
+    "api_credential",
     "certification_proposal",
     "contact_confirmation",
 )
@@ -147,7 +148,10 @@ def _names_site(names: Sequence[str]) -> list[ColumnElement[bool]]:
     return [
         and_(History.kind == "site", name_of().in_(names)),
         and_(History.kind.in_(OF_SITES), text_of("site").in_(names)),
-        and_(History.kind == "grant", text_of("scope").in_([f"site:{name}" for name in names])),
+        and_(
+            History.kind.in_(("grant", "role_request")),
+            text_of("scope").in_([f"site:{name}" for name in names]),
+        ),
         _downtimes_of(names),
     ]
 
