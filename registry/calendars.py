@@ -90,6 +90,8 @@ def _deleted(session: Session, since: datetime) -> list[Entry]:
 
 def _fits(session: Session, body: Body, query: CalendarQuery) -> bool:
     """Whether a downtime that is no more was one of those asked for, by what its sites and services are now."""
+    if not query.model_dump(exclude_none=True):
+        return True
     sites = body.get("sites") or [body["site"]]
     if query.severity not in (None, body["severity"]) or (query.site is not None and query.site not in sites):
         return False

@@ -398,7 +398,8 @@ def put_whole_site(session: Session, change: Change, site: Site) -> None:
     for service in session.scalars(select(Service).where(Service.site_id == site.id)):
         put_service(change, service)
     parts = select(DowntimePart.downtime_id).where(DowntimePart.site_id == site.id)
-    for downtime in session.scalars(select(Downtime).where(Downtime.id.in_(parts))):
+    held = select(Downtime).where(Downtime.id.in_(parts)).order_by(Downtime.id).with_for_update(of=Downtime)
+    for downtime in session.scalars(held.execution_options(populate_existing=True)):
         put_downtime(change, downtime)
     for certificate in session.scalars(select(HostCertificate).where(HostCertificate.site_id == site.id)):
         put_host_certificate(change, certificate)

@@ -27,6 +27,7 @@ _TAKEN = {
     "endpoint_name": "The service has an endpoint of this name already; endpoint names are unique in a service.",
     "credential_key_key": "This identity belongs to somebody already; an identity is linked to one person or site.",
     "host_certificate_fingerprint_key": "This certificate is registered already.",
+    "downtime_import_uid": "The event was taken in at the same moment by somebody else; send the calendar again.",
     "role_once": "The person holds this role already, or asked for it.",
     "api_credential_once": "The site has this API credential already.",
     "credential_oidc_subject": "This subject of an identity provider belongs to somebody already.",
