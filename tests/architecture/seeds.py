@@ -16,7 +16,16 @@ from sqlalchemy import select
 from hanse.database import Database
 from hanse.identity.principals import Principal, X509Identity
 from registry import mails, people
-from registry.models import ApiCredential, CertificationProposal, ContactConfirmation, Person, Role, Site
+from registry.models import (
+    ApiCredential,
+    CertificationProposal,
+    ContactConfirmation,
+    Person,
+    Role,
+    Site,
+    Subscription,
+    Webhook,
+)
 from registry.schemas.people import MeIn
 from registry.schemas.sites import TokenIn
 from tests.monitoring.federation import Federation
@@ -68,6 +77,10 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
         assert answer.status_code == status, answer.text
     records = dict.fromkeys(("project", "kind", "scope", "group"), "CESNET")
     with db.transaction() as session:
+        hook = Webhook(person_id=person, url="https://example.org/", secret="whsec_", cursor=0)
+        session.add(hook)
+        about = {"target": "federation", "subject": "all", "means": "mail"}
+        session.add(Subscription(person_id=person, cursor=0, **about))
         number = session.scalar(select(Site.id).where(Site.name == "CESNET"))
         session.add(_proposal(number))
         session.add(_question(number))
@@ -147,6 +160,8 @@ _DOWNTIME = {
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/incidents/<int:number>/acknowledge"): {"comment": "looking at it"},
     ("POST", "/api/v1/incidents/<int:number>/comments"): {"text": "the switch is being replaced"},
+    ("POST", "/api/v1/webhooks"): {"url": "https://example.org/hook"},
+    ("POST", "/api/v1/subscriptions"): {"target": "site", "name": "{site}"},
     ("POST", "/api/v1/sites/<site>/certification"): {"status": "Uncertified", "reason": "looked at"},
     ("POST", "/api/v1/sites/<site>/certification/proposals"): {"status": "Uncertified", "reason": "good"},
     ("POST", "/api/v1/certification/proposals/<int:number>/accept"): {"reason": "all is well"},
