@@ -7,13 +7,16 @@ person takes over from them is (`registry.drift`).
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import delete, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session, contains_eager, undefer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from hanse.database import Database
 from hanse.errors import FieldFault, NotFound, Refused, TooLarge
@@ -125,6 +128,7 @@ def _store(
     if standing is not None and newest:
         standing.current = False
         session.flush()
+    named = _named(reading.document, arrival.gocdb_id)
     document = CloudDocument(
         site_id=site.id,
         service=reading.service,
@@ -138,8 +142,8 @@ def _store(
         created_at=reading.created_at,
         valid_until=reading.valid_until,
         current=newest,
-        body=_named(reading.document, arrival.gocdb_id),
-        facts=facts_of(reading.document),
+        body=named,
+        facts=facts_of(named),
     )
     session.add(document)
     session.flush()
@@ -244,17 +248,60 @@ def _keep_refused(
 
 
 def current(
-    session: Session, site: str | None = None, *, valid_at: datetime | None = None, whole: bool = False
+    session: Session,
+    site: str | None = None,
+    *,
+    vo: str | None = None,
+    valid_at: datetime | None = None,
+    whole: bool = False,
 ) -> list[CloudDocument]:
-    """The current document of each cloud, by site; of one site, only those valid then, with their text (`whole`)."""
+    """The current document of each cloud with its facts, by site; of one site, of those with a share for a VO, or
+    only those valid then; with their text (`whole`).
+    """
     statement = select(CloudDocument).join(Site).where(CloudDocument.current)
     if site is not None:
         statement = statement.where(Site.name == site)
+    if vo is not None:
+        statement = statement.where(CloudDocument.facts["shares"].contains([{"vo": vo}]))
     if valid_at is not None:
         statement = statement.where(CloudDocument.valid_until > valid_at)
     if whole:
         statement = statement.options(undefer(CloudDocument.body))
-    return list(session.scalars(statement.order_by(Site.name, CloudDocument.service)))
+    # the site's own lists are not needed to say its name
+    statement = statement.options(
+        contains_eager(CloudDocument.site).load_only(Site.name), *_WITHOUT_LISTS
+    ).order_by(Site.name, CloudDocument.service)
+    found = list(session.scalars(statement))
+    _read_facts(session, found)
+    return found
+
+
+_WITHOUT_LISTS = tuple(
+    contains_eager(CloudDocument.site).lazyload(name) for name in (Site.contacts, Site.shares, Site.properties)
+)
+# facts never change, so each process reads them once: what was published is kept by what it is
+_KNOWN_FACTS: OrderedDict[tuple[int, str, datetime], Body] = OrderedDict()
+_KNOWN_MOST: Final = 2000
+_KNOWN_LOCK = threading.Lock()
+
+
+def _read_facts(session: Session, documents: Sequence[CloudDocument]) -> None:
+    keys = {row.id: (row.id, row.sha256, row.received_at) for row in documents}
+    with _KNOWN_LOCK:
+        known = {number: _KNOWN_FACTS[key] for number, key in keys.items() if key in _KNOWN_FACTS}
+    missing = [number for number in keys if number not in known]
+    if missing:
+        rows = session.execute(
+            select(CloudDocument.id, CloudDocument.facts).where(CloudDocument.id.in_(missing))
+        )
+        fresh = {number: facts for number, facts in rows}
+        known |= fresh
+        with _KNOWN_LOCK:
+            _KNOWN_FACTS.update({keys[number]: facts for number, facts in fresh.items()})
+            while len(_KNOWN_FACTS) > _KNOWN_MOST:
+                _KNOWN_FACTS.popitem(last=False)
+    for row in documents:
+        set_committed_value(row, "facts", known[row.id])
 
 
 def history(session: Session, site: Site) -> list[CloudDocument]:
@@ -330,7 +377,7 @@ def gocdb_ids(session: Session, sites: Sequence[int]) -> dict[tuple[int, object]
 
 def gocdb_id_of(document: CloudDocument, known: dict[tuple[int, object], str]) -> str | None:
     """The key of the document's service: what it names itself, or that of the service at its first known address."""
-    named = (document.body["CloudComputingService"][0].get("OtherInfo") or {}).get("gocdb_id")
+    named = document.facts["gocdb_id"]
     if named:
         return str(named)
     for endpoint in document.facts["endpoints"]:

@@ -14,14 +14,16 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, lazyload
+from sqlalchemy.orm import Session
 
-from registry.models import CloudDocument, Endpoint, Service, Site
+from registry import cloudinfo
+from registry.models import CloudDocument, Endpoint, Service, Site, VoShare
 from registry.observed import same_address
 from registry.renderings.glue21_json import CLOUD_INTERFACES, NOVA, OCCI
 from registry.schemas.cloudinfo import CloudQuery
 
 Facts = Mapping[str, Any]
+_Declared = Mapping[tuple[int, str], tuple[int | None, str | None]]
 SHOWN: Final = frozenset({"Candidate", "Uncertified", "Certified"})
 NOT_TOLD: Final = "not told"
 TITLE: Final = "my-first-machine"
@@ -59,37 +61,47 @@ class Place:
     commands: Sequence[tuple[str, str]] = field(default=())
 
 
+@dataclass(frozen=True)
+class _Host:
+    """What of a site stands beside its clouds."""
+
+    name: str
+    country: str
+    middleware: str
+
+
 def find(session: Session, query: CloudQuery, now: datetime | None = None) -> list[Place]:
     """The places that fit, those with the most room first; where nobody told, after those that did."""
     now = now or datetime.now(UTC)
-    sites = {
-        site.id: site for site in session.scalars(select(Site).where(Site.certification.in_(sorted(SHOWN))))
-    }
-    wanted = select(CloudDocument).where(CloudDocument.current, CloudDocument.site_id.in_(list(sites)))
-    if query.vo is not None:
-        wanted = wanted.where(CloudDocument.facts["shares"].contains([{"vo": query.vo}]))
-    if not query.stale:
-        wanted = wanted.where(CloudDocument.valid_until > now)
-    published = [
-        place
-        for one in session.scalars(wanted.options(lazyload(CloudDocument.site)))
-        for place in _published(sites[one.site_id], one, query, now)
+    rows = session.execute(
+        select(Site.id, Site.name, Site.country, Site.middleware).where(Site.certification.in_(sorted(SHOWN)))
+    )
+    hosts = {number: _Host(name, country, middleware or "") for number, name, country, middleware in rows}
+    documents = [
+        one
+        for one in cloudinfo.current(session, vo=query.vo, valid_at=None if query.stale else now)
+        if one.site_id in hosts
     ]
-    silent = _declared(session, sites, _speaking(session, query, now), query)
-    found = [place for place in [*published, *silent] if _fits(place, query)]
-    return sorted(found, key=_rank)
+    declared = _shares(session, query.vo)
+    found = [
+        place for one in documents for place in _published(hosts[one.site_id], one, declared, query, now)
+    ]
+    if not _asks_more(query):
+        found += _declared(session, hosts, declared, query, now)
+    return sorted((place for place in found if _fits(place, query)), key=_rank)
 
 
-def _speaking(session: Session, query: CloudQuery, now: datetime) -> set[tuple[int, Any]]:
-    """Site and address of each endpoint that tells of itself."""
-    rows = select(CloudDocument.site_id, CloudDocument.facts["endpoints"]).where(CloudDocument.current)
-    if not query.stale:
-        rows = rows.where(CloudDocument.valid_until > now)
-    return {
-        (site_id, same_address(endpoint["url"]))
-        for site_id, endpoints in session.execute(rows)
-        for endpoint in endpoints
-    }
+def _asks_more(query: CloudQuery) -> bool:
+    """Whether something is asked that only a published document can say."""
+    return bool(query.cores or query.memory_mb or query.gpu or query.image or query.free)
+
+
+def _shares(session: Session, vo: str | None) -> dict[tuple[int, str], tuple[int | None, str | None]]:
+    """What sites declare for a VO, or for all: virtual processors and project by site and VO."""
+    rows = select(VoShare.site_id, VoShare.vo, VoShare.vcpu, VoShare.project_id)
+    if vo is not None:
+        rows = rows.where(VoShare.vo == vo)
+    return {(site_id, name): (vcpu, project) for site_id, name, vcpu, project in session.execute(rows)}
 
 
 def _rank(place: Place) -> tuple[Any, ...]:
@@ -106,10 +118,11 @@ def _rank(place: Place) -> tuple[Any, ...]:
     )
 
 
-def _published(site: Site, document: CloudDocument, query: CloudQuery, now: datetime) -> Iterator[Place]:
+def _published(
+    site: _Host, document: CloudDocument, declared: _Declared, query: CloudQuery, now: datetime
+) -> Iterator[Place]:
     stale = document.valid_until <= now
     facts = document.facts
-    declared = {share.vo: share.vcpu for share in site.shares}
     for share in facts["shares"]:
         if share["vo"] is None or query.vo not in (None, share["vo"]):
             continue
@@ -122,12 +135,12 @@ def _published(site: Site, document: CloudDocument, query: CloudQuery, now: date
             place = Place(
                 site=site.name,
                 country=site.country,
-                middleware=facts["product"] or site.middleware or "",
+                middleware=facts["product"] or site.middleware,
                 endpoint=endpoint["url"],
                 interface=endpoint["interface"],
                 vo=share["vo"],
                 project=share["project"],
-                room=_room(share, declared.get(share["vo"])),
+                room=_room(share, declared.get((document.site_id, share["vo"]), (None, None))[0]),
                 sizes=sizes,
                 images=images,
                 published_at=document.created_at,
@@ -158,30 +171,38 @@ def _room(share: Facts, declared: int | None) -> Room:
 
 
 def _declared(
-    session: Session, sites: Mapping[int, Site], speaking: set[tuple[int, Any]], query: CloudQuery
+    session: Session, hosts: Mapping[int, _Host], declared: _Declared, query: CloudQuery, now: datetime
 ) -> Iterator[Place]:
     """Clouds of the registry that publish nothing that holds."""
+    by_site: dict[int, list[tuple[str, int | None, str | None]]] = {}
+    for (site_id, vo), (vcpu, project) in declared.items():
+        by_site.setdefault(site_id, []).append((vo, vcpu, project))
+    speaking = {
+        (one.site_id, same_address(endpoint["url"]))
+        for one in cloudinfo.current(session, valid_at=None if query.stale else now)
+        for endpoint in one.facts["endpoints"]
+    }
     rows = session.execute(
         select(Service.site_id, Endpoint.url, Endpoint.interface_name)
         .join(Endpoint)
-        .where(Endpoint.interface_name.in_(CLOUD_INTERFACES), Service.site_id.in_(list(sites)))
+        .where(Endpoint.interface_name.in_(CLOUD_INTERFACES))
         .order_by(Endpoint.id)
     )
     for site_id, url, interface in rows:
-        site = sites[site_id]
-        if (site_id, same_address(url)) not in speaking:
-            for share in site.shares:
-                if query.vo in (None, share.vo):
-                    yield Place(
-                        site=site.name,
-                        country=site.country,
-                        middleware=site.middleware or "",
-                        endpoint=url,
-                        interface=interface,
-                        vo=share.vo,
-                        project=share.project_id,
-                        room=Room(declared_vcpu=share.vcpu),
-                    )
+        site = hosts.get(site_id)
+        if site is None or (site_id, same_address(url)) in speaking:
+            continue
+        for vo, vcpu, project in by_site.get(site_id, ()):
+            yield Place(
+                site=site.name,
+                country=site.country,
+                middleware=site.middleware,
+                endpoint=url,
+                interface=interface,
+                vo=vo,
+                project=project,
+                room=Room(declared_vcpu=vcpu),
+            )
 
 
 def _size_fits(size: Facts, query: CloudQuery) -> bool:

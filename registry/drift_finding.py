@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload, selectinload
 
 from hanse.errors import FieldFault, Refused
 from hanse.revisions import Change
@@ -97,7 +97,18 @@ def differences(session: Session, sites: Sequence[Site], now: datetime) -> dict[
     for document in cloudinfo.current(session, sites[0].name if len(sites) == 1 else None):
         documents.setdefault(document.site_id, []).append(document)
     owned: dict[int, list[Service]] = {}
-    for service in session.scalars(select(Service).where(Service.site_id.in_(numbers)).order_by(Service.id)):
+    clouds = select(Endpoint.service_id).where(Endpoint.interface_name.in_(CLOUD_INTERFACES))
+    wanted = (
+        select(Service)
+        .where(
+            Service.site_id.in_(numbers),
+            Service.service_type.in_(CLOUD_INTERFACES) | Service.id.in_(clouds),
+        )
+        .options(lazyload(Service.properties), lazyload(Service.site))
+        .options(selectinload(Service.endpoints).lazyload(Endpoint.properties))
+        .order_by(Service.id)
+    )
+    for service in session.scalars(wanted):
         owned.setdefault(service.site_id, []).append(service)
     ongoing = select(DowntimeService.service_id).join(Downtime).where(Downtime.state == "ongoing")
     closed = frozenset(session.scalars(ongoing))

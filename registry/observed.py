@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,9 @@ def facts_of(document: Mapping[str, Sequence[Mapping[str, Any]]]) -> Facts:
     managers = document.get("CloudComputingManager") or ()
     manager: Mapping[str, Any] = managers[0] if managers else {}
     accelerators = {one["ID"]: one for one in document.get("CloudComputingVirtualAccelerator") or ()}
+    named = (service.get("OtherInfo") or {}).get("gocdb_id")
     return {
+        "gocdb_id": None if named is None else str(named),
         "quality": service.get("QualityLevel") or "production",
         "product": manager.get("ProductName"),
         "vcpu": manager.get("TotalCPUs"),
@@ -109,6 +112,8 @@ def _image(one: Mapping[str, Any]) -> Facts:
         "os": one.get("OSName") or "",
         "version": one.get("OSVersion") or "",
         "reference": str(about.get("eu.egi.cloud.image_ref") or one.get("MarketplaceURL") or ""),
+        "place": str(one.get("MarketplaceURL") or ""),
+        "tag": str(about.get("eu.egi.cloud.tag") or ""),
         "shares": linked(one, "Share"),
     }
 
@@ -127,6 +132,7 @@ def _whole(*values: object) -> int | None:
     return None
 
 
+@lru_cache(maxsize=65_536)
 def same_address(url: str) -> tuple[str, str, int | None, str]:
     """What two addresses of one service share: scheme, host, port, and the path without its outer slashes."""
     try:

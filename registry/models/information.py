@@ -45,7 +45,7 @@ class CloudDocument(Base):
     valid_until: Mapped[datetime] = mapped_column(UtcTime)
     current: Mapped[bool]
     body: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True)
-    facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True)
 
     site: Mapped[Site] = relationship(lazy="joined", innerjoin=True)
 

@@ -23,7 +23,6 @@ from hanse.identity.permissions import PUBLIC
 from hanse.web import Protocol, conditional, ground
 from registry import cloudinfo
 from registry.models import CloudDocument, Service
-from registry.observed import vo_of
 from registry.settings import RegistrySettings
 
 protocol = Protocol("cloud_info_api", __name__)
@@ -40,9 +39,12 @@ class Cloud:
     name: str
     url: str
     hostname: str
-    body: Body
-    vos: dict[str, str]
-    """VO by the id of a share."""
+    facts: Body
+
+    @property
+    def vos(self) -> list[str]:
+        """The VOs that have a share."""
+        return [share["vo"] for share in self.facts["shares"] if share["vo"]]
 
     def summary(self, projects: bool) -> Body:
         """What lists show; the projects only when they are asked for."""
@@ -58,17 +60,18 @@ class Cloud:
     def projects(self) -> list[Body]:
         """The project of each VO."""
         return [
-            {"id": str(share.get("ProjectID") or ""), "name": self.vos[share["ID"]]}
-            for share in self.body["Share"]
-            if share["ID"] in self.vos
+            {"id": share["project"] or "", "name": share["vo"]}
+            for share in self.facts["shares"]
+            if share["vo"]
         ]
 
     def images(self, vo: str | None, only_egi: bool) -> list[Body]:
         """Images by VO; those of the federation's own registry, or all."""
+        vos = {share["id"]: share["vo"] for share in self.facts["shares"] if share["vo"]}
         shown = []
-        for image in self.body["CloudComputingImage"]:
-            for share in (image.get("Associations") or {}).get("Share") or ():
-                name = self.vos.get(share)
+        for image in self.facts["images"]:
+            for share in image["shares"]:
+                name = vos.get(share)
                 if name is None or vo not in (None, name):
                     continue
                 made = self._image(image, name)
@@ -77,23 +80,21 @@ class Cloud:
         return shown
 
     def _image(self, image: Body, vo: str) -> Body:
-        place = str(image.get("MarketplaceURL") or "")
-        about = image.get("OtherInfo") or {}
-        known = FEDERATION_REGISTRY in place
+        known = FEDERATION_REGISTRY in image["place"]
         return {
-            "egi_id": str(about.get("eu.egi.cloud.image_ref") or place) if known else "",
-            "id": str(image["ID"]),
+            "egi_id": image["reference"] if known else "",
+            "id": image["id"],
             "endpoint": self.url,
-            "mpuri": place,
-            "name": str(image.get("Name") or ""),
-            "version": str(about.get("eu.egi.cloud.tag") or "") if known else "",
+            "mpuri": image["place"],
+            "name": image["name"],
+            "version": image["tag"] if known else "",
             "vo": vo,
         }
 
 
 def clouds(session: Session) -> list[Cloud]:
     """All clouds whose document is valid and complete, by name."""
-    rows = cloudinfo.current(session, valid_at=datetime.now(UTC), whole=True)
+    rows = cloudinfo.current(session, valid_at=datetime.now(UTC))
     keys = cloudinfo.gocdb_ids(session, [row.site_id for row in rows])
     named = [(row, key) for row in rows if (key := cloudinfo.gocdb_id_of(row, keys))]
     hosts = _hosts(session, [key for _, key in named])
@@ -115,16 +116,13 @@ def _hosts(session: Session, keys: Sequence[str]) -> dict[str, str]:
 
 def _cloud(row: CloudDocument, key: str, hostname: str, taken: set[str]) -> Cloud:
     name = row.site.name
-    policies = row.body["MappingPolicy"]
-    vos = {share["ID"]: vo for share in row.body["Share"] if (vo := vo_of(share["ID"], policies))}
     endpoints = row.facts["endpoints"]
     return Cloud(
         id=key,
         name=f"{name}-{key}" if name in taken else name,
         url=endpoints[0]["url"] if endpoints else "",
         hostname=hostname,
-        body=row.body,
-        vos=vos,
+        facts=row.facts,
     )
 
 
@@ -162,7 +160,7 @@ def refuse(error: HanseError) -> Response:
 @protocol.route("/vos/", ["GET"], permission=PUBLIC)
 def vos() -> Response:
     """Names of all VOs that run somewhere."""
-    return _json(sorted({vo for cloud in _all() for vo in cloud.vos.values()}))
+    return _json(sorted({vo for cloud in _all() for vo in cloud.vos}))
 
 
 @protocol.route("/disciplines/", ["GET"], permission=PUBLIC)
@@ -183,9 +181,7 @@ def disciplines() -> Response:
 def sites() -> Response:
     """Sites, of one VO or name when asked."""
     vo, name = request.args.get("vo_name"), request.args.get("site_name")
-    found = [
-        cloud for cloud in _all() if (not vo or vo in cloud.vos.values()) and (not name or cloud.name == name)
-    ]
+    found = [cloud for cloud in _all() if (not vo or vo in cloud.vos) and (not name or cloud.name == name)]
     return _json([cloud.summary(_asked("include_projects", False)) for cloud in found])
 
 
@@ -220,7 +216,7 @@ def site_images(name: str) -> Response:
 def vo_images(name: str, vo: str) -> Response:
     """The images of a VO at a site."""
     found = _site(name)
-    if vo not in found.vos.values():
+    if vo not in found.vos:
         raise NotFound(f"VO {vo} not supported by Site {name}")
     return _json(found.images(vo, _asked("only_egi_images", True)))
 
