@@ -86,7 +86,15 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
         session.add(_question(number))
     records["code"] = CODE
     records["write"] = f"v5/site/{number}/extensionproperties"  # of GOCDB's write interface
-    return {"site": "CESNET", "name": "CESNET", "ngi": "NGI_CZ", "number": "1", "key": "VO", **records}
+    return {
+        "site": "CESNET",
+        "name": "CESNET",
+        "ngi": "NGI_CZ",
+        "number": "1",
+        "key": "VO",
+        "act": "renew",
+        **records,
+    }
 
 
 CODE = "0" * 40
