@@ -70,23 +70,15 @@ def test_the_methods_are_those_of_gocdb_with_their_parameters() -> None:
     }
 
 
-def test_every_method_answers_readable_xml_to_whoever_may_ask(registry: Registry) -> None:
-    for name, (_, words, paged) in GOCDB.items():
+def test_every_method_answers_readable_xml_to_whoever_may_ask(gocdb: Registry) -> None:
+    for name, (_, _, paged) in GOCDB.items():
         for query in ("", *(["&next_cursor=0", "&prev_cursor=9"] if paged else [])):
-            text = ask(registry, f"method={name}{query}", "Ingrid Holm")
+            text = ask(gocdb, f"method={name}{query}", "Ingrid Holm")
             assert text.startswith('<?xml version="1.0" encoding="UTF-8"?>\n<results'), (name, text)
             assert etree.fromstring(text.encode()).tag == "results"
-            assert text.endswith("</results>\n") or text.endswith("<results/>\n")
-        for word in words.split():
-            wrong = ask(registry, f"method={name}&{word}=%25", "Ingrid Holm")
-            assert (
-                wrong.startswith("<?xml")
-                or wrong.startswith("<error>Invalid")
-                or wrong == "Invalid query expression"
-            )
+            assert text.endswith(("</results>\n", "<results/>\n"))
         assert (
-            ask(registry, f"method={name}&foo=1", "Ingrid Holm")
-            == "<error>Unsupported parameter: foo</error>"
+            ask(gocdb, f"method={name}&foo=1", "Ingrid Holm") == "<error>Unsupported parameter: foo</error>"
         )
 
 
@@ -158,7 +150,7 @@ def test_nothing_is_noted_on_a_copy_that_cannot_write(registry: Registry) -> Non
         assert session.scalars(select(PersonalRead)).all() == []
 
 
-def test_hostile_scopes_and_lists_are_refused_at_once(registry: Registry) -> None:
+def test_hostile_scopes_and_lists_are_refused_at_once(gocdb: Registry) -> None:
     began = time.perf_counter()
     for query, wrong in (
         ("method=get_service&scope=" + "a," * 60 + "a", "scope"),
@@ -171,7 +163,7 @@ def test_hostile_scopes_and_lists_are_refused_at_once(registry: Registry) -> Non
         ("method=get_downtime&site_extensions=" + "(a=b)" * 3_000, None),
         ("method=get_downtime&service_extensions=" + "(" * 10_000, None),
     ):
-        text = ask(registry, query, "Ingrid Holm")
+        text = ask(gocdb, query, "Ingrid Holm")
         if wrong is None:
             assert text == "Invalid query expression"
         elif wrong:
@@ -204,8 +196,8 @@ def test_a_change_shows_in_the_next_answer_whatever_was_kept(registry: Registry)
     assert "<COUNTRY_NAME>Portugal</COUNTRY_NAME>" in registry.ask("GET", query, None).text
 
 
-def test_help_names_every_method(registry: Registry) -> None:
-    page = registry.ask("GET", "/gocdbpi/help", None)
+def test_help_names_every_method(gocdb: Registry) -> None:
+    page = gocdb.ask("GET", "/gocdbpi/help", None)
     assert page.content_type == "text/plain; charset=utf-8"
     for name, (_, words, _) in GOCDB.items():
         assert f"\n  {name}\n" in page.text
