@@ -1,19 +1,14 @@
-"""Who may read personal data over GOCDB's interface, and the note that somebody did."""
+"""Who is asking at GOCDB's interface, and may that caller read personal data?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
-
-from sqlalchemy import insert
-from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.identity.permissions import allows
 from hanse.identity.principals import Principal
 from registry import api_credentials
 from registry.api_credentials import SEEN_EVERY
-from registry.models import PersonalRead
 from registry.rights import READ_PEOPLE
 
 
@@ -36,19 +31,3 @@ def is_api_credential(db: Database, principal: Principal, *, read_only: bool) ->
     if stale and not read_only:  # after the first connection went back: nobody holds two
         api_credentials.note_use(db, stale, now)
     return bool(found)
-
-
-def note_reading(session: Session, principal: Principal, method: str, people: Iterable[int]) -> None:
-    """Note that the caller was told about these people. Nobody but the caller: nothing is noted."""
-    read = sorted({person for person in people if str(person) != principal.person})
-    if not read:
-        return
-    session.execute(
-        insert(PersonalRead).values(
-            reader_key=principal.key,
-            reader_name=principal.name,
-            reader_id=int(principal.person) if principal.person else None,
-            what=f"GOCDB interface, {method}",
-            people=read,
-        )
-    )

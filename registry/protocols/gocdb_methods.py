@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -33,7 +33,7 @@ Row = TypeVar("Row", bound=Numbered)
 class Call:
     """One question, the address that its links lead back to, the portal's address, how people are told of, who asks.
 
-    `read` notes that the people with these ids were read about.
+    `read` gathers the ids of the people whom the answer tells about.
     """
 
     asked: Asked
@@ -41,7 +41,7 @@ class Call:
     portal: str
     all_realms: bool
     identifier: str
-    read: Callable[[Session, Iterable[int]], None]
+    read: set[int] = field(default_factory=set)
 
     @property
     def told(self) -> Told:
@@ -124,7 +124,7 @@ def _get_cert_status_date(session: Session, call: Call) -> str:
 
 def _get_cert_status_changes(session: Session, call: Call) -> str:
     rows = sites.certification_changes(session, call.asked)
-    call.read(session, (row.person for row in rows if row.person is not None))
+    call.read.update(row.person for row in rows if row.person is not None)
     return _answer(call, rows, _certification_change)
 
 
@@ -176,13 +176,13 @@ def _contacts(
     session: Session, call: Call, column: InstrumentedAttribute[int | None], owners: Sequence[int]
 ) -> dict[int, list[ContactRow]]:
     found = people.contacts_of(session, column, owners, call.asked)
-    call.read(session, (one.person.id for contacts in found.values() for one in contacts))
+    call.read.update(one.person.id for contacts in found.values() for one in contacts)
     return found
 
 
 def _get_user(session: Session, call: Call) -> str:
     rows = people.find_users(session, call.asked)
-    call.read(session, (row.id for row in rows))
+    call.read.update(row.id for row in rows)
     return _answer(call, rows, lambda row: people_xml.user(row, call.told))
 
 

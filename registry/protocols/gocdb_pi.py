@@ -9,19 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from flask import Response, current_app, request
-from sqlalchemy.orm import Session
 
 from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC
 from hanse.identity.principals import ANONYMOUS, Principal
 from hanse.revisions import feed_epoch, head
 from hanse.web import Protocol, conditional, current_principal, ground
+from registry import personal_data
 from registry.gocdb import access, kept
 from registry.gocdb.asking import Asked, BadValue, Page
 from registry.gocdb.expressions import BadExpression
@@ -95,11 +94,14 @@ def _call(side: str) -> Response:
     _admit(method, caller)
     call = _read(side, given, method, caller)
     try:
-        return _answer(method, call)
+        answer = _answer(method, call)
     except BadExpression:
         raise Fault("Invalid query expression", plain=True) from None
     except BadValue as error:
         raise Fault(str(error)) from None
+    read_only = _settings().read_only
+    personal_data.note_read(ground().db, caller, f"GOCDB interface, {name}", call.read, read_only=read_only)
+    return answer
 
 
 def _admit(method: Method, caller: Principal) -> None:
@@ -173,15 +175,7 @@ def _read(side: str, given: dict[str, str], method: Method, caller: Principal) -
         portal=(settings.portal_url or home).rstrip("/"),
         all_realms=settings.gocdb_all_realms,
         identifier=access.identifier_of(caller),
-        read=_note(caller, given["method"]),
     )
-
-
-def _note(caller: Principal, method: str) -> Callable[[Session, Iterable[int]], None]:
-    """A fail-over copy takes no notes: it cannot write."""
-    if _settings().read_only:
-        return lambda session, people: None
-    return lambda session, people: access.note_reading(session, caller, method, people)
 
 
 def _check_parameters(given: dict[str, str], method: Method) -> None:
