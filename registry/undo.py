@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
@@ -21,6 +21,8 @@ from registry.restoring import KINDS, Work, kind_of, lock_what_is_there, order_o
 from registry.states import called
 
 MOST_SHOWN = 20
+MOST_EVENTS = 500
+MOST_OFFERED = 50
 Verdict = Literal["possible", "lost", "refused"]
 
 
@@ -94,10 +96,10 @@ class Done:
 
 def look(session: Session, number: int) -> Looked:
     """What revision `number` did, and what undoing it would mean now. Raises NotFound."""
-    found = trail.events(session, trail.Wanted(revision=number), limit=500)
+    found = trail.events(session, trail.Wanted(revision=number), limit=MOST_EVENTS)
     if not found:
         raise NotFound(f"There is no revision {number}.")
-    rows = _rows(session, number)
+    rows = [_Row(*row) for row in session.execute(_WITH_BOTH_ENDS, {"number": number})]
     strange = sorted({row.kind for row in rows if kind_of(row.kind, row.entity_id) == "strange"})
     known = [row for row in rows if kind_of(row.kind, row.entity_id) in KINDS]
     # credentials that went with their site stay gone; those that went alone are all there is
@@ -111,15 +113,38 @@ def look(session: Session, number: int) -> Looked:
         if step is not None:
             steps.append(step)
     refusal = "" if steps else "Nothing of it is left to undo: all is as it was before, or gone."
-    return Looked(found, sorted(steps, key=lambda one: order_of(one.kind, one.id, one.act)), lost, refusal)
+    steps.sort(key=lambda one: order_of(one.kind, one.id, one.act))
+    return Looked(found, steps, lost, refusal)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One entity of a revision: what it was before, became by it, and is now; None where it was, or is, not."""
+
+    kind: str
+    entity_id: str
+    from_revision: int
+    body: Body | None
+    before: Body | None
+    now: Body | None
+
+
+# one question for all entities: a file that was applied may have touched thousands
+_WITH_BOTH_ENDS = text(
+    "select h.kind, h.entity_id, h.from_revision, h.body,"
+    " (select b.body from history b where b.kind = h.kind and b.entity_id = h.entity_id"
+    "  and b.from_revision < h.from_revision order by b.from_revision desc limit 1),"
+    " (select n.body from history n where n.kind = h.kind and n.entity_id = h.entity_id and n.to_revision is null)"
+    " from history h where h.from_revision = :number order by h.id"
+)
 
 
 def _rows(session: Session, number: int) -> list[History]:
     return list(session.scalars(select(History).where(History.from_revision == number).order_by(History.id)))
 
 
-def _step(session: Session, row: History) -> tuple[Step | None, list[Lost]]:
-    old, now = _before(session, row), _now(session, row.kind, row.entity_id)
+def _step(session: Session, row: _Row) -> tuple[Step | None, list[Lost]]:
+    old, now = row.before, row.now
     kind = KINDS[kind_of(row.kind, row.entity_id)]
     if row.body is None:
         if now is not None or old is None:
@@ -152,7 +177,7 @@ def _changed_since(then: Body, now: Body, fields: frozenset[str]) -> dict[Path, 
     return {path: MISSING for path in paths_changed(then, now) if path[0] in fields}
 
 
-def _lost(session: Session, row: History, paths: Mapping[Path, Any], then: Body, now: Body) -> list[Lost]:
+def _lost(session: Session, row: _Row, paths: Mapping[Path, Any], then: Body, now: Body) -> list[Lost]:
     """For each path the last later revision that set it."""
     if not paths:
         return []
@@ -192,27 +217,6 @@ def _lost(session: Session, row: History, paths: Mapping[Path, Any], then: Body,
 
 def _plain(value: Any) -> Any:
     return None if value is MISSING else value
-
-
-def _before(session: Session, row: History) -> Body | None:
-    return session.scalar(
-        select(History.body)
-        .where(
-            History.kind == row.kind,
-            History.entity_id == row.entity_id,
-            History.from_revision < row.from_revision,
-        )
-        .order_by(History.from_revision.desc())
-        .limit(1)
-    )
-
-
-def _now(session: Session, kind: str, entity_id: str) -> Body | None:
-    return session.scalar(
-        select(History.body).where(
-            History.kind == kind, History.entity_id == entity_id, History.to_revision.is_(None)
-        )
-    )
 
 
 def undo(
@@ -277,5 +281,7 @@ def offered(session: Session, principal: Principal, now: datetime, for_s: int = 
     left = for_s - int((now - last.at).total_seconds())
     if left <= 0:
         return None
-    undoable = not look(session, last.number).refusal
+    many = session.scalar(select(func.count()).where(History.from_revision == last.number)) or 0
+    # what is as large as a file is not looked through for every page: its own page offers it
+    undoable = many <= MOST_OFFERED and not look(session, last.number).refusal
     return Offer(last.number, last.reason, min(left, for_s), undoable)
