@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import request
@@ -64,9 +65,16 @@ def place_key(place: Place) -> str:
 
 
 def _chosen(shown: Sequence[Place]) -> Place | None:
+    """The place in the address, or the best; with the size and the image in the address in front."""
     wanted = request.args.get("at")
     able = [place for place in shown if place.commands]
-    return next((place for place in shown if place_key(place) == wanted), able[0] if able else None)
+    place = next((place for place in shown if place_key(place) == wanted), able[0] if able else None)
+    if place is None or not place.commands:
+        return place
+    size, image = request.args.get("size"), request.args.get("os")
+    sizes = sorted(place.sizes, key=lambda one: one["id"] != size)
+    images = sorted(place.images, key=lambda one: one["id"] != image)
+    return clouds.with_commands(replace(place, sizes=sizes, images=images))
 
 
 def _query() -> tuple[CloudQuery, str]:
@@ -102,14 +110,3 @@ def _sentence(found: Sequence[Place], query: CloudQuery) -> Markup:
         Markup(" Most room: <b>{} vCPU</b> at {}.").format(max(free), ready[0].site) if free else Markup("")
     )
     return Markup("<b>{} {} can run it{}.</b>{}").format(sites, "site" if sites == 1 else "sites", whom, room)
-
-
-def free_words(place: Place) -> Mapping[str, Any]:
-    """What is free, in the unit that is known: value, of how many, unit; None where nobody told."""
-    room = place.room
-    of = room.quota_vcpu if room.quota_vcpu is not None else room.declared_vcpu
-    if room.free_vcpu is not None:
-        return {"free": room.free_vcpu, "of": of, "unit": "vCPU"}
-    if room.free_machines is not None:
-        return {"free": room.free_machines, "of": None, "unit": "machines"}
-    return {"free": None, "of": of, "unit": "vCPU"}

@@ -44,6 +44,15 @@ def test_a_place_can_be_chosen_and_what_cannot_be_read_is_told(registry: Registr
     assert "The filter by cores cannot be read and was left out." in odd.text
 
 
+def test_the_size_and_image_of_the_command_can_be_chosen(registry: Registry) -> None:
+    publish(registry)
+    ubuntu = "bbbb0000-0000-4000-8000-000000000001"
+    shown = registry.ask("GET", f"/clouds?vo=training.egi.eu&size=gpu.large&os={ubuntu}", None).text
+    assert "resource_tpl#gpu.large" in shown
+    assert f"os_tpl#{ubuntu}" in shown
+    assert "1 x NVIDIA A100 40 GB" in shown
+
+
 def test_nothing_fits_and_nothing_is_there(registry: Registry) -> None:
     assert "UKIM" in registry.ask("GET", "/clouds", None).text
     nothing = registry.ask("GET", "/clouds?gpu=true", None).text
