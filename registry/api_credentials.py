@@ -141,6 +141,12 @@ def listed(session: Session, site_id: int) -> list[ApiCredential]:
     return list(session.scalars(wanted.order_by(ApiCredential.id)))
 
 
+def answered_by(session: Session, person: int) -> list[ApiCredential]:
+    """Credentials that a person answers for, by site."""
+    wanted = select(ApiCredential).join(Site).where(ApiCredential.owner_id == person)
+    return list(session.scalars(wanted.order_by(Site.name, ApiCredential.id)))
+
+
 def of_site(session: Session, principal: Principal, site_name: str) -> list[ApiCredential]:
     """Credentials of a site, for those who may keep its machines. Raises NotFound, Forbidden."""
     site = session.scalar(select(Site).where(Site.name == site_name))
@@ -163,14 +169,13 @@ def of_caller(session: Session, principal: Principal) -> list[ApiCredential]:
     return list(session.scalars(rows.order_by(ApiCredential.id)))
 
 
-def seen(
-    db: Database, session: Session, principal: Principal, *, read_only: bool = False
-) -> list[ApiCredential]:
+def seen(db: Database, principal: Principal, *, read_only: bool = False) -> list[ApiCredential]:
     """As `of_caller`, and writes down that they were used, at most every five minutes."""
-    found = of_caller(session, principal)
     now = datetime.now(UTC)
+    with db.transaction() as session:
+        found = of_caller(session, principal)
     stale = [one.id for one in found if one.last_used_at is None or one.last_used_at < now - SEEN_EVERY]
-    if stale and not read_only:
+    if stale and not read_only:  # after the first connection went back: who held two could wait for ever
         note_use(db, stale, now)
     return found
 

@@ -170,6 +170,7 @@ def suspend(db: Database, operator: Principal, person: int, number: int, reason:
         raise Refused("Say why.", FieldFault("reason", "must be given: the person sees it"))
     with recording(db, operator, reason) as (session, recorded):
         credential = _of(session, person, number)
+        _not_the_one_in_use(operator, credential)
         credential.suspended_at, credential.suspended_reason = datetime.now(UTC), reason
         session.flush()
         recorded.delete("identity", credential.key)
@@ -191,8 +192,15 @@ def unlink(db: Database, operator: Principal, person: int, number: int, reason: 
         recorded,
     ):
         credential = _of(session, person, number)
+        _not_the_one_in_use(operator, credential)
         recorded.delete("identity", credential.key)
         session.delete(credential)
+
+
+def _not_the_one_in_use(operator: Principal, credential: Credential) -> None:
+    """Nobody locks themselves out by a slip."""
+    if credential.key == operator.key:
+        raise Refused("You are signed in with this one; sign in with another to take it away.")
 
 
 def _of(session: Session, person: int, number: int) -> Credential:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Text, cast, delete, false, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy import Column, ColumnElement, Table, Text, cast, delete, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
@@ -18,12 +17,26 @@ from hanse.errors import FieldFault, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Change, History, Revision, forget_actor
 from registry import entities, people, roles
-from registry.models import ApiCredential, Base, Contact, Mail, Person, PersonalRead, Role, RoleAction, Site
+from registry.models import (
+    ApiCredential,
+    Base,
+    Contact,
+    ContactConfirmation,
+    Mail,
+    Person,
+    PersonalRead,
+    Role,
+    RoleAction,
+    Site,
+)
 from registry.recording import recording
 
 log = structlog.get_logger(__name__)
-# columns that hold a person's name beside the thing they are about, whichever room of the registry they belong to
-_NAME_COLUMNS = re.compile(r"(\Aby|_by|by_name|reader_name|person_name|actor_name|owner_name)\Z")
+# columns, and fields of bodies, that hold a person's name beside the thing they are about, whichever room they are of
+_NAME_COLUMNS = re.compile(r"(\Aby|_by|by_name|(reader|person|actor|owner|first|decided|sender)_name)\Z")
+# those that hold sentences in which a name may stand
+_SENTENCES = re.compile(r"(\A|_)(reason|subject|body)\Z")
+_REVISION: Table = Revision.metadata.tables["revision"]
 _OWN_TABLES = frozenset({"person", "credential"})
 
 
@@ -122,9 +135,9 @@ def erase(db: Database, principal: Principal, number: int, reason: str) -> Erase
         sites = _forget_contacts(session, recorded, named)
         _end_rows(session, recorded, person)
         _forget_history(session, recorded, named)
-        _forget_beside(session, named)
+        _forget_beside(session, recorded, named)
         forget_actor(session, [*(one.key for one in person.credentials), f"person:{number}"], stands_as)
-        _forget_reasons(session, named)
+        _forget_sentences(session, named)
         session.delete(person)
         session.flush()
     return Erased(stands_as, tuple(sites))
@@ -147,22 +160,35 @@ class _Named:
         without = {key: None if key in _PERSONAL else value for key, value in body.items()}
         return {**without, "name": self.stands_as} if "name" in without else without
 
+    @property
+    def texts(self) -> list[str]:
+        """What names the person in a sentence, the longest first."""
+        return sorted({self.name or "", self.address, *self.subjects} - {""}, key=len, reverse=True)
+
     def beside(self, value: Any, key: str = "") -> Any:
-        """A body about something else: the name where it says who did it, and the person among its contacts."""
+        """A body about something else: the name where it says who did it or why, and the person among its contacts."""
         if isinstance(value, dict):
             return {inner: self.beside(given, inner) for inner, given in value.items()}
         if isinstance(value, list):
             kept = [one for one in value if key != "contacts" or not self._is_contact(one)]
             return [self.beside(one, "contact" if key == "contacts" else key) for one in kept]
-        if self.name is None or value != self.name or not _NAME_COLUMNS.search(key):
-            return value
-        return self.stands_as
+        if self.name is not None and value == self.name and _NAME_COLUMNS.search(key):
+            return self.stands_as
+        if isinstance(value, str) and _SENTENCES.search(key):
+            for text in self.texts:
+                value = re.sub(_as_word(text), self.stands_as, value)
+        return value
 
     def _is_contact(self, contact: Any) -> bool:
         if not isinstance(contact, dict):
             return False
         by_address = bool(self.email) and str(contact.get("email") or "").lower() == self.email
         return by_address or (self.name is not None and contact.get("name") == self.name)
+
+
+def _as_word(text: str) -> str:
+    """A pattern, the same for Python and PostgreSQL: the text, not as a part of a longer word."""
+    return r"(?<!\w)" + re.escape(text) + r"(?!\w)"
 
 
 def _check_erasable(session: Session, person: Person, reason: str) -> None:
@@ -224,17 +250,19 @@ def _forget_history(session: Session, recorded: Change, named: _Named) -> None:
 
 
 def _holding(named: _Named) -> ColumnElement[bool]:
-    """Bodies in which name or address is a whole value, at any depth."""
-    texts = [text for text in (named.name, named.address, named.email) if text]
-    path = cast(literal("$.** ? (@ == $texts[*])"), JSONPATH)
-    variables = func.jsonb_build_object("texts", cast(texts, JSONB))
-    return func.jsonb_path_exists(History.body, path, variables)
+    """Bodies in which name or address stands somewhere."""
+    written = cast(History.body, Text)
+    texts = {text for text in (named.name, named.address, named.email) if text}
+    return or_(false(), *(written.contains(text, autoescape=True) for text in sorted(texts)))
 
 
-def _forget_beside(session: Session, named: _Named) -> None:
+def _forget_beside(session: Session, recorded: Change, named: _Named) -> None:
     """Names beside other things (who declared, who decided), and mails to the address."""
     if named.email:
         session.execute(delete(Mail).where(func.lower(Mail.recipient) == named.email))
+        asked = delete(ContactConfirmation).where(func.lower(ContactConfirmation.email) == named.email)
+        for number in session.scalars(asked.returning(ContactConfirmation.id)):
+            recorded.delete("contact_confirmation", str(number))
     for told, whose in (
         (RoleAction.person_name, RoleAction.person_id),
         (RoleAction.by_name, RoleAction.by_person_id),
@@ -253,14 +281,24 @@ def _forget_beside(session: Session, named: _Named) -> None:
                 session.execute(update(table).where(column == named.name).values({column: named.stands_as}))
 
 
-def _forget_reasons(session: Session, named: _Named) -> None:
-    """Reasons are sentences: name, address and subjects are taken out where they stand as whole words."""
-    texts = {named.name or "", named.address, *named.subjects} - {""}
-    for text in sorted(texts, key=len, reverse=True):
-        pattern = r"(?<!\w)" + re.escape(text) + r"(?!\w)"
-        held = Revision.reason.contains(text, autoescape=True)
-        changed = func.regexp_replace(Revision.reason, pattern, named.stands_as, "g")
-        session.execute(update(Revision).where(held).values(reason=changed))
+def _forget_sentences(session: Session, named: _Named) -> None:
+    """Reasons and mails are sentences: name, address and subjects are taken out where they stand as whole words."""
+    columns: list[tuple[Table, Column[Any]]] = [(_REVISION, _REVISION.c.reason)]
+    for table in Base.metadata.sorted_tables:
+        columns += [(table, one) for one in table.columns if _is_sentence(table, one)]
+    for table, column in columns:
+        for text in named.texts:
+            changed = func.regexp_replace(column, _as_word(text), named.stands_as, "g")
+            held = column.contains(text, autoescape=True)
+            session.execute(update(table).where(held).values({column: changed}))
+
+
+def _is_sentence(table: Table, column: Column[Any]) -> bool:
+    return (
+        table.name not in _OWN_TABLES
+        and isinstance(column.type, Text)
+        and _SENTENCES.search(column.name) is not None
+    )
 
 
 _PERSONAL = ("email", "subject_slash", "subject_der", "issuer_der", "oidc_issuer", "oidc_subject")

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from hanse.errors import HanseError
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
-from registry import identities, people, personal_data
+from registry import api_credentials, identities, people, personal_data
 from registry.models import Person
 from registry.models.role_names import shown
 from registry.schemas.people import JoinIn, LinkClaim, MeIn, OidcLinkIn
@@ -37,6 +37,7 @@ def _account_page(
         person = session.get(Person, int(own)) if own.isdigit() else None
         requests = list(person.requests) if person else []
         reads = personal_data.reads_of(session, person.id, limit=20) if person else []
+        programs = api_credentials.answered_by(session, person.id) if person else []
     mine = FormFaults({name: getattr(person, name) or "" for name in _ABOUT_ME} if person else {})
     return page(
         "registry/account.html",
@@ -47,6 +48,7 @@ def _account_page(
         person=person,
         requests=requests,
         reads=reads,
+        programs=programs,
         principal=principal,
         forms={"me": mine, **(forms or {})},
         role_name=shown,

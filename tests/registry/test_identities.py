@@ -189,6 +189,17 @@ def test_an_operator_takes_the_last_identity_too(registry: Registry, cast: Cast)
     assert caller(registry, cast["Laura Gil"]).person is None
 
 
+def test_nobody_locks_themselves_out(registry: Registry) -> None:
+    me = registry.get("/api/v1/me")
+    token = next(one for one in me["identities"] if one["kind"] == "token")
+    path = f"/api/v1/people/{me['id']}/identities/{token['id']}"
+    assert (
+        "signed in with this one"
+        in registry.send("POST", f"{path}/suspend", {"reason": "x"}, status=422)["detail"]
+    )
+    assert registry.ask("DELETE", path).status_code == 422
+
+
 def test_who_was_here_and_with_what_is_seen(registry: Registry) -> None:
     registry.get("/api/v1/me", "Laura Gil")
     mine = registry.get("/api/v1/me", "Laura Gil")

@@ -15,7 +15,7 @@ from hanse.identity.authority import Authority
 from hanse.identity.principals import Principal
 from hanse.revisions import History, Revision, current
 from registry import personal_data
-from registry.models import Base, Person
+from registry.models import Base, ContactConfirmation, Person, Site, Webhook, WebhookDelivery
 
 from .conftest import Cast, Registry
 
@@ -46,6 +46,20 @@ def lived(registry: Registry) -> Registry:
     made = registry.send("POST", "/api/v1/roles", role)
     registry.ask("DELETE", f"/api/v1/roles/{made['id']}", "Laura Gil")
     registry.get("/api/v1/people", "Laura Gil")
+    registry.send("PATCH", "/api/v1/me", {"email": "ingrid@egi.example"})
+    wish = {"role": "regional_staff_rod", "scope": "ngi:NGI_MK", "reason": f"Write to {LAURA}"}
+    registry.send("POST", "/api/v1/role-requests", wish, "Laura Gil")  # which Ingrid gets a mail about
+    with registry.db.transaction() as session:
+        ingrid = session.scalars(select(Person).where(Person.name == "Ingrid Holm")).one()
+        site = session.scalars(select(Site).where(Site.name == "BIFI")).one()
+        hook = Webhook(person_id=ingrid.id, url="https://x.example/", secret="s", cursor=0)
+        session.add(hook)
+        session.flush()
+        told = json.dumps({"name": "Laura Gil", "email": LAURA})
+        session.add(WebhookDelivery(id="d1", webhook_id=hook.id, body=told))
+        asked = {"asked_by": "Laura Gil", "expires_at": datetime.now(UTC)}
+        session.add(ContactConfirmation(site_id=site.id, email=LAURA, code_hash="x", **asked))
+        session.add(ContactConfirmation(site_id=site.id, email="other@bifi.example", code_hash="y", **asked))
     return registry
 
 
@@ -146,7 +160,7 @@ def test_own_data_is_given_out_whole(lived: Registry) -> None:
     data = lived.get("/api/v1/me/data", "Laura Gil")
     assert data["person"]["email"] == LAURA
     assert [one["realm"] for one in data["identities"] if one["kind"] == "x509"] == ["X.509"]
-    assert {one["action"] for one in data["role_actions"]} == {"granted", "laid down"}
+    assert {one["action"] for one in data["role_actions"]} == {"granted", "laid down", "requested"}
     assert data["contact_of"][0]["name"] == "BIFI"
     assert any("Zaragoza" in str(one) or one["reason"] for one in data["changes_made"])
     assert "hanse_person_" not in json.dumps(data)
