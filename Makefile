@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup peers demo test fast check check-style format soak lock clean
+.PHONY: setup peers demo test fast check check-style format bench soak lock clean
 
 setup: $(VENV)/.ready hanse/pages/assets/vendor/.ready
 
@@ -51,6 +51,10 @@ format: setup
 # Fifty stories with a process killed in each (ten are among the tests): half an hour.
 soak: setup
 	HANSE_SOAK_RUNS=50 $(BIN)/pytest -q -s tests/demo/test_kills.py
+
+# What must be quick, measured: every tests/bench/bench_*.py as a table. `make bench ONLY="pages gocdb"` chooses.
+bench: setup
+	$(BIN)/python -m tests.bench $(ONLY)
 
 # New versions on purpose, never by accident: writes the lock files anew.
 lock: setup

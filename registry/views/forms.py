@@ -109,9 +109,7 @@ def register() -> BaseResponse:
 @pages.get("/sites/<name>/edit", permission=EDIT_SITE)
 def edit_site(name: str) -> BaseResponse:
     """Change a site; the form remembers the revision that it shows."""
-    with ground().db.transaction() as session:
-        state = states.find_named(session, "site", name)
-        check_site(current_principal(), EDIT_SITE, session.get_one(Site, int(state.id)))
+    state = _my_site(name)
     return _form_page(name, FormFaults({**_typed(state.body), "revision": str(state.revision)}))
 
 
@@ -119,6 +117,7 @@ def edit_site(name: str) -> BaseResponse:
 def save_site(name: str) -> BaseResponse:
     """Save it unless somebody was quicker; what was typed stays."""
     kept, principal = request.form.to_dict(), current_principal()
+    _my_site(name)
 
     def parse() -> SiteEdit:
         values = _values(kept)
@@ -136,6 +135,14 @@ def save_site(name: str) -> BaseResponse:
         return redirect(f"/sites/{saved.done}", 303)
     faults = _after_theirs(name, kept, saved.faults) if saved.quicker else saved.faults
     return _form_page(name, faults, status=saved.status)
+
+
+def _my_site(name: str) -> states.State:
+    """The site, when the caller may change it. Raises NotFound, Forbidden."""
+    with ground().db.transaction() as session:
+        state = states.find_named(session, "site", name)
+        check_site(current_principal(), EDIT_SITE, session.get_one(Site, int(state.id)))
+    return state
 
 
 def _after_theirs(name: str, kept: Typed, faults: FormFaults) -> FormFaults:

@@ -68,9 +68,7 @@ ENDPOINT_LABELS = {
 @pages.get("/sites/<name>/services/new", permission=EDIT_SITE)
 def new_service(name: str) -> BaseResponse:
     """Register a service at a site."""
-    with ground().db.transaction() as session:
-        state = states.find_named(session, "site", name)
-        check_site(current_principal(), EDIT_SITE, session.get_one(Site, int(state.id)))
+    state = _my_site(name)
     kept = {
         "production": "true",
         "monitored": "true",
@@ -84,6 +82,7 @@ def new_service(name: str) -> BaseResponse:
 def register_service(name: str) -> BaseResponse:
     """Register it; while it is typed it is checked only."""
     kept, principal = request.form.to_dict(), current_principal()
+    _my_site(name)
 
     def parse() -> ServiceIn:
         values = {field: value for field, value in _values(kept).items() if value is not None}
@@ -113,6 +112,7 @@ def edit_service(number: int) -> BaseResponse:
 def save_service(number: int) -> BaseResponse:
     """Save it unless somebody was quicker; what was typed stays."""
     kept, principal = request.form.to_dict(), current_principal()
+    _mine(number)
 
     def act(db: Any, form: ServiceEdit) -> int:
         services.edit(db, principal, number, form, saving.expected(kept))
@@ -153,6 +153,7 @@ def new_endpoint(number: int) -> BaseResponse:
 def add_endpoint(number: int) -> BaseResponse:
     """Add it; while it is typed it is checked only."""
     kept, principal = request.form.to_dict(), current_principal()
+    _mine(number)
 
     def parse() -> EndpointIn:
         values = {field: value for field, value in _endpoint_values(kept).items() if value is not None}
@@ -181,6 +182,7 @@ def edit_endpoint(number: int, endpoint: int) -> BaseResponse:
 def save_endpoint(number: int, endpoint: int) -> BaseResponse:
     """Save it unless somebody was quicker; what was typed stays."""
     kept, principal = request.form.to_dict(), current_principal()
+    _mine(number)
     _endpoint(number, endpoint)
 
     def act(db: Any, form: EndpointEdit) -> int:
@@ -205,10 +207,19 @@ def save_endpoint(number: int, endpoint: int) -> BaseResponse:
 @pages.post("/services/<int:number>/endpoints/<int:endpoint>/remove", permission=EDIT_SITE)
 def remove_endpoint(number: int, endpoint: int) -> BaseResponse:
     """Remove an endpoint from its service."""
+    _mine(number)
     _endpoint(number, endpoint)
     reason = request.form.get("reason", "").strip()[:300]
     services.remove_endpoint(ground().db, current_principal(), endpoint, reason)
     return redirect(f"/services/{number}", 303)
+
+
+def _my_site(name: str) -> states.State:
+    """The site, when the caller may change it. Raises NotFound, Forbidden."""
+    with ground().db.transaction() as session:
+        state = states.find_named(session, "site", name)
+        check_site(current_principal(), EDIT_SITE, session.get_one(Site, int(state.id)))
+    return state
 
 
 def _mine(number: int) -> states.State:
