@@ -20,7 +20,7 @@ from hanse.identity.permissions import PUBLIC
 from hanse.identity.principals import ANONYMOUS, Principal
 from hanse.revisions import feed_epoch, head
 from hanse.web import Protocol, conditional, current_principal, ground
-from registry import personal_data
+from registry import api_credentials, personal_data
 from registry.gocdb import access, kept
 from registry.gocdb.asking import Asked, BadValue, Page
 from registry.gocdb.expressions import BadExpression
@@ -110,8 +110,8 @@ def _admit(method: Method, caller: Principal) -> None:
     if not caller.signed_in:
         raise Fault(NO_CREDENTIAL, plain=True)
     settings = _settings()
-    registered = method.level == 3 and access.is_api_credential(
-        ground().db, caller, read_only=settings.read_only
+    registered = method.level == 3 and bool(
+        api_credentials.seen(ground().db, caller, read_only=settings.read_only)
     )
     strict = method.strict or settings.restrict_personal_data
     if method.level == 3 and strict and not registered and not access.may_read_people(caller):

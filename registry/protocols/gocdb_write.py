@@ -18,7 +18,8 @@ from hanse.database import is_connection_loss
 from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC, SIGNED_IN
 from hanse.web import Protocol, current_principal, ground
-from registry.gocdb import access, writing
+from registry import api_credentials
+from registry.gocdb import writing
 from registry.gocdb.writing import Write, WriteFault
 from registry.protocols import gocdb_help
 from registry.settings import RegistrySettings
@@ -38,7 +39,7 @@ def change(write: str) -> Response:
     _demand_writable()
     ground_db, caller = ground().db, current_principal()
     wanted = _read(write)
-    access.is_api_credential(ground_db, caller, read_only=False)  # a use counts, whatever becomes of it
+    api_credentials.seen(ground_db, caller)  # a use counts, whatever becomes of it
     writing.write(ground_db, caller, wanted)
     return Response(status=204)
 

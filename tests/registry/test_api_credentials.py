@@ -191,8 +191,7 @@ def test_use_and_renewal_take_the_warning_back(registry: Registry, ca: Certifica
     made = add(registry)
     with time_machine.travel(datetime.now(UTC) + timedelta(days=366)):
         watched(registry)
-        with registry.db.transaction() as session:
-            assert len(api_credentials.seen(registry.db, session, robot)) == 1
+        assert len(api_credentials.seen(registry.db, robot)) == 1
         watched(registry)
         row = row_of(registry)
         assert (row.warned_at, row.last_used_at is not None) == (None, True)
@@ -211,8 +210,7 @@ def test_a_use_is_written_down_at_most_every_five_minutes(
     add(registry)
 
     def used() -> datetime | None:
-        with registry.db.transaction() as session:
-            api_credentials.seen(registry.db, session, robot)
+        api_credentials.seen(registry.db, robot)
         return row_of(registry).last_used_at
 
     first = used()
