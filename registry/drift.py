@@ -22,7 +22,7 @@ from registry import entities
 from registry.drift_finding import Difference, differences
 from registry.models import CloudDocument, DriftDecision, Site
 from registry.recording import lock_site, recording
-from registry.rights import EDIT_SITE, check_site
+from registry.rights import EDIT_SITE, READ_DRIFT, check_site, may_site
 from registry.schemas.cloudinfo import AcceptIn, IgnoreIn
 
 
@@ -116,8 +116,8 @@ class Standing:
     valid_until: datetime | None
 
 
-def of_all(session: Session, now: datetime | None = None) -> list[Standing]:
-    """Sites that publish, those that differ most first."""
+def of_all(session: Session, principal: Principal, now: datetime | None = None) -> list[Standing]:
+    """Sites that publish and over which the principal may read this, those that differ most first."""
     now = now or datetime.now(UTC)
     newest = (
         select(CloudDocument.site_id, func.max(CloudDocument.valid_until))
@@ -125,7 +125,8 @@ def of_all(session: Session, now: datetime | None = None) -> list[Standing]:
         .group_by(CloudDocument.site_id)
     )
     until: dict[int, datetime] = {site_id: moment for site_id, moment in session.execute(newest)}
-    sites = list(session.scalars(select(Site).where(Site.id.in_(list(until)))))
+    published = session.scalars(select(Site).where(Site.id.in_(list(until))))
+    sites = [site for site in published if may_site(principal, READ_DRIFT, site)]
     found = []
     for site, seen in zip(sites, _decided(session, sites, now).values(), strict=True) if sites else ():
         ignored = sum(one.ignored for one in seen)

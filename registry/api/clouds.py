@@ -125,7 +125,7 @@ def place_answer(place: Place) -> Body:
 def list_drift() -> Body:
     """Sites that publish, those that differ most from the registry first."""
     with ground().db.transaction() as session:
-        found = drift.of_all(session)
+        found = drift.of_all(session, current_principal())
     return {
         "items": [
             SiteDriftOut(

@@ -26,7 +26,7 @@ pages = Pages("registry_drift_pages", __name__)
 def all_drift() -> BaseResponse:
     """Sites that publish, those that differ most first."""
     with ground().db.transaction() as session:
-        found = drift.of_all(session)
+        found = drift.of_all(session, current_principal())
     count = sum(one.open for one in found)
     differing = sum(bool(one.open) for one in found)
     return page(

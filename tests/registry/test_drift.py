@@ -188,6 +188,8 @@ def test_the_operator_sees_which_site_differs_most(registry: Registry) -> None:
     assert [one["site"] for one in found] == ["BIFI", "CESNET"]
     assert found[1]["open"] == 1
     assert registry.ask("GET", "/api/v1/drift", "Anna Lindqvist").status_code == 403
+    own = registry.get("/api/v1/drift", "Laura Gil")["items"]
+    assert [one["site"] for one in own] == ["BIFI"]
 
 
 def test_decisions_go_with_their_site(registry: Registry) -> None:
