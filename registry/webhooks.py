@@ -100,7 +100,7 @@ def edit(
             row.active, row.stopped_at, row.stopped_reason, row.failing_since = True, None, "", None
             row.cursor = head(session)
         elif form.active is False:
-            stop(row, f"Stopped by {principal.name}")
+            stop(row, "Stopped by hand")
 
 
 def stop(row: Webhook, reason: str) -> None:
