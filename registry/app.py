@@ -49,6 +49,7 @@ from registry.settings import RegistrySettings
 from registry.views import (
     account,
     downtime_calendar,
+    downtime_edit,
     downtime_import,
     downtime_wizard,
     extensions,
@@ -108,6 +109,7 @@ def create_app(settings: RegistrySettings) -> Flask:
             forms.pages,
             downtime_pages.pages,
             downtime_wizard.pages,
+            downtime_edit.pages,
             downtime_calendar.pages,
             downtime_import.pages,
             cloud_pages.pages,

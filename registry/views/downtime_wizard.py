@@ -259,7 +259,7 @@ def show(step: str, typed: Typed, key: str | None, faults: Mapping[str, str]) ->
         return downtime_impact.show(step, typed, key, meant.form, meant.repeat, form)
     with ground().db.transaction() as session:
         mine = own_names(session, current_principal())
-        blocks = _blocks(session, typed["sites"])
+        blocks = site_blocks(session, typed["sites"])
         zones = sorted({site.timezone for site, _ in blocks if site.timezone})
     if not mine:
         return _no_site()
@@ -283,7 +283,7 @@ def show(step: str, typed: Typed, key: str | None, faults: Mapping[str, str]) ->
     )
 
 
-def _blocks(session: Session, names: Sequence[str]) -> list[tuple[Site, list[Service]]]:
+def site_blocks(session: Session, names: Sequence[str]) -> list[tuple[Site, list[Service]]]:
     """The chosen sites that are there, with their services, in the order in which they were chosen."""
     sites = {site.name: site for site in session.scalars(select(Site).where(Site.name.in_(names)))}
     found: dict[int, list[Service]] = {site.id: [] for site in sites.values()}

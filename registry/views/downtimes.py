@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError, Refused
+from hanse.errors import Refused
 from hanse.identity.permissions import PUBLIC, allows
 from hanse.pages.words import count, moment
 from hanse.web import FormFaults, Pages, after, current_principal, ground, page, read_form
@@ -23,7 +23,7 @@ from registry import downtime_drafts, downtime_finding, downtimes, states, trail
 from registry.models import Downtime, Service, Site
 from registry.rights import DECLARE_DOWNTIME, READ_LOG, may_site
 from registry.rules import GRACE, NOTICE, delete_fault, edit_faults
-from registry.schemas.downtimes import DowntimeEdit, DowntimeFilter, EndIn
+from registry.schemas.downtimes import DowntimeFilter, EndIn
 from registry.schemas.fields import iso
 from registry.views.downtime_choices import choices, own_names
 from registry.views.words import lines
@@ -31,7 +31,6 @@ from registry.views.words import lines
 pages = Pages("registry_downtime_pages", __name__)
 PAGE: Final = 50
 MOST_PAST: Final = 500
-LABELS: Final = {"start": "Begins", "end": "Ends", "severity": "Severity", "description": "Reason"}
 PARTS: Final = (
     ("ongoing", "Going on", "Nothing is away by plan."),
     ("planned", "Planned", "No downtime is planned."),
@@ -190,13 +189,13 @@ def _one_page(number: int, form: FormFaults | None = None) -> BaseResponse:
         may = [site.name for site in sites if may_site(principal, DECLARE_DOWNTIME, site)]
         past = past_of(session)
         affected = _affected(session, state.body)
-        can = {} if row is None or past else _can(row, may)
+        can = {} if row is None or past else can_now(row, may)
         series = _series(session, state.body)
         log = _log(session, number) if allows(principal, READ_LOG) else []
     return page(
         "registry/downtime.html",
         title=f"Downtime {number}",
-        sentence=_one_sentence(state.body),
+        sentence=one_sentence(state.body),
         crumbs=[("Sites", "/sites"), ("Downtimes", "/downtimes"), (", ".join(state.body["sites"]), "")],
         status=422 if form else 200,
         api=f"/api/v1/downtimes/{number}" + (f"?as_of={as_of}" if as_of else ""),
@@ -242,7 +241,7 @@ def _affected(session: Session, body: Body) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (one["site"], one["id"]))
 
 
-def _can(row: Downtime, may: Sequence[str]) -> dict[str, Any]:
+def can_now(row: Downtime, may: Sequence[str]) -> dict[str, Any]:
     """What may be done with it now, by its rules and by the right at every site; `why` says why something may not."""
     now = datetime.now(UTC)
     everywhere = set(row.site_names) <= set(may)
@@ -273,7 +272,7 @@ def _log(session: Session, number: int) -> Sequence[Any]:
     return lines(trail.events(session, trail.Wanted(kind="downtime", id=str(number)), limit=PAGE))
 
 
-def _one_sentence(body: Body) -> str:
+def one_sentence(body: Body) -> str:
     """ "2 services of BIFI and CESNET are away until Wed 25 Nov, 22:16 UTC"."""
     many = len(body["services"])
     where = " and ".join(body["sites"])
@@ -285,75 +284,6 @@ def _one_sentence(body: Body) -> str:
         return f"{what} {'is' if single else 'are'} {how} until {moment(body['end'])} UTC."
     verb = "will be" if body["state"] == "planned" else "was" if single else "were"
     return f"{what} {verb} {how} from {moment(body['start'])} to {moment(body['end'])} UTC."
-
-
-@pages.get("/downtimes/<int:number>/edit", permission=DECLARE_DOWNTIME)
-def edit_form(number: int) -> BaseResponse:
-    """What may still be changed, with the rules beside it."""
-    return _edit_page(number)
-
-
-def _edit_page(number: int, form: FormFaults | None = None) -> BaseResponse:
-    with ground().db.transaction() as session:
-        state = states.find(session, "downtime", str(number))
-        row = session.get_one(Downtime, number)
-        may = [
-            one.site.name for one in row.parts if may_site(current_principal(), DECLARE_DOWNTIME, one.site)
-        ]
-        can = _can(row, may)
-    body = state.body
-    typed = {
-        "start": body["start"][:16],
-        "end": body["end"][:16],
-        "severity": body["severity"],
-        "description": body["description"],
-        "revision": state.revision,
-    }
-    return page(
-        "registry/downtime_edit.html",
-        title=f"Change downtime {number}",
-        sentence=_one_sentence(body),
-        crumbs=[("Downtimes", "/downtimes"), (str(number), f"/downtimes/{number}"), ("Change", "")],
-        status=422 if form else 200,
-        api=f"PATCH /api/v1/downtimes/{number}",
-        downtime=body,
-        can=can,
-        form=form or FormFaults(typed),
-        labels=LABELS,
-    )
-
-
-@pages.post("/downtimes/<int:number>/edit", permission=DECLARE_DOWNTIME)
-def edit(number: int) -> BaseResponse:
-    """Save what differs; what was typed stays when it is refused."""
-    kept = {name: request.form.get(name, "") for name in (*LABELS, "revision")}
-    try:
-        with ground().db.transaction() as session:
-            body = states.find(session, "downtime", str(number)).body
-        form = _differing(kept, body)
-        if form is not None:
-            revision = int(kept["revision"]) if kept["revision"].isdigit() else None
-            downtimes.edit(ground().db, current_principal(), number, form, revision)
-    except HanseError as error:
-        return _edit_page(number, FormFaults.of(error, kept))
-    return redirect(f"/downtimes/{number}", 303)
-
-
-def _differing(kept: Mapping[str, str], body: Body) -> DowntimeEdit | None:
-    """The fields that were typed otherwise; a time is known to the minute in the form."""
-    given: dict[str, Any] = {}
-    for name in ("start", "end"):
-        if kept[name] and kept[name] != body[name][:16]:
-            given[name] = kept[name] + ("Z" if "Z" not in kept[name] and "+" not in kept[name] else "")
-    for name in ("severity", "description"):
-        if kept[name].strip() and kept[name].strip() != body[name]:
-            given[name] = kept[name].strip()
-    if not given:
-        return None
-    try:
-        return DowntimeEdit.model_validate(given)
-    except ValidationError as error:
-        raise Refused("The downtime was not changed.", *faults_of(error)) from None
 
 
 @pages.post("/downtimes/<int:number>/end", permission=DECLARE_DOWNTIME)

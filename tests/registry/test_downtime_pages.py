@@ -302,6 +302,36 @@ def test_a_downtime_is_changed_from_its_form(registry: Registry) -> None:
     assert registry.get(f"/api/v1{path}")["description"] == "New network switches"
 
 
+def test_what_is_affected_is_changed_from_the_form(registry: Registry) -> None:
+    second = registry.register_service("BIFI", hostname="second.bifi.example")
+    extra = registry.send(
+        "POST",
+        f"/api/v1/services/{second['id']}/endpoints",
+        {"name": "two", "url": "https://two.bifi.example/"},
+    )
+    made = registry.declare("BIFI", 3 * DAY, 4 * HOUR)
+    path = f"/downtimes/{made['id']}"
+
+    def send(**changes: Any) -> Any:
+        form = next(
+            form for form in page(registry, f"{path}/edit").forms if form.get("action") == f"{path}/edit"
+        )
+        fields = {name: value for name, value in dict(form.fields).items() if value is not None}
+        fields |= {name: [] for name in ("services", "endpoints")} | changes
+        assert post(registry, f"{path}/edit", **fields).status_code == 303
+        return registry.get(f"/api/v1{path}")
+
+    assert send()["revision"] == made["revision"]
+    narrowed = send(services=[second["id"]], endpoints=[extra["id"]])
+    assert (narrowed["services"], narrowed["endpoints"]) == ([second["id"]], [extra["id"]])
+    shown = page(registry, f"{path}/edit")
+    assert shown.xpath("//input[@name='services'][@checked]/@value") == [second["id"]]
+    assert shown.xpath("//input[@name='endpoints'][@checked]/@value") == [extra["id"]]
+    first = services(registry, "BIFI")[0]
+    assert send(services=[first], endpoints=[extra["id"]])["services"] == [first]
+    assert send()["whole_sites"] == ["BIFI"]
+
+
 def test_the_list_has_filters_and_pages(registry: Registry) -> None:
     for number in range(53):
         registry.declare("UKIM", (number + 2) * DAY, HOUR, description=f"Works {number:02d}")
