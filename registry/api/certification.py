@@ -36,7 +36,7 @@ def certify_site(path: SitePath, body: CertificationIn) -> Answer:
     responses={200: CertificationChangePage},
 )
 def list_steps(query: CertificationChangeQuery) -> Body:
-    """Of one site or of all, the newest first; who took them is told to those who are signed in."""
+    """Of one site or of all, the newest first; who took them and why is told to those who are signed in."""
     with ground().db.transaction() as session:
         rows = certification.steps(session, query, query.limit + 1)
         shown = [_step(step, site) for step, site in rows[: query.limit]]
@@ -44,12 +44,13 @@ def list_steps(query: CertificationChangeQuery) -> Body:
 
 
 def _step(step: CertificationChange, site: str) -> Body:
+    signed_in = current_principal().signed_in  # a reason may name what is not mended yet
     return {
         "id": str(step.id),
         "site": site,
         "at": step.at,
         "old": step.old,
         "new": step.new,
-        "by": step.by_name if current_principal().signed_in else None,
-        "reason": step.reason,
+        "by": step.by_name if signed_in else None,
+        "reason": step.reason if signed_in else None,
     }

@@ -180,7 +180,7 @@ class ServiceGroupPage(Wire):
 
 
 class CertificationChangeOut(Wire):
-    """A step of certification. Who took it is told to those who are signed in."""
+    """A step of certification. Who took it and why is told to those who are signed in."""
 
     id: str
     site: str
@@ -188,7 +188,7 @@ class CertificationChangeOut(Wire):
     old: str
     new: str
     by: str | None
-    reason: str
+    reason: str | None
 
 
 class CertificationChangePage(Wire):

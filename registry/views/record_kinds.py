@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.identity.permissions import Permission, allows
 from hanse.identity.principals import Principal
-from hanse.revisions import History
-from registry import ngis, projects, scopes, service_groups, service_types, states
-from registry.finding import holds
-from registry.models import CERTIFICATIONS, Ngi, Project, Scope, Service, ServiceGroup, ServiceType, Site
+from registry import ngis, projects, scopes, service_groups, service_types, spanning
+from registry.models import Ngi, Project, Scope, ServiceGroup, ServiceType
 from registry.rights import (
     ADD_GROUP,
     EDIT_GROUP,
@@ -124,31 +122,24 @@ def _name(hint: str = _NAME, *, operator: bool = False) -> FormField:
     return FormField("name", "Name", hint=hint, required=True, operator=operator)
 
 
-def _counted(pairs: Sequence[Any]) -> dict[str, int]:
-    return {name: count for name, count in pairs}
-
-
 def _ngi_rows(session: Session, as_of: str | None) -> Facts:
-    counts: dict[str, dict[str, int]] = {}
-    for site in states.by_name(session, "site", as_of=as_of):
-        by_status = counts.setdefault(site.body["ngi"], dict.fromkeys(CERTIFICATIONS, 0))
-        by_status[site.body["certification"]] += 1
-    projects_of: dict[str, list[str]] = {}
-    for project in states.by_name(session, "project", as_of=as_of):
-        for name in project.body["ngis"]:
-            projects_of.setdefault(name, []).append(project.body["name"])
-    return {"counts": counts, "projects_of": projects_of}
+    return {
+        "counts": spanning.sites_by_status(session, as_of),
+        "projects_of": spanning.projects_by_ngi(session, as_of),
+    }
 
 
 def _ngi_facts(session: Session, body: Body, as_of: str | None) -> Facts:
-    sites = states.by_name(session, "site", where=[states.text_of("ngi") == body["name"]], as_of=as_of)
-    found = states.by_name(session, "project", where=[holds("ngis", body["name"])], as_of=as_of)
-    return {"sites": [one.body for one in sites], "projects": [one.body["name"] for one in found]}
+    name = body["name"]
+    return {
+        "sites": spanning.sites_of(session, name, as_of),
+        "projects": spanning.projects_of(session, name, as_of),
+    }
 
 
 def _project_facts(session: Session, body: Body, as_of: str | None) -> Facts:
-    rows = _ngi_rows(session, as_of)["counts"]
-    return {"counts": {name: rows.get(name, {}) for name in body["ngis"]}}
+    counts = spanning.sites_by_status(session, as_of)
+    return {"counts": {name: counts.get(name, {}) for name in body["ngis"]}}
 
 
 def _type_rows(session: Session, as_of: str | None) -> Facts:
@@ -156,38 +147,25 @@ def _type_rows(session: Session, as_of: str | None) -> Facts:
 
 
 def _type_facts(session: Session, body: Body, as_of: str | None) -> Facts:
-    where = [states.text_of("service_type") == body["name"]]
-    return {
-        "services": [
-            one.body for one in states.by_id(session, "service", where=where, as_of=as_of, limit=200)
-        ]
-    }
+    found = spanning.services_of_type(session, body["name"], as_of)
+    return {"services": found.shown, "total": found.total}
 
 
 def _scope_rows(session: Session, as_of: str | None) -> Facts:
-    if as_of is not None:
-        return {"used": {}}
-    used = {}
-    for word, carrier in (("ngis", Ngi), ("sites", Site), ("service_groups", ServiceGroup)):
-        name = func.unnest(carrier.scopes)
-        used[word] = _counted(session.execute(select(name, func.count()).group_by(name)).all())
-    name = func.unnest(Service.scopes)
-    used["services"] = _counted(session.execute(select(name, func.count()).group_by(name)).all())
-    return {"used": used}
+    return {"used": spanning.scope_uses(session) if as_of is None else {}}
 
 
 def _scope_facts(session: Session, body: Body, as_of: str | None) -> Facts:
-    carried = {}
-    for kind in ("ngi", "site", "service_group"):
-        found = states.by_name(session, kind, where=[holds("scopes", body["name"])], as_of=as_of)
-        carried[kind] = [one.body["name"] for one in found]
-    services = states.by_id(session, "service", where=[holds("scopes", body["name"])], as_of=as_of, limit=200)
-    return {"carried": carried, "services": [one.body for one in services]}
+    found = spanning.services_with_scope(session, body["name"], as_of)
+    return {
+        "carried": spanning.carriers(session, body["name"], as_of),
+        "services": found.shown,
+        "total": found.total,
+    }
 
 
 def _group_facts(session: Session, body: Body, as_of: str | None) -> Facts:
-    where = [History.entity_id.in_(body["services"])]
-    return {"services": [one.body for one in states.by_id(session, "service", where=where, as_of=as_of)]}
+    return {"services": spanning.services_by_id(session, body["services"], as_of)}
 
 
 def _nothing(session: Session, as_of: str | None) -> Facts:

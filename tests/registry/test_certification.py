@@ -35,7 +35,7 @@ def test_every_step_stands_with_who_when_and_why(registry: Registry) -> None:
         ("BIFI", "Certified", "Suspended", "O'Neill's hosts weren't patched"),
     ]
     assert {one["by"] for one in found} == {"Ingrid Holm"}
-    assert {one["by"] for one in registry.get(STEPS, None)["items"]} == {None}
+    assert {(one["by"], one["reason"]) for one in registry.get(STEPS, None)["items"]} == {(None, None)}
     assert found[1]["at"] == registry.get("/api/v1/sites/BIFI")["certification_since"]
 
 
