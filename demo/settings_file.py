@@ -100,6 +100,8 @@ def _vomsdb(layout: Layout) -> dict[str, Any]:
         "aa_processes": 1,
         "client_certificates_dir": str(layout.trust),
         "mail_interval_s": 1,
+        "webhook_interval_s": 1,
+        "webhook_private_addresses": True,
         "publish_interval_s": 1,
         "push_retry_s": 2,
         "replication_interval_s": 60,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.identity.permissions import PUBLIC, allows
+from hanse.revisions import History
 from hanse.web import Pages, current_principal, ground, page
 from hanse.web.wire import faults_of
 from registry import finding, neighbours, standing, states, trail
@@ -88,7 +89,7 @@ def one_service(number: int) -> BaseResponse:
         moment = None if moment_number is None else (states.moment_of(session, moment_number), moment_number)
         row = session.get(Service, number)
         downtimes = [] if moment else _downtimes(session, number)
-        history = _history(session, number)
+        history = _history(session, number, moment_number)
         rights = _rights(row)
     told: Mapping[str, Any] = next(
         (one for one in heard.body.get("sites", ()) if one.get("site") == site), {}
@@ -127,11 +128,13 @@ def _downtimes(session: Session, number: int) -> list[dict[str, Any]]:
     return looking.downtimes(session, list(found))
 
 
-def _history(session: Session, number: int) -> Any:
+def _history(session: Session, number: int, upto: int | None) -> Any:
     # the log holds addresses of people and machines
     if not allows(current_principal(), READ_LOG):
         return []
-    return lines(trail.events(session, trail.Wanted(kind="service", id=str(number)), limit=8))
+    where = [] if upto is None else [History.from_revision <= upto]
+    which = trail.Wanted(kind="service", id=str(number))
+    return lines(trail.events(session, which, where=where, limit=8))
 
 
 def _rights(row: Service | None) -> Mapping[str, bool]:

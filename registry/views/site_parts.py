@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hanse.identity.permissions import allows
+from hanse.revisions import History
 from registry import downtime_finding, standing, states, trail
 from registry.neighbours import Heard
 from registry.rights import READ_LOG
@@ -90,7 +91,8 @@ def _history(look: SiteLook) -> Mapping[str, Any]:
     # the log holds addresses of people and machines
     if not allows(look.principal, READ_LOG):
         return {"history": []}
-    events = trail.events(look.session, trail.Wanted(site=look.name), limit=LATEST)
+    upto = [] if look.moment is None else [History.from_revision <= look.moment[1]]
+    events = trail.events(look.session, trail.Wanted(site=look.name), where=upto, limit=LATEST)
     return {"history": lines(events)[:8]}
 
 
