@@ -25,6 +25,7 @@ OF_SITES = (
     "api_credential",
     "certification_proposal",
     "contact_confirmation",
+    "drift",
 )
 # Repeats what another entity of the same revision says, or what only machines read.
 DERIVED = ("endpoint", "grant", "identity")
