@@ -100,8 +100,6 @@ def _vomsdb(layout: Layout) -> dict[str, Any]:
         "aa_processes": 1,
         "client_certificates_dir": str(layout.trust),
         "mail_interval_s": 1,
-        "webhook_interval_s": 1,
-        "webhook_private_addresses": True,
         "publish_interval_s": 1,
         "push_retry_s": 2,
         "replication_interval_s": 60,
@@ -113,7 +111,12 @@ def _accounting(layout: Layout) -> dict[str, Any]:
     return {"worker_poll_s": 0.5}
 
 
-_OWN = {"monitoring": _monitoring, "vomsdb": _vomsdb, "accounting": _accounting}
+def _registry(_layout: Layout) -> dict[str, Any]:
+    # mails and webhooks are looked at while somebody waits for them; receivers are on this machine
+    return {"mail_interval_s": 1, "webhook_interval_s": 1, "webhook_private_addresses": True}
+
+
+_OWN = {"registry": _registry, "monitoring": _monitoring, "vomsdb": _vomsdb, "accounting": _accounting}
 
 
 def _toml(value: object) -> str:
