@@ -17,6 +17,7 @@ from hanse.database import Database
 from hanse.errors import Conflict
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
+from hanse.revisions import Change
 from registry.importing.gocdb_context import Context
 from registry.importing.gocdb_downtimes import take_certifications, take_downtimes
 from registry.importing.gocdb_people import take_people
@@ -26,7 +27,7 @@ from registry.importing.gocdb_services import take_groups, take_service
 from registry.importing.issuers import Issuer
 from registry.importing.merging import Finding, Memory, Prefer, Report
 from registry.importing.numbers import Numbers
-from registry.models import Site
+from registry.models import Ngi, Scope, Service, ServiceType, Site
 from registry.recording import take_lock
 from registry.rights import RUN_FEDERATION
 
@@ -87,16 +88,11 @@ def _run(session: Session, principal: Principal, bundle: Bundle, options: Option
         numbers=Numbers.of(session, _wanted(bundle)),
     )
     take_base(context, bundle)
+    _hold_words(session)
     of_site = _by_site(bundle)
     for record in bundle.sites:
         site = take_site(context, record, bundle.source)
-        change = context.changes[-1]
-        for service in of_site.pop(record.name, ()):
-            if site is None:
-                context.skip("service", service, f"site {record.name} is not here")
-            else:
-                take_service(context, change, site, service)
-        session.flush()
+        _take_services(context, context.changes[-1], site, record.name, of_site.pop(record.name, []))
     _orphans(context, of_site, bundle.source)
     take_projects(context, bundle)
     take_groups(context, bundle)
@@ -106,6 +102,31 @@ def _run(session: Session, principal: Principal, bundle: Bundle, options: Option
         take_people(context, bundle, options.issuers)
     _gone(context, bundle)
     return context
+
+
+def _hold_words(session: Session) -> None:
+    """Lock once what every site and service refers to.
+
+    Each is taken over under a savepoint of its own. If each of thousands of savepoints took these locks anew, the
+    database would keep a list of all of them for every row, and look through it each time.
+    """
+    for column in (Scope.id, ServiceType.id, Ngi.id):
+        session.execute(select(column).order_by(column).with_for_update(read=True)).all()
+
+
+def _take_services(
+    context: Context, change: Change, site: Site | None, name: str, records: Sequence[Record]
+) -> None:
+    if site is None:
+        for record in records:
+            context.skip("service", record, f"site {name or '(none told)'} is not here")
+        return
+    # read in a few queries and held, so that looking one up asks nothing more
+    held = list(context.session.scalars(select(Service).where(Service.site_id == site.id)))
+    for record in records:
+        take_service(context, change, site, record)
+    del held
+    context.session.flush()
 
 
 def _wanted(bundle: Bundle) -> Mapping[str, Iterable[int | None]]:
@@ -134,11 +155,7 @@ def _orphans(context: Context, of_site: Mapping[str, list[Record]], source: str)
     for name, records in sorted(of_site.items()):
         site = context.session.scalar(select(Site).where(Site.name == name).with_for_update(of=Site))
         change = context.revision(f"Imported from {source}: services of {name}")
-        for service in records:
-            if site is None:
-                context.skip("service", service, f"site {name or '(none told)'} is not here")
-            else:
-                take_service(context, change, site, service)
+        _take_services(context, change, site, name, records)
 
 
 def _gone(context: Context, bundle: Bundle) -> None:

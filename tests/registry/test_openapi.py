@@ -12,17 +12,29 @@ from schemathesis.checks import CHECKS
 
 from .conftest import Registry
 
+PARTS = 4
 
+
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_every_answer_is_as_documented(registry: Registry, mode: GenerationMode) -> None:
+def test_every_answer_is_as_documented(registry: Registry, mode: GenerationMode, part: int) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", registry.app)
     headers = registry.headers("Ingrid Holm")
     asked = 0
-    for found in schema.get_all_operations():
+    for at, found in enumerate(schema.get_all_operations()):
+        if at % PARTS != part:
+            continue
         operation = found.ok()
         if mode is GenerationMode.POSITIVE or operation.body or operation.query or operation.path_parameters:
             asked += ask_often(operation, mode, headers)
-    assert asked > 100
+    assert asked > 100 // PARTS
+
+
+def examples_for(operation: Any) -> int:
+    """More for writes than for reads; a table has the parameters of its list, which is asked itself."""
+    if operation.path.endswith(".csv"):
+        return 1
+    return 3 if operation.method.upper() == "GET" else 6
 
 
 def ask_often(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> int:
@@ -31,7 +43,12 @@ def ask_often(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> 
     # what no schema can say: that a name is registered, a host free, a rule of downtimes kept, a plan still current
     beyond_schemas = CHECKS.get_by_names(["positive_data_acceptance"])
 
-    @settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples_for(operation),
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         nonlocal asked
