@@ -14,9 +14,9 @@ from werkzeug.wrappers import Response as BaseResponse
 from hanse.errors import HanseError, Refused
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from hanse.web.wire import faults_of
-from registry import downtime_series, downtimes, states
+from registry import downtime_parts, downtime_series, downtimes, states
 from registry.models import Downtime, Endpoint
-from registry.rights import DECLARE_DOWNTIME, may_site
+from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtimes import DowntimeEdit
 from registry.views.downtime_wizard import site_blocks
 from registry.views.downtimes import can_now, one_sentence
@@ -63,8 +63,8 @@ def _show(number: int, form: FormFaults | None = None) -> BaseResponse:
         body = state.body
         row = session.get_one(Downtime, number)
         principal = current_principal()
-        may = [one.site.name for one in row.parts if may_site(principal, DECLARE_DOWNTIME, one.site)]
-        can = can_now(row, may)
+        downtime_parts.check_rights(principal, [part.site for part in row.parts])
+        can = can_now(row, body["sites"])
         blocks = site_blocks(session, body["sites"])
         services, endpoints = _named(session, number)
     typed = {name: body[name] for name in ("severity", "description")}

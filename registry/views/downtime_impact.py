@@ -70,10 +70,19 @@ def show(
         quiet_days=quiet,
         rules=impact.rules(start, end, " and ".join(form.names), refused),
         occurrences=occurrences,
-        heard=[one for one in heard.values() if not one.fresh],
+        silent=[silence(one) for one in heard.values() if not one.fresh],
         who_is_told=words.told(settings, hit),
         button=words.button(form, occurrences),
     )
+
+
+def silence(one: neighbours.Heard) -> str:
+    """Why figures are missing or old."""
+    if one.absent:
+        return f"{one.name} is not connected; its figures are left out"
+    if one.at is None:
+        return f"{one.fault}; its figures are left out"
+    return f"{one.fault}; its figures are of {one.at:%d %b, %H:%M} UTC"
 
 
 def _affected(session: Session, parts: Sequence[Affected]) -> list[tuple[str, bool, list[str]]]:
