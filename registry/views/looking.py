@@ -82,13 +82,14 @@ def _wholly(session: Session, links: Sequence[tuple[int, int]]) -> set[int]:
     """Services whose every endpoint a downtime names, of pairs (downtime, service)."""
     if not links:
         return set()
-    named = set(
-        session.execute(
+    named = {
+        (downtime, endpoint)
+        for downtime, endpoint in session.execute(
             select(DowntimeEndpoint.downtime_id, DowntimeEndpoint.endpoint_id).where(
                 DowntimeEndpoint.downtime_id.in_({downtime for downtime, _ in links})
             )
-        ).tuples()
-    )
+        )
+    }
     endpoints: dict[int, list[int]] = {}
     for service, endpoint in session.execute(
         select(Endpoint.service_id, Endpoint.id).where(

@@ -27,12 +27,16 @@ CHECK = "check"
 
 @dataclass(frozen=True)
 class Saved(Generic[Done]):
-    """What became of a form: `done` when it was saved, else what was wrong and the status of the answer."""
+    """What became of a form: `done` when it was saved, else what was wrong and the status of the answer.
+
+    `parsed` is False when the form itself could not be read, so that nothing is known yet of the rules beyond it.
+    """
 
     done: Done | None
     faults: FormFaults
     status: int = 303
     quicker: bool = False
+    parsed: bool = True
 
 
 def save(
@@ -49,7 +53,7 @@ def save(
     try:
         return Saved(act(db or ground().db, parse()), FormFaults(kept))
     except ValidationError as error:
-        return Saved(None, _faults(error, kept, name_of), 422)
+        return Saved(None, _faults(error, kept, name_of), 422, parsed=False)
     except (Unauthorised, Forbidden, NotFound):
         raise
     except HanseError as error:
@@ -88,13 +92,13 @@ def checked(
     except NotFound as error:
         found = Saved(None, FormFaults(kept, {}, error.detail), 404)
     faults = found.faults.faults
-    typed = [name for name in kept if name in labels and (kept[name].strip() or name in faults)]
-    needed = [labels[name] for name in faults if name in labels and not kept.get(name, "").strip()]
-    shown = {name: reason for name, reason in faults.items() if kept.get(name, "").strip()}
+    empty = [name for name in faults if not found.parsed and not kept.get(name, "").strip()]
+    needed = [labels.get(name, name) for name in empty]
+    shown = {name: reason for name, reason in faults.items() if name not in empty}
     return make_response(
         render_template(
             "registry/checked.html",
-            fields=sorted({*typed, *(name for name in kept if name in labels)}),
+            fields=sorted({name for name in (*kept, *shown) if name in labels}),
             faults=shown,
             labels=labels,
             needed=needed,

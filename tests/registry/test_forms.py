@@ -1,0 +1,260 @@
+"""Forms of sites, services and endpoints: checked while they are typed, kept when refused, told who was quicker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxml import html
+
+from .conftest import OCCI, Registry
+
+
+def document(answer: Any) -> Any:
+    return html.fromstring(answer.text)
+
+
+def words(node: Any) -> str:
+    return " ".join(node.text_content().split())
+
+
+def filled(registry: Registry, path: str, who: str = "Ingrid Holm", action: str = "") -> dict[str, str]:
+    """The form at `path` as a browser would send it."""
+    answer = registry.ask("GET", path, who)
+    assert answer.status_code == 200, answer.text
+    form = next(form for form in document(answer).forms if form.get("action") == (action or path))
+    return {name: value for name, value in dict(form.fields).items() if value is not None}
+
+
+def service_of(registry: Registry, site: str = "BIFI") -> dict[str, Any]:
+    found: dict[str, Any] = registry.get(f"/api/v1/services?site={site}")["items"][0]
+    return found
+
+
+# -- while somebody types ---------------------------------------------------------------------------------------
+
+
+def test_what_would_be_refused_is_told_before_it_is_sent_and_nothing_is_saved(registry: Registry) -> None:
+    head = registry.get("/api/v1/changes?since=0&limit=1000")["changes"][-1]["revision"]
+    typed = {
+        **filled(registry, "/sites/new"),
+        "name": "BIFI",
+        "ngi": "NGI_CZ",
+        "latitude": "91",
+        "check": "yes",
+    }
+    answer = registry.ask("POST", "/sites/new", data=typed)
+    assert answer.status_code == 200
+    found = document(answer)
+    assert "Latitude" in words(found.get_element_by_id("about-latitude"))
+    assert found.get_element_by_id("about-name").text_content().strip() == ""
+    assert "would be refused" in words(found.get_element_by_id("checked"))
+
+    complete = {**typed, "latitude": "", "official_name": "X", "country": "Spain", "country_code": "ES"}
+    taken = document(registry.ask("POST", "/sites/new", data=complete))
+    assert "There is a site of this name already" in words(taken.get_element_by_id("checked"))
+    free = document(registry.ask("POST", "/sites/new", data={**complete, "name": "FREE"}))
+    assert "Nothing of this would be refused" in words(free.get_element_by_id("checked"))
+
+    assert registry.ask("GET", "/api/v1/sites/FREE").status_code == 404
+    assert registry.get("/api/v1/changes?since=0&limit=1000")["changes"][-1]["revision"] == head
+
+
+def test_what_is_still_needed_is_named_without_calling_it_wrong(registry: Registry) -> None:
+    typed = {**filled(registry, "/sites/new"), "name": "FREE", "check": "yes"}
+    found = document(registry.ask("POST", "/sites/new", data=typed))
+    assert "Still needed: " in words(found.get_element_by_id("checked"))
+    assert not found.find_class("fault")
+
+
+def test_a_rule_over_two_fields_is_told_while_typing(registry: Registry) -> None:
+    number = service_of(registry)["id"]
+    typed = {**filled(registry, f"/services/{number}/edit"), "check": "yes"}
+    typed.pop("monitored")
+    found = document(registry.ask("POST", f"/services/{number}/edit", data=typed))
+    assert (
+        "must be true while" in words(found.get_element_by_id("checked"))
+        or "monitored" in words(found).lower()
+    )
+    assert registry.get(f"/api/v1/services/{number}")["monitored"] is True
+
+
+def test_typing_is_checked_for_those_alone_who_may_save(registry: Registry) -> None:
+    typed = {"check": "yes", "official_name": "X"}
+    assert registry.ask("POST", "/sites/BIFI/edit", "Eliška Malá", data=typed).status_code == 403
+    assert registry.ask("POST", "/sites/BIFI/services/new", "Eliška Malá", data=typed).status_code == 403
+
+
+def test_forms_ask_while_typing_and_work_without_script(registry: Registry) -> None:
+    for path in ("/sites/new", "/sites/BIFI/edit", "/sites/BIFI/services/new"):
+        form = next(one for one in document(registry.ask("GET", path)).forms if one.get("action") == path)
+        assert form.get("hx-post") == path
+        assert form.get("method") == "post"
+        assert form.xpath(".//button[not(@type) or @type='submit']")
+
+
+# -- services -----------------------------------------------------------------------------------------------------
+
+
+def test_a_service_is_registered_from_the_form(registry: Registry) -> None:
+    path = "/sites/BIFI/services/new"
+    fields = {
+        **filled(registry, path, "Laura Gil"),
+        "service_type": OCCI,
+        "hostname": "second.bifi.example",
+        "url": "https://second.bifi.example:11443/",
+        "extensions": "GLUE2EndpointQualityLevel = production",
+    }
+    answer = registry.ask("POST", path, "Laura Gil", data=fields)
+    assert answer.status_code == 303, answer.text
+    number = answer.headers["Location"].rpartition("/")[2]
+    made = registry.get(f"/api/v1/services/{number}")
+    assert (made["hostname"], len(made["endpoints"])) == ("second.bifi.example", 1)
+    assert made["extensions"] == {"GLUE2EndpointQualityLevel": "production"}
+    assert "second.bifi.example" in registry.ask("GET", f"/services/{number}", None).text
+
+
+def test_a_refused_service_keeps_what_was_typed(registry: Registry) -> None:
+    path = "/sites/BIFI/services/new"
+    fields = {
+        **filled(registry, path),
+        "service_type": OCCI,
+        "hostname": "occi.cesnet.example",
+        "host_os": "Debian 12",
+    }
+    answer = registry.ask("POST", path, data=fields)
+    assert answer.status_code == 409
+    found = document(answer)
+    assert "belongs to CESNET" in words(found.get_element_by_id("field-hostname"))
+    assert found.find(".//input[@name='host_os']").get("value") == "Debian 12"
+    assert found.find_class("notice")[0].xpath(".//a[@href='#field-hostname']")
+
+
+def test_a_service_form_sent_as_it_came_changes_nothing(registry: Registry) -> None:
+    before = service_of(registry)
+    path = f"/services/{before['id']}/edit"
+    assert registry.ask("POST", path, data=filled(registry, path)).status_code == 303
+    assert service_of(registry) == before
+
+
+def test_a_service_is_removed_from_its_form(registry: Registry) -> None:
+    number = service_of(registry)["id"]
+    answer = registry.ask("POST", f"/services/{number}/remove", "Laura Gil", data={})
+    assert answer.headers["Location"] == "/sites/BIFI"
+    assert registry.ask("GET", f"/services/{number}").status_code == 404
+
+
+def test_endpoints_are_added_changed_and_removed_from_forms(registry: Registry) -> None:
+    number = service_of(registry)["id"]
+    new = f"/services/{number}/endpoints/new"
+    fields = {
+        **filled(registry, new),
+        "name": "second",
+        "url": "https://b.bifi.example:2/",
+        "description": "spare",
+    }
+    assert registry.ask("POST", new, data={**fields, "name": "main"}).status_code == 409
+    assert registry.ask("POST", new, data={**fields, "url": "b.bifi.example"}).status_code == 422
+    assert registry.ask("POST", new, data=fields).status_code == 303
+    endpoint = next(one for one in service_of(registry)["endpoints"] if one["name"] == "second")
+    edit = f"/services/{number}/endpoints/{endpoint['id']}/edit"
+    typed = filled(registry, edit)
+    assert typed["description"] == "spare"
+    assert registry.ask("POST", edit, data={**typed, "url": "https://b.bifi.example:3/"}).status_code == 303
+    assert registry.get(f"/api/v1/endpoints/{endpoint['id']}")["url"] == "https://b.bifi.example:3/"
+    assert registry.ask("POST", edit.replace("edit", "remove"), data={}).status_code == 303
+    assert [one["name"] for one in service_of(registry)["endpoints"]] == ["main"]
+
+
+def test_an_endpoint_is_changed_under_its_own_service_alone(registry: Registry) -> None:
+    mine, other = service_of(registry), service_of(registry, "CESNET")
+    strange = f"/services/{mine['id']}/endpoints/{other['endpoints'][0]['id']}"
+    assert registry.ask("GET", f"{strange}/edit", "Laura Gil").status_code == 404
+    assert registry.ask("POST", f"{strange}/remove", "Laura Gil", data={}).status_code == 404
+    assert len(service_of(registry, "CESNET")["endpoints"]) == 1
+
+
+# -- two at once --------------------------------------------------------------------------------------------------
+
+
+def test_who_comes_second_is_told_and_loses_nothing(registry: Registry) -> None:
+    path = "/sites/BIFI/edit"
+    fields = filled(registry, path, "Laura Gil")
+    registry.send(
+        "PATCH", "/api/v1/sites/BIFI", {"location": "Huesca", "middleware": "Synnefo", "telephone": "+34 1"}
+    )
+    typed = {**fields, "location": "Teruel", "description": "Ours"}
+    answer = registry.ask("POST", path, "Laura Gil", data=typed)
+    assert answer.status_code == 409
+    found = document(answer)
+    assert "Ingrid Holm was quicker" in words(found)
+    assert "What they changed is taken in below" in words(found)
+    assert "is “Huesca” since then" in words(found.get_element_by_id("field-location"))
+    kept = {
+        one.get("name"): one.value for one in found.xpath("//main//input[@name] | //main//textarea[@name]")
+    }
+    assert (kept["location"], kept["description"]) == ("Teruel", "Ours")  # typed here
+    assert (kept["middleware"], kept["telephone"]) == ("Synnefo", "+34 1")  # theirs
+    now = registry.get("/api/v1/sites/BIFI")
+    assert (now["location"], now["description"]) == ("Huesca", "")  # nothing was written over
+
+    again = {**typed, **{name: value for name, value in kept.items() if name in typed and name != "reason"}}
+    assert registry.ask("POST", path, "Laura Gil", data=again).status_code == 303
+    now = registry.get("/api/v1/sites/BIFI")
+    assert (now["location"], now["description"]) == ("Teruel", "Ours")
+    assert (now["middleware"], now["telephone"]) == ("Synnefo", "+34 1")
+
+
+def test_two_at_a_service_are_told_likewise(registry: Registry) -> None:
+    number = service_of(registry)["id"]
+    path = f"/services/{number}/edit"
+    fields = filled(registry, path, "Laura Gil")
+    registry.send("PATCH", f"/api/v1/services/{number}", {"host_os": "Debian 13"})
+    answer = registry.ask("POST", path, "Laura Gil", data={**fields, "host_arch": "aarch64"})
+    assert answer.status_code == 409
+    found = document(answer)
+    assert "was quicker" in words(found)
+    assert found.find(".//input[@name='host_os']").get("value") == "Debian 13"
+    assert found.find(".//input[@name='host_arch']").get("value") == "aarch64"
+
+
+# -- what people see first ------------------------------------------------------------------------------------------
+
+
+def test_a_service_shows_its_past_and_keeps_its_log_from_visitors(registry: Registry) -> None:
+    made = service_of(registry)
+    then = made["revision"]
+    registry.send("PATCH", f"/api/v1/services/{made['id']}", {"description": "Moved to the new hall"})
+    now = registry.ask("GET", f"/services/{made['id']}")
+    assert "Moved to the new hall" in now.text
+    past = registry.ask("GET", f"/services/{made['id']}?as_of={then}")
+    assert "Moved to the new hall" not in words(document(past).find(".//main//dl"))
+    assert not document(past).xpath("//main//a[contains(@href, '/edit')]")
+    visitor = registry.ask("GET", f"/services/{made['id']}", None).text
+    assert "is shown to those who run sites" in visitor
+    assert "/edit" not in visitor
+
+
+def test_who_runs_several_sites_lands_on_all_of_them(registry: Registry) -> None:
+    laura = registry.principal("Laura Gil").person
+    assert registry.ask("GET", "/", "Laura Gil").headers["Location"] == "/sites/BIFI"
+    registry.send(
+        "POST", "/api/v1/roles", {"person": laura, "role": "site_administrator", "scope": "site:UKIM"}
+    )
+    assert registry.ask("GET", "/", "Laura Gil").headers["Location"] == "/mine"
+    found = words(document(registry.ask("GET", "/mine", "Laura Gil")))
+    assert "BIFI" in found
+    assert "UKIM" in found
+    assert "CESNET" not in found
+    assert "You run no site" in words(document(registry.ask("GET", "/mine", "Anna Lindqvist")))
+
+
+def test_what_waits_stands_on_the_page_of_who_decides(registry: Registry) -> None:
+    asked = {"role": "site_administrator", "scope": "site:BIFI", "reason": "I run the racks"}
+    assert registry.ask("POST", "/api/v1/role-requests", "Anna Lindqvist", json=asked).status_code == 201
+    for who in ("Laura Gil", "Ingrid Holm"):
+        waiting = document(registry.ask("GET", "/mine", who)).get_element_by_id("waiting")
+        assert "Role request: site administrator of BIFI" in words(waiting)
+        assert "I run the racks" in words(waiting)
+    other = document(registry.ask("GET", "/mine", "Eliška Malá")).get_element_by_id("waiting")
+    assert "Nothing waits for you" in words(other)
+    assert "Role request" in words(document(registry.ask("GET", "/")))
