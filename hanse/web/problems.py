@@ -159,7 +159,7 @@ def _wanted_form() -> str:
     room = getattr(view, "hanse_room", None)
     if room == "protocol":
         return "text"
-    if room == "api" or request.path.startswith(("/api/", "/openapi.json")):
+    if room == "api" or request.path.startswith(("/api/", "/v1/", "/openapi.json")):
         return "problem"
     best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
     return "problem" if best == "application/json" and room != "pages" else "page"

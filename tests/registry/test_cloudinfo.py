@@ -334,3 +334,9 @@ def test_the_command_publishes_files_and_says_what_was_wrong(
     assert "current, holds until" in done.output
     assert "stood already" in again.output
     assert "no MappingPolicy says for which VO" in refused.output
+
+
+def test_programs_are_told_in_their_form_that_nothing_is_there(registry: Registry) -> None:
+    for path in ("/v1/sites/a%2Fb/cloudinfo", "/v1/sites/NOWHERE/cloudinfo", "/v1/nothing"):
+        answer = registry.ask("GET", path, None)
+        assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
