@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from flask import redirect, request
-from pydantic import ValidationError
+from pydantic import BaseModel
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import Conflict, FieldFault, Forbidden, HanseError, Refused, Unauthorised
+from hanse.database import Database
+from hanse.errors import FieldFault, Refused
 from hanse.web import FormFaults, Pages, current_principal, ground, page
-from hanse.web.wire import faults_of
 from registry import properties, service_groups, states
 from registry.models import Endpoint, Service, ServiceGroup, Site
 from registry.rights import EDIT_GROUP, EDIT_SITE, check_owner
@@ -121,42 +121,60 @@ def _back(kind: properties.Kind, body: dict[str, str]) -> tuple[str, str]:
 
 
 def _change(kind: properties.Kind, key: str) -> BaseResponse:
-    kept = request.form.to_dict()
-    expected = saving.expected(kept)
-    principal, db = current_principal(), ground().db
-    try:
-        form = ExtensionForm(key=kept.get("key", "").strip(), value=kept.get("value", "").strip())
+    kept, principal = request.form.to_dict(), current_principal()
+
+    def parse() -> ExtensionForm:
+        return ExtensionForm(key=kept.get("key", "").strip(), value=kept.get("value", "").strip())
+
+    def act(db: Database, form: ExtensionForm) -> str:
+        expected = saving.expected(kept)
         if kept.get("act") == "remove":
             properties.drop(db, principal, kind, key, [form.key], expected=expected)
         else:
             properties.save(db, principal, kind, key, {form.key: form.value}, expected=expected)
-    except ValidationError as error:
-        faults = {fault.field: fault.reason for fault in faults_of(error)}
-        return _page(kind, key, FormFaults(kept, faults, "Not saved."), status=422)
-    except (Forbidden, Unauthorised):
-        raise
-    except HanseError as error:
-        status = 409 if isinstance(error, Conflict) else 422
-        return _page(kind, key, FormFaults.of(error, kept), status=status)
+        return form.key
+
+    if saving.is_check():
+        return saving.checked(kept, parse, act, _LABELS)
+    saved = saving.save(kept, parse, act)
+    if saved.done is None:
+        return _page(kind, key, saved.faults, status=saved.status)
     return redirect(request.path, 303)
+
+
+_LABELS = {"key": "Key", "value": "Value"}
 
 
 @pages.post(f"{GROUPS.path}/<name>/services", permission=EDIT_GROUP)
 def change_services(name: str) -> BaseResponse:
     """Add services to a group by host name or id, or take one out."""
     kept = request.form.to_dict()
-    try:
-        _change_services(name, kept.get("service", "").strip()[:255], take_out=kept.get("act") == "remove")
-    except (Forbidden, Unauthorised):
-        raise
-    except HanseError as error:
-        return records.one_page(GROUPS, name, FormFaults.of(error, kept), status=422)
+    asked, take_out = kept.get("service", "").strip()[:255], kept.get("act") == "remove"
+
+    def parse() -> Asked:
+        return Asked(service=asked)
+
+    def act(db: Database, form: Asked) -> str:
+        _change_services(db, name, form.service, take_out=take_out)
+        return name
+
+    if saving.is_check():
+        return saving.checked(kept, parse, act, {"service": "Service"})
+    saved = saving.save(kept, parse, act)
+    if saved.done is None:
+        return records.one_page(GROUPS, name, saved.faults, status=saved.status)
     return redirect(f"{GROUPS.path}/{name}", 303)
 
 
-def _change_services(name: str, asked: str, *, take_out: bool) -> None:
+class Asked(BaseModel):
+    """What is typed into the form: a host name, or an id."""
+
+    service: str
+
+
+def _change_services(db: Database, name: str, asked: str, *, take_out: bool) -> None:
     """Written by the use case that checks and locks; what it read before stands in the revision it expects."""
-    with ground().db.transaction() as session:
+    with db.transaction() as session:
         state = states.find_named(session, "service_group", name)
         wanted = select(Service.id).where(
             Service.id == int(asked)
@@ -175,4 +193,4 @@ def _change_services(name: str, asked: str, *, take_out: bool) -> None:
     after = sorted(present - found if take_out else present | found)
     word = "taken out of" if take_out else "added to"
     form = ServiceGroupEdit.model_validate({"services": after, "reason": f"{asked} {word} {name}"})
-    service_groups.edit(ground().db, current_principal(), name, form, state.revision)
+    service_groups.edit(db, current_principal(), name, form, state.revision)

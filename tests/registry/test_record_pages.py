@@ -128,6 +128,17 @@ def test_services_join_and_leave_a_group_by_host_or_id(kept: Registry) -> None:
     assert post(kept, path, "Goran Petrov", service="occi.ukim.example", act="add").status_code == 403
 
 
+def test_forms_of_properties_and_groups_are_checked_while_typed(kept: Registry) -> None:
+    for path, good, bad in (
+        ("/extensions/site/BIFI", {"key": "VO", "value": "x"}, {"key": "a/b"}),
+        ("/service-groups/SLA/services", {"service": "occi.ukim.example"}, {"service": "nowhere.example"}),
+    ):
+        revision = kept.get("/api/v1/changes")["head"]
+        assert "Nothing of this would be refused" in post(kept, path, "Laura Gil", check="yes", **good).text
+        assert "This would be refused" in post(kept, path, "Laura Gil", check="yes", **bad).text
+        assert kept.get("/api/v1/changes")["head"] == revision
+
+
 @pytest.mark.parametrize(
     "owner", ["site/BIFI", "service/{service}", "endpoint/{endpoint}", "service-group/SLA"]
 )
