@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import secrets
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 from demo.cast import FEDERATION, OPERATOR, SERVICES
@@ -116,7 +117,12 @@ def _registry(_layout: Layout) -> dict[str, Any]:
     return {"mail_interval_s": 1, "webhook_interval_s": 1, "webhook_private_addresses": True}
 
 
-_OWN = {"registry": _registry, "monitoring": _monitoring, "vomsdb": _vomsdb, "accounting": _accounting}
+_OWN: dict[str, Callable[[Layout], dict[str, Any]]] = {
+    "registry": _registry,
+    "monitoring": _monitoring,
+    "vomsdb": _vomsdb,
+    "accounting": _accounting,
+}
 
 
 def _toml(value: object) -> str:
