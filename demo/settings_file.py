@@ -75,7 +75,7 @@ def _service(layout: Layout, name: str, kept: dict[str, str]) -> dict[str, Any]:
         "data_dir": str(layout.data / "services" / name),
         "service_token": kept[name],
         "service_tokens": {other: kept[other] for other in SERVICES if other != name},
-        **_OWN.get(name, lambda _layout: {})(layout),
+        **_OWN[name](layout),
     }
 
 
