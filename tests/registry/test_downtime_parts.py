@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import time_machine
@@ -226,3 +227,17 @@ def test_the_clock_names_every_site(registry: Registry) -> None:
 
     with time_machine.travel(datetime.now(UTC) + 2 * HOUR):
         assert downtimes.move_with_clock(registry.db) == f"downtime {made['id']} at BIFI, UKIM began."
+
+
+def test_the_gocdb_interface_tells_each_service_with_its_site_and_its_own_end(registry: Registry) -> None:
+    made = declare(registry, sites=["BIFI", "UKIM"])
+    ended = end(registry, made, sites=["BIFI"])["service_ends"]
+    answer = registry.ask("GET", "/gocdbpi/public/?method=get_downtime&ongoing_only=yes&scope=", None)
+    rows = ElementTree.fromstring(answer.data).findall("DOWNTIME")
+    assert [row.findtext("HOSTED_BY") for row in rows] == ["BIFI", "UKIM"]
+    ends = [datetime.fromtimestamp(int(row.findtext("END_DATE") or 0), UTC) for row in rows]
+    (early,) = ended.values()
+    assert ends[0] == datetime.fromisoformat(early).replace(microsecond=0)
+    assert ends[1] == datetime.fromisoformat(made["end"]).replace(microsecond=0)
+    of_site = registry.ask("GET", "/gocdbpi/public/?method=get_downtime&topentity=UKIM&scope=", None)
+    assert [row.findtext("HOSTED_BY") for row in ElementTree.fromstring(of_site.data)] == ["UKIM"]
