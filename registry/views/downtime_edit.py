@@ -48,6 +48,7 @@ def edit(number: int) -> BaseResponse:
     try:
         with ground().db.transaction() as session:
             body = states.find(session, "downtime", str(number)).body
+            _check(session, number)
             given = {**_words(kept, body), **_affected(session, number, kept)}
         if given:
             revision = int(kept["revision"]) if kept["revision"].isdigit() else None
@@ -61,10 +62,7 @@ def _show(number: int, form: FormFaults | None = None) -> BaseResponse:
     with ground().db.transaction() as session:
         state = states.find(session, "downtime", str(number))
         body = state.body
-        row = session.get_one(Downtime, number)
-        principal = current_principal()
-        downtime_parts.check_rights(principal, [part.site for part in row.parts])
-        can = can_now(row, body["sites"])
+        can = can_now(_check(session, number), body["sites"])
         blocks = site_blocks(session, body["sites"])
         services, endpoints = _named(session, number)
     typed = {name: body[name] for name in ("severity", "description")}
@@ -83,6 +81,13 @@ def _show(number: int, form: FormFaults | None = None) -> BaseResponse:
         form=form or FormFaults(typed),
         labels=LABELS,
     )
+
+
+def _check(session: Session, number: int) -> Downtime:
+    """The downtime, for those who may change it: at every site."""
+    row = session.get_one(Downtime, number)
+    downtime_parts.check_rights(current_principal(), [part.site for part in row.parts])
+    return row
 
 
 def _named(session: Session, number: int) -> tuple[list[str], list[str]]:
