@@ -85,7 +85,11 @@ def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
         session.add(_proposal(number))
         session.add(_question(number))
     records["code"] = CODE
-    records["write"] = f"v5/site/{number}/extensionproperties"  # of GOCDB's write interface
+    # of GOCDB's write interface, at a site that no other route takes away
+    post("/api/v1/sites", {**site, "name": "WRITTEN", "official_name": "WRITTEN"})
+    with db.transaction() as session:
+        number = session.scalar(select(Site.id).where(Site.name == "WRITTEN"))
+    records["write"] = f"v5/site/{number}/extensionproperties"
     return {
         "site": "CESNET",
         "name": "CESNET",
