@@ -19,6 +19,10 @@ RESOURCE: Final = "resource"
 _CONTACT_TYPES: Final = {"security": "security", "admin": "sysadmin", "helpdesk": "usersupport"}
 _HEALTH: Final = frozenset({"critical", "ok", "other", "unknown", "warning"})
 _SERVING: Final = frozenset({"closed", "draining", "production", "queueing"})
+# fields that may have several values in both renderings (GFD.147)
+_MANY: Final = frozenset(
+    {"OtherInfo", "Capability", "StatusInfo", "Semantics", "TrustedCA", "Rule", "Owner", "WWW"}
+)
 _QUALITY: Final = frozenset({"development", "pre-production", "production", "testing"})
 
 
@@ -39,10 +43,11 @@ class Entity:
     validity_s: int | None = None
 
     def values(self, name: str) -> list[Value]:
-        """The values of a field; none for None and empty text."""
+        """The values of a field: plain ones alone, none of them empty, at most one where GLUE has one."""
         value = self.fields.get(name)
         many = value if isinstance(value, list | tuple) else [value]
-        return [one for one in many if one is not None and one != ""]
+        plain = [one for one in many if isinstance(one, str | int | float) and str(one).strip()]
+        return plain if name in _MANY else plain[:1]
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ def entities(site: Site) -> list[Entity]:
 def _once(found: Iterable[Entity]) -> Iterator[Entity]:
     seen: set[tuple[str, ...]] = set()
     for entity in found:
-        path = place(entity)
+        # a directory takes names that differ in case or in spaces for the same
+        path = tuple(" ".join(step.split()).casefold() for step in place(entity))
         if path not in seen:
             seen.add(path)
             yield entity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from registry.renderings.glue20 import Entity, Value
 
 SUFFIX: Final = "o=glue"
 LINE_BYTES: Final = 76
+LONGEST_ID: Final = 180
 Attributes = dict[str, list[str]]
 
 # the attribute that names an entity, and the classes it is of, the most special last
@@ -56,7 +58,7 @@ def entry(entity: Entity) -> tuple[str, Attributes]:
     classes = [f"GLUE2{base}"] if base else []
     attributes: Attributes = {
         "objectClass": [*classes, f"GLUE2{entity.kind}"],
-        named_by: [entity.id],
+        named_by: [short(entity.id)],
     }
     for name in entity.fields:
         told = _distinct(_text(value) for value in entity.values(name))
@@ -68,7 +70,7 @@ def entry(entity: Entity) -> tuple[str, Attributes]:
         attributes["GLUE2EntityValidity"] = [str(entity.validity_s)]
     for key, linked in entity.keys.items():
         if linked:
-            attributes[key] = _distinct(linked)
+            attributes[key] = _distinct(map(short, linked))
     return distinguished_name(entity), attributes
 
 
@@ -79,7 +81,19 @@ def _attribute(kind: str, base: str, name: str) -> str:
 
 
 def _distinct(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))
+    """Values that a directory tells apart: not by case, not by spaces."""
+    return list({" ".join(value.split()).casefold(): value for value in reversed(list(values))}.values())[
+        ::-1
+    ]
+
+
+def short(number: str) -> str:
+    """An id as a directory can name an entry by it: OpenLDAP keeps a name and its normal form in 511 bytes."""
+    if len(escaped(number).encode()) <= LONGEST_ID:
+        return number
+    digest = hashlib.sha256(number.encode()).hexdigest()[:24]
+    head = number.encode()[: LONGEST_ID // 3].decode(errors="ignore")
+    return f"{head}~{digest}"
 
 
 def _text(value: Value) -> str:
@@ -99,7 +113,7 @@ def _moment(text: str) -> str:
 def distinguished_name(entity: Entity) -> str:
     """Where the entity stands in the tree (RFC 4514)."""
     above = distinguished_name(entity.parent) if entity.parent else SUFFIX
-    return f"{_NAMED_BY[entity.kind][0]}={escaped(entity.id)},{above}"
+    return f"{_NAMED_BY[entity.kind][0]}={escaped(short(entity.id))},{above}"
 
 
 def escaped(value: str) -> str:

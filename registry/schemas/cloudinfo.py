@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from registry.schemas.fields import Line, Query, UtcTime, Wire
+from registry.schemas.fields import Line, Query, UtcTime, Wire, one_line
+
+
+def _identifier(text: str) -> str:
+    """An id stands in names and addresses: one line, without spaces at its edges."""
+    if one_line(text) != text:
+        raise ValueError("has spaces at its edges")
+    return text
+
 
 Number = Annotated[int, Field(ge=0, le=2**53)]
-ObjectId = Annotated[str, Field(min_length=1, max_length=1000)]
+Cpus = Annotated[int, Field(ge=0, le=2**32 - 1)]  # as wide as GLUE has it
+ObjectId = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_identifier)]
 Text = Annotated[str, Field(max_length=10_000)]
 Links = dict[Annotated[str, Field(max_length=100)], Annotated[list[ObjectId], Field(max_length=10_000)]]
 Quality = Literal["development", "pre-production", "production", "testing"]
@@ -46,7 +55,7 @@ class CloudComputingManager(GlueObject):
 
     ProductName: Text | None = None
     ProductVersion: Text | None = None
-    TotalCPUs: Number | None = None
+    TotalCPUs: Cpus | None = None
     TotalRAM: Number | None = None
 
 
@@ -82,7 +91,7 @@ class CloudComputingImage(GlueObject):
 class CloudComputingInstanceType(GlueObject):
     """A size of machine: memory in MB, disk in GB."""
 
-    CPU: Number
+    CPU: Cpus
     RAM: Number
     Disk: Number | None = None
     NetworkIn: YesNo | None = None

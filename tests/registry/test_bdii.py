@@ -215,3 +215,32 @@ def test_the_command_refreshes_from_a_running_registry(registry: Registry, slapd
     assert "entries added, 0 changed, 0 removed." in first.output
     assert second.output.endswith("In step already.\n")
     assert len(slapd.search("o=glue", "(objectClass=GLUE2AdminDomain)")) == 3
+
+
+@pytest.mark.peer("slapd")
+@pytest.mark.peer("glue-schema")
+def test_one_odd_site_does_not_keep_the_others_out(registry: Registry, slapd: Slapd) -> None:
+    """Long ids, ids that differ in case alone, lists where GLUE has one value, objects where it has none."""
+    document = cloud_document()
+    endpoint, image = document["CloudComputingEndpoint"][0], document["CloudComputingImage"][0]
+    endpoint.update(
+        Implementor=["a", "b"], Technology={"x": 1}, Capability=["A", "a", " a ", "b"], Semantics=" "
+    )
+    endpoint["TrustedCA"] = [f"/CN=CA {number}" for number in range(300)]
+    document["CloudComputingImage"] += [
+        {**image, "ID": "é" * 1000},
+        {**image, "ID": "x," * 500},
+        {**image, "ID": "CASE"},
+        {**image, "ID": "case"},
+        {**image, "ID": '#1 <odd>;=+\\"', "OSName": None, "Name": "q" * 9000},
+    ]
+    answer = registry.ask("PUT", "/v1/sites/CESNET/cloudinfo", data=encoded(document))
+    assert answer.status_code == 202, answer.text
+    refresh(slapd.directory, ldif(registry))
+    assert refresh(slapd.directory, ldif(registry)).none
+    assert len(slapd.search("o=glue", "(objectClass=GLUE2AdminDomain)")) == 3
+    images = slapd.search("o=glue", "(objectClass=GLUE2ApplicationEnvironment)")
+    assert len(images) == 2 + 4  # CASE and case are one
+    (shown,) = slapd.search("GLUE2DomainID=CESNET,o=glue", "(objectClass=GLUE2ComputingEndpoint)")
+    assert [*shown.attributes["GLUE2EndpointCapability"]] == ["A", "b"]
+    assert shown.first("GLUE2EndpointImplementor") == "a"
