@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from hanse.errors import FieldFault, Refused
 from hanse.revisions import NEVER, History
 from registry.differences import changes
+from registry.older import filled
 from registry.states import called, site_of
 from registry.trail import DERIVED, Wanted, entities_of
 
@@ -88,7 +89,7 @@ def _standing(
             then.op == "put",
         )
     )
-    return {(kind, one): body or {} for kind, one, body in rows}
+    return {(kind, one): filled(kind, one, body or {}) for kind, one, body in rows}
 
 
 def _difference(

@@ -1,8 +1,8 @@
 """Reading entities as they are, or as they were: every read of the JSON API comes from the rows of the revision log.
 
 A row of the log holds its state from one revision to another, so a look into the past is the same query as a look at
-the present, with a number in it. A new kind of entity needs nothing here but, where its bodies grow, a line in
-`LATER`: `by_name(session, "project", as_of=...)`, `by_id`, `find`, `find_named` do the rest.
+the present, with a number in it. A new kind of entity needs nothing here (where its bodies grow: `registry.older`):
+`by_name(session, "project", as_of=...)`, `by_id`, `find`, `find_named` do the rest.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import FieldFault, NotFound, Refused
 from hanse.revisions import NEVER, Body, History, Revision, number_at_time
+from registry.older import filled
 from registry.schemas.fields import parse_time
 
 
@@ -29,10 +30,6 @@ class State:
     revision: int
     at: datetime
     actor_name: str
-
-
-# What bodies were given later than their first day, so that an old state reads as a new one: {kind: {field: value}}.
-LATER: dict[str, Body] = {}
 
 
 def text_of(field: str) -> ColumnElement[str]:
@@ -89,8 +86,7 @@ def _states(kind: str, number: int | None) -> _Columns:
 
 
 def _state(row: Row[str, Body | None, int, datetime, str], kind: str) -> State:
-    body = row[1] or {}
-    return State(row[0], {**LATER[kind], **body} if kind in LATER else body, row[2], row[3], row[4])
+    return State(row[0], filled(kind, row[0], row[1] or {}), row[2], row[3], row[4])
 
 
 def find(session: Session, kind: str, entity_id: str, as_of: str | None = None) -> State:

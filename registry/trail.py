@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from hanse.revisions import Body, History, Revision, number_at_time
 from registry.differences import changes
+from registry.older import filled
 from registry.states import called, name_of, site_of, text_of
 
 CLOCK = "clock"
@@ -231,8 +232,11 @@ def _body_before() -> Any:
     )
 
 
-def _event(row: History, revision: Revision, earlier: Body | None) -> Event:
-    body = row.body or earlier or {}
+def _event(row: History, revision: Revision, before: Body | None) -> Event:
+    # a key that bodies were given later is no change that somebody made
+    earlier = filled(row.kind, row.entity_id, before) if before else before
+    became = filled(row.kind, row.entity_id, row.body) if row.body else row.body
+    body = became or earlier or {}
     return Event(
         number=row.id,
         revision=revision.number,
@@ -246,5 +250,5 @@ def _event(row: History, revision: Revision, earlier: Body | None) -> Event:
         act="removed" if row.body is None else "changed" if earlier else "added",
         name=called(row.kind, body),
         site=site_of(row.kind, body),
-        changes=changes(earlier, row.body) if earlier and row.body else {},
+        changes=changes(earlier, became) if earlier and became else {},
     )

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from registry.views.past import PRESENT, SHOWS
 
@@ -131,6 +132,41 @@ def test_a_federation_that_was_not_there_yet(registry: Registry) -> None:
     assert registry.ask("GET", "/api/v1/sites/BIFI?as_of=0").status_code == 404
     assert registry.ask("GET", "/api/v1/sites/BIFI?as_of=1999-01-01T00:00:00Z").status_code == 404
     assert registry.ask("GET", "/api/v1/sites/BIFI?as_of=lately").status_code == 422
+
+
+def test_states_of_an_older_form_are_read_as_those_of_today(registry: Registry) -> None:
+    """What bodies were given later is taken out of the past, as if it had been written before."""
+    registry.declare("BIFI", timedelta(days=3), timedelta(hours=2))
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Huesca"})
+    number = newest(registry)
+    grown = {
+        "site": ("infrastructure", "ip_range", "ipv6_range", "tier", "sub_grid"),
+        "ngi": ("ggus_su", "scopes"),
+        "endpoint": ("extensions",),
+        "downtime": ("sites", "whole_sites", "service_ends", "series"),
+        "service_type": ("id",),
+    }
+    with registry.db.transaction() as session:
+        for kind, fields in grown.items():
+            taken_out = " - ".join(["body", *(f"'{field}'" for field in fields)])
+            session.execute(text(f"update history set body = {taken_out} where kind = :kind"), {"kind": kind})
+        session.execute(
+            text(
+                "update history set body = body #- '{contacts,0,telephone}' where kind = 'site' and op = 'put'"
+            )
+        )
+    for path in ("sites", "ngis", "endpoints", "downtimes", "service-types", "sites/BIFI", "downtimes/1"):
+        registry.get(f"/api/v1/{path}?as_of={number}")
+    site = registry.get(f"/api/v1/sites/BIFI?as_of={number}")
+    assert (site["infrastructure"], site["ip_range"]) == ("Production", None)
+    assert site["contacts"][0]["telephone"] is None
+    (downtime,) = registry.get(f"/api/v1/downtimes?as_of={number}")["items"]
+    assert (downtime["sites"], downtime["service_ends"]) == (["BIFI"], {})
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Zaragoza"})
+    newest_change = registry.get("/api/v1/history?limit=1")["items"][0]
+    assert newest_change["changes"] == {"location": ["Huesca", "Zaragoza"]}
+    for page in ("/sites/BIFI", "/downtimes/1", "/ngis/NGI_CZ", "/services"):
+        assert registry.ask("GET", f"{page}?as_of={number}").status_code == 200, page
 
 
 # --- pages ------------------------------------------------------------------------------------------------------
