@@ -2,14 +2,19 @@
 it is away."""
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hanse.database import Followed
 from hanse.follow import followed
 from monitoring.downtimes import Downtime, at_site, from_feed
 
 REGISTRY = "registry"
+# a downtime can be entered 48 h after it began; what is older changes nothing that is judged now
+REMEMBERED = timedelta(days=3)
 
 
 def endpoints(session: Session) -> list[Mapping[str, Any]]:
@@ -23,8 +28,15 @@ def sites(session: Session) -> dict[str, Mapping[str, Any]]:
 
 
 def downtimes(session: Session) -> list[Downtime]:
-    """All downtimes that the registry tells of, soonest first."""
-    return from_feed(followed(session, REGISTRY, "downtime").values())
+    """The downtimes that the registry tells of and that ended at most `REMEMBERED` ago, soonest first."""
+    # ISO 8601 in UTC sorts as text once the fraction is cut
+    since = (datetime.now(UTC) - REMEMBERED).isoformat()[:19]
+    recent = select(Followed.body).where(
+        Followed.source == REGISTRY,
+        Followed.kind == "downtime",
+        func.left(Followed.body["end"].astext, 19) > since,
+    )
+    return from_feed(session.scalars(recent))
 
 
 def downtimes_of(session: Session, sites: Collection[str]) -> dict[str, list[Downtime]]:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from monitoring import feed
 from monitoring.models import Endpoint
 from tests.monitoring.federation import OK, REFUSED, Federation
 
@@ -79,6 +80,15 @@ def test_a_downtime_of_several_sites_mutes_each_and_no_other(trio: Federation) -
     trio.outage("cesnet")
     assert trio.state("cesnet") == "critical"
     assert trio.events() == ["outage"]
+
+
+def test_downtimes_of_long_ago_are_not_read_again(trio: Federation) -> None:
+    now = datetime.now(UTC)
+    trio.downtime("UKIM", now - timedelta(days=9), now - timedelta(days=4), number="old")
+    trio.downtime("UKIM", now - timedelta(days=9), now - timedelta(days=2), number="recent")
+    trio.downtime("UKIM", now - timedelta(days=9), now + HOUR, number="long")
+    with trio.session() as session:
+        assert {one.id for one in feed.downtimes(session)} == {"recent", "long"}
 
 
 def test_a_service_that_is_back_early_is_told_of_again(trio: Federation) -> None:
