@@ -63,6 +63,18 @@ class Context:
         for thing in expire:
             self.session.expire(thing)
 
+    def removed_here(self, kind: str, record: Record) -> bool:
+        """True, and noted, for a thing that an earlier import brought and somebody here took away since.
+
+        Call it when the thing was not found. With `prefer` theirs it comes back; people never do.
+        """
+        known = self.memory.find(kind, record.key) is not None
+        if not known or (self.prefer == "theirs" and kind != "person"):
+            return False
+        note = "was removed here since the last import; it stays removed"
+        self.report.note(Finding("keep", kind, record.name, record.key, notes=(note,)))
+        return True
+
     def accepted(
         self, kind: str, record: Record, model: type[Form], values: dict[str, Any], needed: Collection[str]
     ) -> tuple[Form, list[str]] | None:

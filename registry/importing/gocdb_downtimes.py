@@ -57,6 +57,8 @@ def _downtime(context: Context, change: Change, record: Record) -> None:
         if before
         else None
     )
+    if row is None and context.removed_here("downtime", record):
+        return
     if row is None:
         row = _new(context, record, affected, notes)
         entities.put_downtime(change, row)

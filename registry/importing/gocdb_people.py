@@ -40,6 +40,8 @@ def _user(
     notes: list[str] = []
     identity = _identity(user, issuers, notes)
     person = _here(context, user, identity, subjects)
+    if person is None and context.removed_here("person", record):
+        return
     new = person is None
     if person is None:
         person = people.create(context.session, change, user.name[:255], user.email or None)

@@ -149,6 +149,8 @@ def take_site(context: Context, record: Record, source: str) -> Site | None:
 
 def _site(context: Context, change: Change, record: Record) -> None:
     row = _here(context, record)
+    if row is None and context.removed_here("site", record):
+        return
     values, notes = _site_form(record, row)
     found = context.accepted("site", record, SiteIn, values, ["name", "ngi"])
     if found is None:

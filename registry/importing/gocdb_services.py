@@ -45,6 +45,8 @@ def take_service(context: Context, change: Change, site: Site, record: Record) -
 
 def _service(context: Context, change: Change, site: Site, record: Record) -> None:
     row = _here(context, site, record)
+    if row is None and context.removed_here("service", record):
+        return
     values = own(record.values)
     values.pop("site", None)
     values = {name: value for name, value in values.items() if value not in (None, [])}

@@ -229,6 +229,22 @@ def test_what_is_gone_there_stays_and_is_told(empty_registry: Registry) -> None:
     assert empty_registry.get("/api/v1/services/9")["hostname"] == "h00008.alfa.example.org"
 
 
+def test_what_was_removed_here_stays_removed(empty_registry: Registry) -> None:
+    imported(empty_registry, samples())
+    (ada,) = empty_registry.get("/api/v1/people?q=Ada")["items"]
+    with empty_registry.db.transaction() as session:
+        session.delete(session.get_one(Person, int(ada["id"])))
+    assert empty_registry.ask("DELETE", "/api/v1/services/9").status_code == 204
+    assert empty_registry.ask("DELETE", "/api/v1/sites/DELTA-CLOUD").status_code == 204
+    report = imported(empty_registry, samples())
+    told = {(one.kind, one.key) for one in report.findings if "stays removed" in " ".join(one.notes)}
+    assert {("service", "9G0"), ("site", "44G0"), ("person", "1G0")} <= told
+    assert (report.counts["add"], report.revisions) == (0, [])
+    imported(empty_registry, samples(), prefer="theirs")
+    assert empty_registry.get("/api/v1/sites/DELTA-CLOUD")["primary_key"] == "44G0"
+    assert empty_registry.get("/api/v1/people?q=Ada")["items"] == []
+
+
 def test_an_import_is_for_operators(registry: Registry) -> None:
     for run in (gocdb.plan, gocdb.take_over):
         with pytest.raises(Forbidden):
