@@ -15,6 +15,9 @@ from registry.standing import WORST_FIRST, Standing
 MOST_APART: Final = 60
 """Sites on a map up to which each has its own marker; of more, neighbours share one."""
 MOSTLY: Final = 0.8
+NARROW: Final = 460
+WIDE: Final[Mapping[str, int]] = {"europe": 760, "world": 1300}
+"""Units of the width beside a list, and alone; about as many as the browser has pixels for it."""
 NEAR: Final = 22.0
 SAME: Final = 5.0
 CHARACTER: Final = 6.3
@@ -78,7 +81,7 @@ def draw(
     standings: Mapping[str, Standing],
     view: str = "",
     *,
-    width: int = 460,
+    wide: bool = False,
     box: Box | None = None,
 ) -> Map:
     """The map of the sites; without `view` that of Europe when most of them lie there. `box` is looked at closely."""
@@ -86,6 +89,7 @@ def draw(
     placed = [site for site in every if site.latitude is not None and site.longitude is not None]
     shown = VIEWS.get(view) or _fitting(placed)
     frame = _frame(shown, box)
+    width = WIDE[shown.name] if wide else NARROW
     scale = width / (frame[2] - frame[0])
     height = round((frame[3] - frame[1]) * scale)
     spots, outside = [], []

@@ -49,7 +49,6 @@ STATES = (
 )
 VIEWS = ("list", "both", "map")
 LONGEST = 200
-WIDE = 1100
 JOINING = ("Candidate", "Uncertified")
 
 
@@ -179,7 +178,7 @@ def _map(asked: _Asked, rows: Sequence[Row]) -> mapping.Map | None:
         [row.site for row in rows],
         {row.site.name: row.standing for row in rows},
         asked.region,
-        width=WIDE if asked.view == "map" else 460,
+        wide=asked.view == "map",
         box=asked.wanted.box,
     )
 
