@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hanse.identity.permissions import SIGNED_IN
 from hanse.revisions import head
 from hanse.web import Api, current_principal, ground
 from registry import comparing, states, trail, undo
@@ -77,7 +76,7 @@ def one_revision(path: NumberPath) -> Body:
 
 @api.post(
     "/revisions/<int:number>/undo",
-    permission=SIGNED_IN,
+    permission=READ_LOG,
     summary="Undo a revision",
     responses={201: UndoneOut},
 )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.errors import HanseError
-from hanse.identity.permissions import SIGNED_IN
+from hanse.identity.permissions import allows
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from hanse.web.wire import faults_of
 from registry import comparing, states, trail, undo
@@ -125,7 +125,7 @@ def _revision_page(number: int, form: FormFaults, status: int = 200) -> BaseResp
     )
 
 
-@pages.post("/history/<int:number>/undo", permission=SIGNED_IN)
+@pages.post("/history/<int:number>/undo", permission=READ_LOG)
 def undo_revision(number: int) -> BaseResponse:
     """Undo it as a new change; where that is refused the reasons stand on the revision's page."""
     kept = request.form.to_dict()
@@ -221,7 +221,8 @@ def undo_offer() -> Offer | None:
     words = done.reason if done.reason.endswith((".", "!", "?")) else f"{done.reason}."
     minutes, seconds = divmod(done.left_s, 60)
     left = f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
-    return Offer(words, f"/history/{done.revision}/undo" if done.undoable else "", left)
+    undoable = done.undoable and allows(principal, READ_LOG)
+    return Offer(words, f"/history/{done.revision}/undo" if undoable else "", left)
 
 
 pages.blueprint.app_context_processor(lambda: {"undo_offer": undo_offer})

@@ -22,6 +22,7 @@ from sqlalchemy import select, text
 
 from hanse.database import Database
 from registry import webhook_sending, webhooks
+from registry.jobs import jobs
 from registry.models import Mail, Webhook, WebhookDelivery
 from registry.settings import RegistrySettings
 
@@ -424,3 +425,17 @@ def test_the_pages(registry: Registry, receiver: Receiver, open_settings: Regist
     assert registry.ask("POST", f"/webhooks/{number}/dance").status_code == 404
     assert registry.ask("POST", f"/webhooks/{number}/remove").status_code == 303
     assert "No webhook is registered" in registry.ask("GET", "/webhooks").text
+
+
+def test_the_jobs_look_at_the_queues(
+    registry: Registry, receiver: Receiver, open_settings: RegistrySettings
+) -> None:
+    scheduled = {job.name: job for job in jobs(open_settings, registry.db)}
+    register(registry, receiver)
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Zaragoza"})
+    assert scheduled["webhooks"].run() == "1 queued, 1 delivered, 0 failed."
+    assert scheduled["subscriptions"].run() == "Nothing to tell."
+    assert scheduled["digests"].run() == "0 digests queued."
+    assert scheduled["digests"].daily_at == "06:00"
+    copy = open_settings.model_copy(update={"read_only": True})
+    assert jobs(copy, registry.db) == []  # a copy for fail-over tells nobody
