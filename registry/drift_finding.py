@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -73,7 +74,7 @@ class _Look:
     stale: Sequence[CloudDocument]
     closed: frozenset[int]
 
-    @property
+    @cached_property
     def at(self) -> datetime:
         return max(document.created_at for document in self.documents)
 
