@@ -19,11 +19,17 @@ HEAVIEST = 300_000
 TOUR = [
     (None, "registry", "/"),
     (None, "registry", "/sites"),
+    (None, "registry", "/services"),
+    (None, "registry", "/clouds"),
     (None, "monitoring", "/status"),
     (None, "vomsdb", "/vos"),
     ("Ingrid Holm", "registry", "/"),
     ("Ingrid Holm", "registry", "/sites"),
     ("Ingrid Holm", "registry", "/sites/BIFI"),
+    ("Ingrid Holm", "registry", "/sites/BIFI/edit"),
+    ("Ingrid Holm", "registry", "/services/1"),
+    ("Ingrid Holm", "registry", "/federation"),
+    ("Ingrid Holm", "registry", "/roles"),
     ("Ingrid Holm", "registry", "/people"),
     ("Ingrid Holm", "registry", "/history"),
     ("Ingrid Holm", "registry", "/downtimes"),
@@ -34,6 +40,8 @@ TOUR = [
     ("Ingrid Holm", "monitoring", "/probes"),
     ("Ingrid Holm", "vomsdb", "/replication"),
     ("Laura Gil", "registry", "/downtimes/new"),
+    ("Laura Gil", "registry", "/mine"),
+    ("Laura Gil", "registry", "/sites/BIFI/services/new"),
     ("Laura Gil", "registry", "/downtimes/calendar"),
     ("Laura Gil", "registry", "/downtimes/import"),
     ("Laura Gil", "accounting", "/refused/BIFI"),
@@ -75,6 +83,75 @@ def test_the_page_answers_and_fits(
     page.set_viewport_size({"width": 360, "height": 780})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.screenshot(path=PICTURES / f"{name}-phone.png", full_page=True)
+
+
+MATRIX = Path(__file__).resolve().parents[1] / "architecture" / "routes" / "registry.txt"
+NAMES = {"/ngis/": "NGI_CZ", "/service-types/": "eu.egi.cloud.vm-management.occi", "/scopes/": "EGI"}
+
+
+def registry_pages() -> list[str]:
+    """Every GET route of the registry that is no API, filled with what the demo has."""
+    found = []
+    for line in MATRIX.read_text().splitlines():
+        match = re.search(r"\bGET (/\S*): ", line)
+        if match and not re.match(r"/(api|v1|gocdbpi|gocdb|assets|healthz|readyz|metrics|openapi)", match[1]):
+            name = next((name for place, name in NAMES.items() if match[1].startswith(place)), "BIFI")
+            found.append(re.sub(r"<int:\w+>", "1", match[1]).replace("<name>", name).replace("<site>", name))
+    return [path for path in found if "<" not in path]
+
+
+@pytest.mark.parametrize("who", [None, "Ingrid Holm", "Laura Gil", "Anna Lindqvist"])
+def test_every_page_of_the_registry_opens_and_fits_for_each_of_the_cast(
+    told: dict[str, Any], signed_in: Callable[..., Page], who: str | None
+) -> None:
+    page, base = signed_in(who), told["services"]["registry"]["url"]
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    opened = 0
+    for path in registry_pages():
+        head = page.request.head(base + path)
+        assert head.status in (200, 401, 403, 404), f"{path}: {head.status}"
+        if head.status != 200 or not head.headers.get("content-type", "").startswith("text/html"):
+            continue
+        page.goto(base + path)
+        opened += 1
+        for width in (1440, 360):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} at {width}"
+        assert page.locator("h1").count() == 1, path
+    assert said == []
+    assert opened > (12 if who is None else 20), f"{opened} pages opened"
+
+
+def test_what_would_be_refused_shows_while_somebody_types(
+    told: dict[str, Any], signed_in: Callable[..., Page]
+) -> None:
+    page = signed_in("Laura Gil")
+    assert open_page(page, told["services"]["registry"]["url"] + "/sites/BIFI/services/new") == []
+    page.select_option("select[name=service_type]", "eu.egi.cloud.vm-management.occi")
+    page.fill("input[name=hostname]", "occi.bifi.example")
+    page.fill("input[name=url]", "occi.bifi.example:8787")
+    page.locator("input[name=host_os]").focus()
+    page.locator("#about-url .fault").wait_for()
+    assert "would be refused" in page.inner_text("#checked")
+    page.fill("input[name=url]", "https://occi.bifi.example:8787/")
+    page.locator("input[name=host_os]").focus()
+    page.locator("#checked .mark.ok").wait_for()
+    assert page.locator(".fault").count() == 0
+    assert page.input_value("input[name=hostname]") == "occi.bifi.example"
+
+
+def test_the_map_is_drawn_and_reached_by_the_keyboard(
+    told: dict[str, Any], signed_in: Callable[..., Page]
+) -> None:
+    page = signed_in(None)
+    assert open_page(page, told["services"]["registry"]["url"] + "/sites") == []
+    land = page.evaluate("document.querySelector('.map .land').getBBox().width")
+    assert land > 500
+    marker = page.locator(".map a.marker", has_text="BIFI")
+    marker.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sites/BIFI")
 
 
 def test_a_page_that_is_not_for_everybody_says_for_whom_it_is(
