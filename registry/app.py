@@ -14,7 +14,7 @@ from hanse.revisions import FeedIdentity, head
 from hanse.web import Gauge, make_app
 from hanse.web.failover import install_read_only
 from hanse.web.feed import feed_room
-from registry import mails
+from registry import mails, webhooks
 from registry.api import (
     api_credentials,
     certification,
@@ -83,6 +83,8 @@ METRICS = {
     "hanse_registry_revision": "Newest revision of the log.",
     "hanse_registry_role_requests": "Requests for roles that wait for a decision.",
     "hanse_registry_mails": "Mails by what became of them: pending, delivered, failed.",
+    "hanse_registry_webhook_deliveries": "Messages to webhooks by what became of them: pending, delivered, failed.",
+    "hanse_registry_webhooks_stopped": "Webhooks that were stopped, most of them because nothing was taken.",
 }
 
 
@@ -192,6 +194,9 @@ def gauges(db: Database) -> Callable[[], Iterable[Gauge]]:
             figures.append(_gauge("hanse_registry_role_requests", waiting or 0))
             for state, count in mails.count_by_state(session).items():
                 figures.append(_gauge("hanse_registry_mails", count, state=state))
+            for state, count in webhooks.count_by_state(session).items():
+                figures.append(_gauge("hanse_registry_webhook_deliveries", count, state=state))
+            figures.append(_gauge("hanse_registry_webhooks_stopped", webhooks.count_stopped(session)))
         return figures
 
     return read

@@ -28,6 +28,7 @@ from hanse.revisions import head
 from registry import happenings, people
 from registry.happenings import Filter, Happening, News
 from registry.models import Ngi, Role, Site, Subscription, Webhook, WebhookDelivery
+from registry.models.listening import DELIVERY_STATES
 from registry.rights import READ_LOG, is_operator
 from registry.schemas.fields import iso
 from registry.schemas.listening import WebhookEdit, WebhookIn
@@ -321,3 +322,14 @@ def switched(act: str) -> WebhookEdit:
     if act not in ("start", "stop"):
         raise NotFound(f"A webhook cannot be told to {act[:20]}.")
     return WebhookEdit(active=act == "start")
+
+
+def count_by_state(session: Session) -> dict[str, int]:
+    """How many deliveries there are in each state; every state is named."""
+    rows = session.execute(select(WebhookDelivery.state, func.count()).group_by(WebhookDelivery.state))
+    return {**dict.fromkeys(DELIVERY_STATES, 0), **{state: many for state, many in rows}}
+
+
+def count_stopped(session: Session) -> int:
+    """How many webhooks are told nothing."""
+    return session.scalar(select(func.count()).select_from(Webhook).where(Webhook.active.is_(False))) or 0
