@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from registry.renderings.plain_yaml import parse_as
 from registry.schemas.fields import Line, SiteName, VoName, WebUrl, Wire
 
-MAX_CHARACTERS: Final = 1_000_000
+MAX_CHARACTERS: Final = 100_000
 
 
 def _as_text(value: object) -> object:

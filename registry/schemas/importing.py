@@ -46,7 +46,7 @@ class ImportApplyIn(ImportIn):
 class FedcloudIn(Wire):
     """Site files of the federated cloud by name; `create_in` is the NGI for sites that are not here."""
 
-    files: Annotated[dict[Line, Annotated[str, Field(max_length=1_000_000)]], Field(max_length=2000)]
+    files: Annotated[dict[Line, Annotated[str, Field(max_length=100_000)]], Field(max_length=2000)]
     prefer: Prefer = "ours"
     create_in: NgiName | None = None
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
+from hanse.errors import Conflict, Refused
 from hanse.identity.permissions import PUBLIC, SIGNED_IN, allows
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from registry import certification, policy, policy_contacts, policy_evidence, policy_proposals
@@ -122,7 +122,7 @@ def look(name: str) -> BaseResponse:
     """Ask for the evidence now."""
     try:
         policy_proposals.refresh(ground().db, settings(), current_principal(), name)
-    except HanseError as error:
+    except (Refused, Conflict) as error:
         return _checklist(name, FormFaults.of(error, {}), status=422)
     return redirect(f"/sites/{name}/certification", 303)
 
@@ -132,7 +132,7 @@ def ask(name: str) -> BaseResponse:
     """Write to the contacts now."""
     try:
         policy_contacts.ask_now(ground().db, settings(), current_principal(), name)
-    except HanseError as error:
+    except (Refused, Conflict) as error:
         return _checklist(name, FormFaults.of(error, {}), status=422)
     return redirect(f"/sites/{name}/certification", 303)
 
@@ -146,7 +146,7 @@ def propose(name: str) -> BaseResponse:
         if form is not None:
             policy_proposals.propose(ground().db, current_principal(), name, form)
             return redirect(f"/sites/{name}/certification", 303)
-    except HanseError as error:
+    except (Refused, Conflict) as error:
         faults = FormFaults.of(error, kept)
     return _checklist(name, faults, status=422)
 
@@ -170,7 +170,7 @@ def _decide(number: int, act: Any) -> BaseResponse:
         if form is not None:
             act(ground().db, current_principal(), number, form.reason)
             return redirect("/certification/proposals", 303)
-    except HanseError as error:
+    except (Refused, Conflict) as error:
         faults = FormFaults.of(error, kept)
     return _proposals(faults, status=422)
 
@@ -211,7 +211,7 @@ def put_policy() -> BaseResponse:
         if form is not None:
             policy.put(ground().db, current_principal(), form)
             return redirect("/certification/policy", 303)
-    except HanseError as error:
+    except (Refused, Conflict) as error:
         faults = FormFaults.of(error, kept)
     return _policy(faults, status=422)
 

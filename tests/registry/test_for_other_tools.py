@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.serving import make_server
+
+from hanse.http import HttpError, fetch
+from tests.peers.occi import free_port
 
 from .conftest import OCCI, Registry
 
@@ -57,6 +65,54 @@ def test_targets_are_filtered(registry: Registry, query: str, sites: set[str]) -
 
 def test_a_blackbox_exporter_gets_whole_addresses(registry: Registry) -> None:
     assert targets(registry, "?site=BIFI&address=url")[0]["targets"] == ["https://occi.bifi.example:11443/"]
+
+
+@pytest.mark.peer("prometheus")
+def test_a_real_prometheus_finds_them(registry: Registry, tmp_path: Path) -> None:
+    server = make_server("127.0.0.1", 0, registry.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    port = free_port()
+    configuration = tmp_path / "prometheus.yml"
+    configuration.write_text(
+        f"""
+global: {{scrape_interval: 1h}}
+scrape_configs:
+  - job_name: clouds
+    http_sd_configs: [{{url: "http://127.0.0.1:{server.server_port}/sd/prometheus?scope=EGI", refresh_interval: 1s}}]
+    relabel_configs:
+      - {{source_labels: [__meta_hanse_site], regex: "BIFI|UKIM", action: keep}}
+      - {{source_labels: [__meta_hanse_site], target_label: site}}
+"""
+    )
+    command = ["prometheus", f"--config.file={configuration}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+    program = subprocess.Popen(
+        [*command, f"--web.listen-address=127.0.0.1:{port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert sites_of_prometheus(port) == {"BIFI", "UKIM"}
+    finally:
+        program.terminate()
+        program.wait(20)
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def sites_of_prometheus(port: int) -> set[str]:
+    """The label `site` of its targets, when it has some; {} when it has none within 30 s."""
+    for _ in range(150):
+        try:
+            told = fetch("GET", f"http://127.0.0.1:{port}/api/v1/targets?state=active", deadline_s=2).json()
+            found = {one["labels"]["site"] for one in told["data"]["activeTargets"]}
+        except HttpError:
+            found = set()
+        if found:
+            return found
+        time.sleep(0.2)
+    return set()
 
 
 def test_nothing_that_is_personal_is_told_to_prometheus(registry: Registry) -> None:

@@ -53,7 +53,10 @@ def ask_often(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> 
     def ask(case: Any) -> None:
         nonlocal asked
         asked += 1
-        case.call_and_validate(headers=headers, excluded_checks=beyond_schemas)
+        answer = case.call(headers=headers)
+        if answer.status_code == 413:  # longer than any field may be, and so long that the body is not even read
+            return
+        case.validate_response(answer, excluded_checks=beyond_schemas)
 
     ask()
     return asked
