@@ -141,6 +141,7 @@ def me() -> Response:
         caller=caller,
         client=request.args.get("client", "java"),
         due=due,
+        registry_url=settings().registry_url.rstrip("/"),
         **context,
     )
 
