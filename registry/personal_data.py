@@ -22,6 +22,7 @@ from registry.models import (
     Base,
     Contact,
     ContactConfirmation,
+    DowntimeDraft,
     Mail,
     Person,
     PersonalRead,
@@ -101,6 +102,7 @@ def everything_of(session: Session, person: Person) -> dict[str, Any]:
         .where(Contact.email.is_not(None), func.lower(Contact.email) == (person.email or "").lower())
     )
     sent = session.scalars(select(Mail).where(Mail.recipient == (person.email or "")).order_by(Mail.id))
+    drafts = session.scalars(select(DowntimeDraft).where(DowntimeDraft.owner == f"person:{person.id}"))
     return {
         "person": _columns(person),
         "identities": [_columns(one) for one in person.credentials],
@@ -109,6 +111,7 @@ def everything_of(session: Session, person: Person) -> dict[str, Any]:
         "api_credentials": [{**_columns(one), "site": one.site.name} for one in programs],
         "contact_of": [dict(row._mapping) for row in contacts],
         "mails": [_columns(one) for one in sent],
+        "downtime_drafts": [_columns(one) for one in drafts],
         "changes_made": [{"revision": one.number, "at": one.at, "reason": one.reason} for one in revisions],
         "read_by": [_columns(one) for one in reads_of(session, person.id, limit=10_000)],
     }
@@ -210,6 +213,7 @@ def _check_erasable(session: Session, person: Person, reason: str) -> None:
 def _end_rows(session: Session, recorded: Change, person: Person) -> None:
     for credential in person.credentials:
         recorded.delete("identity", credential.key)
+    session.execute(delete(DowntimeDraft).where(DowntimeDraft.owner == f"person:{person.id}"))
     for role in session.scalars(select(Role).where(Role.person_id == person.id)):
         entities.delete_role(recorded, role.id)
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import time_machine
 
-from registry import downtime_drafts, neighbours
+from registry import downtime_drafts, neighbours, people, personal_data
+from registry.models import DowntimeDraft
 from registry.neighbours import Heard
 
 from .conftest import Registry
@@ -66,6 +67,17 @@ def test_drafts_go_after_a_week_and_the_oldest_of_too_many(registry: Registry) -
         for number in range(downtime_drafts.MOST + 2)
     ]
     assert set(keys(registry, "Laura Gil")) == set(made[2:])
+
+
+def test_drafts_are_given_out_and_go_with_their_owner(registry: Registry) -> None:
+    kept = keep(registry, description="my plan")
+    person = int(registry.principal("Laura Gil").person or 0)
+    with registry.db.transaction() as session:
+        told = personal_data.everything_of(session, people.find(session, person))
+    assert [one["body"]["description"] for one in told["downtime_drafts"]] == ["my plan"]
+    personal_data.erase(registry.db, registry.principal("Ingrid Holm"), person, "left")
+    with registry.db.transaction() as session:
+        assert session.get(DowntimeDraft, kept["key"]) is None
 
 
 def test_a_draft_has_a_size(registry: Registry) -> None:
