@@ -107,7 +107,7 @@ def _here(
 def _fill(context: Context, change: Change, person: Person, user: UserRecord) -> list[tuple[str, str]]:
     """Only what is empty here is filled: people look after their own row."""
     done = []
-    for name in ("title", "telephone"):
+    for name in ("title", "telephone", "works_from", "works_until"):
         value = getattr(user, name)[:255]
         if value and not getattr(person, name):
             setattr(person, name, value)

@@ -47,6 +47,8 @@ class UserRecord:
     email: str = ""
     telephone: str = ""
     title: str = ""
+    works_from: str = ""
+    works_until: str = ""
     identifiers: dict[str, str] = field(default_factory=dict)
     roles: list[tuple[str, str, str]] = field(default_factory=list)
 

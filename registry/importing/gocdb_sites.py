@@ -16,6 +16,7 @@ from registry.importing.gocdb_words import (
     given,
     number,
     scopes,
+    time_of_day,
     yes,
 )
 from registry.importing.hostile_xml import Element
@@ -154,6 +155,8 @@ def person(found: Gathered, element: Element, key: str) -> UserRecord | None:
     user.email = user.email or element.get("EMAIL")
     user.telephone = user.telephone or element.get("TEL")
     user.title = user.title or element.get("TITLE")
+    user.works_from = user.works_from or time_of_day(element.get("WORKING_HOURS_START"))
+    user.works_until = user.works_until or time_of_day(element.get("WORKING_HOURS_END"))
     for tag, realm in IDENTIFIERS.items():
         if value := element.get(tag):
             user.identifiers.setdefault(realm, value)

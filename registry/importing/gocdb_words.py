@@ -100,6 +100,12 @@ def clock(text: str) -> datetime | None:
     return None
 
 
+def time_of_day(text: str) -> str:
+    """`8:30`, `08:30` as 08:30; "" for anything else."""
+    found = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text.strip())
+    return f"{int(found[1]):02}:{found[2]}" if found else ""
+
+
 def given(**values: Any) -> Values:
     """The values that say something: neither None nor an empty text."""
     return {name: value for name, value in values.items() if value is not None and value != ""}

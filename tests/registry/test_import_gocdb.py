@@ -21,6 +21,7 @@ from registry.importing.gocdb import Options
 from registry.importing.gocdb_reader import bundle_of
 from registry.importing.gocdb_records import Bundle
 from registry.importing.gocdb_source import Address, from_address, from_files
+from registry.importing.gocdb_words import clock, time_of_day
 from registry.importing.hostile_xml import read
 from registry.importing.merging import Report, merge
 from registry.models import CertificationChange, Downtime, Person, ServiceGroup, Site
@@ -317,6 +318,27 @@ def test_three_values_meet_in_a_field(
 ) -> None:
     merged = merge({"x": theirs}, {"x": ours}, last, prefer)
     assert merged.values == ({} if written is None else {"x": written})
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"), [("8:30", "08:30"), ("17:05", "17:05"), ("25:00", ""), ("nine", ""), ("", "")]
+)
+def test_working_hours_are_times_of_day(text: str, read_as: str) -> None:
+    assert time_of_day(text) == read_as
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        ("15-Jan-26 10.20.30 AM", "2026-01-15T10:20:30+00:00"),
+        ("15-Jan-26 13.20.30 PM", "2026-01-15T13:20:30+00:00"),
+        ("15-Jan-2026 10.20.30", "2026-01-15T10:20:30+00:00"),
+        ("yesterday", None),
+    ],
+)
+def test_times_are_read_as_gocdb_writes_them(text: str, read_as: str | None) -> None:
+    found = clock(text)
+    assert (None if found is None else found.isoformat()) == read_as
 
 
 @pytest.fixture
