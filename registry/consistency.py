@@ -14,11 +14,15 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from hanse.revisions import Change, current
-from registry import entities, federation_entities, people
+from registry import entities, federation_entities, people, policy_entities
 from registry.models import (
     ApiCredential,
+    CertificationPolicy,
+    CertificationProposal,
+    ContactConfirmation,
     Credential,
     Downtime,
+    DriftDecision,
     HostCertificate,
     Ngi,
     Person,
@@ -75,6 +79,10 @@ def rows_as_log(session: Session) -> dict[str, Bodies]:
             put(collected, row)
     for token, site in session.execute(select(Credential, Site).join(Site, Credential.site_id == Site.id)):
         entities.put_site_token(collected, token, site)
+    for one, site in session.execute(
+        select(DriftDecision, Site).join(Site, DriftDecision.site_id == Site.id)
+    ):
+        collected.put("drift", entities.drift_id(one), entities.drift_body(one, site))
     owned = select(Credential, Person).join(Person, Credential.person_id == Person.id)
     for credential, person in session.execute(owned):
         people.put_credential(collected, credential, person)
@@ -146,4 +154,7 @@ RECORDED: tuple[tuple[type[Any], Callable[[Change, Any], None]], ...] = (
     (Scope, federation_entities.put_scope),
     (ServiceType, federation_entities.put_service_type),
     (ServiceGroup, federation_entities.put_service_group),
+    (CertificationProposal, policy_entities.put_proposal),
+    (ContactConfirmation, policy_entities.put_confirmation),
+    (CertificationPolicy, policy_entities.put_policy),
 )

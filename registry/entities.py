@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from hanse.identity import names
 from hanse.revisions import Change
+from registry import policy_entities
 from registry.models import (
     ApiCredential,
     Contact,
@@ -409,6 +410,9 @@ def put_whole_site(session: Session, change: Change, site: Site) -> None:
         put_api_credential(change, program)
     for role in session.scalars(select(Role).where(Role.site_id == site.id)):
         put_role(change, role)
+    for decision in session.scalars(select(DriftDecision).where(DriftDecision.site_id == site.id)):
+        change.put("drift", drift_id(decision), drift_body(decision, site))
+    policy_entities.put_of_site(session, change, site)
 
 
 def delete_service(change: Change, service: Service) -> None:
@@ -453,6 +457,7 @@ def delete_whole_site(session: Session, change: Change, site: Site) -> None:
         change.delete("api_credential", str(program))
     for decision in session.scalars(select(DriftDecision).where(DriftDecision.site_id == site.id)):
         change.delete("drift", drift_id(decision))
+    policy_entities.delete_of_site(session, change, site)
     for role in session.scalars(select(Role.id).where(Role.site_id == site.id)):
         delete_role(change, role)
     change.delete("site", str(site.id))

@@ -13,11 +13,11 @@ from hanse.database import Database
 from hanse.errors import FieldFault, Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
+from registry import policy_entities
 from registry.models import CertificationPolicy
 from registry.recording import recording
 from registry.renderings.plain_yaml import parse_as
 from registry.rights import RUN_FEDERATION
-from registry.schemas.fields import iso
 from registry.schemas.policy import MAX_POLICY_CHARACTERS, PolicyDoc, PolicyIn
 
 DEFAULT: Final = """\
@@ -105,8 +105,7 @@ def put(db: Database, principal: Principal, form: PolicyIn) -> int:
         )
         session.add(row)
         session.flush()
-        body = {"id": str(row.id), "document": row.document, "valid_from": iso(row.valid_from)}
-        change.put("certification_policy", str(row.id), body)
+        policy_entities.put_policy(change, row)
         return row.id
 
 

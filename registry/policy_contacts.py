@@ -19,11 +19,10 @@ from hanse.database import Database
 from hanse.errors import NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Actor, change
-from registry import mails, policy
+from registry import mails, policy, policy_entities
 from registry.models import ContactConfirmation, Site
 from registry.recording import lock_site
 from registry.rights import CERTIFY_SITE, EDIT_SITE, check_site, may_site
-from registry.schemas.fields import iso
 from registry.schemas.policy import PolicyDoc
 from registry.settings import RegistrySettings
 
@@ -178,13 +177,7 @@ def confirm(db: Database, code: str) -> ContactConfirmation:
             with change(session, Actor("contact", "a contact"), f"A contact of {name} answered") as recorded:
                 row.confirmed_at = datetime.now(UTC)
                 session.flush()
-                body = {
-                    "id": str(row.id),
-                    "site": name,
-                    "asked_at": iso(row.asked_at),
-                    "confirmed_at": iso(row.confirmed_at),
-                }
-                recorded.put("contact_confirmation", str(row.id), body)
+                policy_entities.put_confirmation(recorded, row)
         session.expunge(row)
         return row
 

@@ -12,13 +12,12 @@ from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Actor, Change, change
-from registry import certification, policy, policy_evidence
+from registry import certification, policy, policy_entities, policy_evidence
 from registry.models import CertificationProposal, Site
 from registry.policy_evidence import Found, Neighbourhood
 from registry.recording import lock_site, recording
 from registry.rights import CERTIFY_SITE, EDIT_SITE, check_site, is_operator, may_site
 from registry.rules import check_certification_step
-from registry.schemas.fields import iso
 from registry.schemas.policy import PolicyDoc, ProposalQuery, ProposeIn, StepDoc
 from registry.settings import RegistrySettings
 
@@ -139,7 +138,7 @@ def _end_waiting(
         return None
     row.state, row.decided_name, row.decided_at, row.decided_reason = ended, SYSTEM.name, now, why
     session.flush()
-    _put(recorded, row)
+    policy_entities.put_proposal(recorded, row)
     return ended
 
 
@@ -184,7 +183,7 @@ def propose(db: Database, principal: Principal, name: str, form: ProposeIn) -> i
         if persons(rules, row) == 2:
             _first_word(row, principal, form.reason)
             session.flush()
-            _put(recorded, row)
+            policy_entities.put_proposal(recorded, row)
         return row.id
 
 
@@ -213,7 +212,7 @@ def _new(
     )
     session.add(row)
     session.flush()
-    _put(recorded, row)
+    policy_entities.put_proposal(recorded, row)
     return row
 
 
@@ -245,7 +244,7 @@ def accept(db: Database, principal: Principal, number: int, reason: str) -> str:
             certification.take_step(session, recorded, principal, site, row.new, reason)
             _decided(row, "accepted", principal, reason)
         session.flush()
-        _put(recorded, row)
+        policy_entities.put_proposal(recorded, row)
         return row.state
 
 
@@ -277,7 +276,7 @@ def decline(db: Database, principal: Principal, number: int, reason: str) -> Non
             raise Conflict(f"It was {row.state} by {row.decided_name} already.")
         _decided(row, "declined", principal, reason)
         session.flush()
-        _put(recorded, row)
+        policy_entities.put_proposal(recorded, row)
 
 
 def _lock(session: Session, number: int) -> tuple[CertificationProposal, Site]:
@@ -301,24 +300,6 @@ def _check_waiting(row: CertificationProposal, site: Site, rules: PolicyDoc) -> 
     late = row.first_at is not None and row.first_at + timedelta(days=rules.second_person_days) <= now
     if row.expires_at <= now or late:
         raise Conflict("This proposal has waited too long; propose it anew.")
-
-
-def _put(recorded: Change, row: CertificationProposal) -> None:
-    recorded.put(
-        "certification_proposal",
-        str(row.id),
-        {
-            "id": str(row.id),
-            "site": row.site.name,
-            "name": f"{row.old} to {row.new}",
-            "old": row.old,
-            "new": row.new,
-            "why": row.why,
-            "state": row.state,
-            "made_at": iso(row.made_at),
-            "expires_at": iso(row.expires_at),
-        },
-    )
 
 
 def listed(session: Session, query: ProposalQuery, limit: int) -> list[CertificationProposal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Callable
@@ -17,9 +18,20 @@ from hanse.database import Database
 from hanse.errors import HanseError, NotFound
 from hanse.identity.principals import Principal
 from hanse.revisions import head
-from registry import consistency, credentials, downtimes, ngis, people, recording, roles, services, sites
+from registry import (
+    consistency,
+    credentials,
+    downtimes,
+    ngis,
+    people,
+    policy_contacts,
+    recording,
+    roles,
+    services,
+    sites,
+)
 from registry.consistency import rows_as_log
-from registry.models import Downtime, Endpoint, Service, Site
+from registry.models import ContactConfirmation, Downtime, Endpoint, Service, Site
 from registry.schemas.downtimes import DowntimeEdit, DowntimeIn, EndIn
 from registry.schemas.people import RoleIn
 from registry.schemas.services import EndpointIn, ServiceEdit, ServiceIn
@@ -261,4 +273,33 @@ def test_two_who_register_one_name_at_once_are_told(registry: Registry) -> None:
     for thread in threads:
         thread.join(60)
     assert sorted(map(str, answers)) == ["Conflict", "Conflict", "Conflict", "TWIN"]
+    assert_in_step(registry.db)
+
+
+def test_what_a_policy_and_people_said_of_a_site_goes_and_moves_with_it(registry: Registry) -> None:
+    """Proposals and answers of contacts name the site: renamed with it, gone with it."""
+    registry.send(
+        "POST",
+        "/api/v1/sites/BIFI/certification/proposals",
+        {"status": "Suspended", "reason": "Silent for a month"},
+    )
+    with registry.db.transaction() as session:
+        site = session.scalars(select(Site).where(Site.name == "BIFI")).one()
+        question = ContactConfirmation(
+            site_id=site.id,
+            email="admin@bifi.example",
+            code_hash=hashlib.sha256(b"a code").hexdigest(),
+            asked_by="the policy",
+            expires_at=datetime.now(UTC) + timedelta(days=9),
+        )
+        session.add(question)
+    policy_contacts.confirm(registry.db, "a code")
+    assert_in_step(registry.db)
+    operator = registry.principal("Ingrid Holm")
+    sites.edit(registry.db, operator, "BIFI", SiteEdit(name="BIFI-CLOUD"))
+    assert_in_step(registry.db)
+    with registry.db.transaction() as session:
+        counted = consistency.states_counted(session)
+    assert (counted["certification_proposal"], counted["contact_confirmation"]) == (1, 1)
+    sites.remove(registry.db, operator, "BIFI-CLOUD", "")
     assert_in_step(registry.db)
