@@ -88,7 +88,9 @@ def test_models_and_migrations_agree_with_one_head(registry: Registry) -> None:
 
 def test_the_jobs_run_and_say_what_they_did(registry: Registry) -> None:
     said = {job.name: job.run() for job in jobs(registry.settings, registry.db)}
-    assert said == {"downtimes": "No downtime began or ended.", "tokens": "No token ended."}
+    expected = {"downtimes": "No downtime began or ended.", "tokens": "No token ended."}
+    assert expected.items() <= said.items()
+    assert {name: words for name, words in said.items() if not words.endswith(".")} == {}
     follows = registry.settings.model_copy(update={"vomsdb_url": "http://127.0.0.1:9"})
     assert [job.name for job in jobs(follows, registry.db)][-1] == "follow vomsdb"
 
