@@ -211,9 +211,9 @@ def _faults(document: Mapping[str, Any]) -> Iterator[FieldFault]:
             yield FieldFault(name, "the list is missing; an empty one may stand there")
             shaped = False
     for name in MODELS:
-        objects = document.get(name)
-        if objects is None:
+        if name not in document:
             continue
+        objects = document[name]
         if not isinstance(objects, list):
             yield FieldFault(name, "must be a list of objects")
             shaped = False
@@ -222,7 +222,8 @@ def _faults(document: Mapping[str, Any]) -> Iterator[FieldFault]:
             found = list(_object_faults(name, at, one))
             shaped = shaped and not found
             yield from found
-    if len(document.get("CloudComputingService") or ()) != 1:
+    services = document.get("CloudComputingService")
+    if isinstance(services, list) and len(services) != 1:
         yield FieldFault("CloudComputingService", "a document describes one cloud: exactly one object")
         shaped = False
     if shaped or _all_objects(document):
@@ -230,7 +231,7 @@ def _faults(document: Mapping[str, Any]) -> Iterator[FieldFault]:
 
 
 def _all_objects(document: Mapping[str, Any]) -> bool:
-    lists = [document.get(name) or [] for name in MODELS]
+    lists = [document.get(name, []) for name in MODELS]
     return all(
         isinstance(objects, list)
         and all(

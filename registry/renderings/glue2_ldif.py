@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from registry.renderings.glue20 import Entity, Value
@@ -49,6 +50,7 @@ _OWN: Final = {
     },
 }
 _OF_ALL: Final = {"Name": "GLUE2EntityName", "OtherInfo": "GLUE2EntityOtherInfo"}
+_SPECIAL: Final = re.compile(r'([,+"\\<>;=])')
 _UNSAFE: Final = re.compile(r"^[ :<]|[\x00\n\r]| $|[^\x00-\x7f]")
 
 
@@ -89,6 +91,8 @@ def _distinct(values: Iterable[str]) -> list[str]:
 
 def short(number: str) -> str:
     """An id as a directory can name an entry by it: OpenLDAP keeps a name and its normal form in 511 bytes."""
+    if number.isascii() and 2 * len(number) <= LONGEST_ID:  # escaping at most doubles it
+        return number
     if len(escaped(number).encode()) <= LONGEST_ID:
         return number
     digest = hashlib.sha256(number.encode()).hexdigest()[:24]
@@ -116,9 +120,10 @@ def distinguished_name(entity: Entity) -> str:
     return f"{_NAMED_BY[entity.kind][0]}={escaped(short(entity.id))},{above}"
 
 
+@lru_cache(maxsize=65_536)
 def escaped(value: str) -> str:
     """A value inside a distinguished name (RFC 4514 section 2.4)."""
-    text = re.sub(r'([,+"\\<>;=])', r"\\\1", value).replace("\x00", "\\00")
+    text = _SPECIAL.sub(r"\\\1", value).replace("\x00", "\\00")
     if text[:1] in ("#", " "):
         text = "\\" + text
     if text.endswith(" ") and len(value) > 1:
@@ -148,6 +153,8 @@ def line(attribute: str, value: str) -> str:
 
 
 def _folded(text: str) -> str:
+    if len(text) <= LINE_BYTES:
+        return text + "\n"
     first, rest = text[:LINE_BYTES], text[LINE_BYTES:]
     step = LINE_BYTES - 1
     parts = [first, *(" " + rest[at : at + step] for at in range(0, len(rest), step))]
