@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -79,5 +80,5 @@ def _standing(
 
 def tell(found: Collection[Standing]) -> list[tuple[str, int]]:
     """How many sites are in each state, worst first, without empty ones."""
-    counted = [(kind, sum(one.kind == kind for one in found)) for kind in WORST_FIRST]
-    return [(kind, count) for kind, count in counted if count]
+    counted = Counter(one.kind for one in found)
+    return [(kind, counted[kind]) for kind in WORST_FIRST if counted[kind]]

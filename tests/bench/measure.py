@@ -11,23 +11,29 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Times:
-    """How long the calls took, in milliseconds."""
+    """How long the calls took, in milliseconds; `cpu` is the median of this process's own work, which others' do not
+    lengthen.
+    """
 
     p50: float
     p95: float
     calls: int
+    cpu: float
 
 
 def times(call: Callable[[int], Any], calls: int = 100, warm: int = 5) -> Times:
     """Wall-clock times of `call(number)`, one after the other; the first `warm` are not counted."""
     for number in range(warm):
         call(number)
-    taken = []
+    taken, worked = [], []
     for number in range(calls):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         call(warm + number)
         taken.append((time.perf_counter() - began) * 1000)
-    return Times(statistics.median(taken), statistics.quantiles(taken, n=20)[18], calls)
+        worked.append((time.process_time() - busy) * 1000)
+    return Times(
+        statistics.median(taken), statistics.quantiles(taken, n=20)[18], calls, statistics.median(worked)
+    )
 
 
 def line(
@@ -50,5 +56,6 @@ def both(
     name: str, found: Times, peer: str = "", beside: Times | None = None, *, limit: float | None = None
 ) -> None:
     """Lines for the median and for the 95th percentile, which has the limit."""
+    line(f"{name}, CPU", found.cpu, "ms", peer, beside.cpu if beside else None)
     line(f"{name}, p50", found.p50, "ms", peer, beside.p50 if beside else None)
     line(f"{name}, p95", found.p95, "ms", peer, beside.p95 if beside else None, limit=limit)
