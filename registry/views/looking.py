@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, lazyload
 
 from hanse.identity.permissions import Permission
@@ -36,15 +36,6 @@ def downtimes(session: Session, numbers: Sequence[int]) -> list[Body]:
         for number in wanted
         if (body := bodies.get(number)) is not None
     ]
-
-
-def monitored(session: Session, only: str | None = None) -> set[str]:
-    """Sites with an endpoint that is watched; of them `only` this one when it is named."""
-    watched = exists().where(
-        Service.site_id == Site.id, Endpoint.service_id == Service.id, Endpoint.monitored, Service.monitored
-    )
-    statement = select(Site.name).where(watched)
-    return set(session.scalars(statement if only is None else statement.where(Site.name == only)))
 
 
 def ongoing(session: Session) -> list[Downtime]:

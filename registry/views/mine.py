@@ -84,7 +84,9 @@ def _read(
     session: Session, rows: Sequence[Site], heard: Mapping[str, neighbours.Heard], now: datetime
 ) -> list[Mine]:
     bodies = [states.find(session, "site", str(row.id)).body for row in rows]
-    found = standing.standings(heard["monitoring"], bodies, looking.monitored(session), looking.away(session))
+    found = standing.standings(
+        heard["monitoring"], bodies, directory.monitored(ground().db, session), looking.away(session)
+    )
     brief = {one.site.name: one for one in site_list.rows(_listed(rows, bodies), found, heard)}
     refused = {
         one.get("site"): int(one.get("refused_open") or 0)

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Pages, current_principal, ground, page
-from registry import finding, neighbours, standing, states
+from registry import directory, finding, neighbours, standing, states
 from registry.models import Site
 from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, KEEP_MACHINES, may_site
 from registry.schemas.services import ServiceQuery
@@ -89,7 +89,10 @@ def _look(session: Session, name: str, as_of: str | None, heard: Mapping[str, ne
     services = finding.services(session, ServiceQuery(site=called, as_of=as_of, limit=1000))
     row = session.get(Site, int(site.id))
     found = standing.standings(
-        heard["monitoring"], [site.body], looking.monitored(session, called), looking.away(session, called)
+        heard["monitoring"],
+        [site.body],
+        directory.monitored(ground().db, session),
+        looking.away(session, called),
     )
     number = states.number_at(session, as_of)
     return SiteLook(

@@ -15,7 +15,7 @@ from registry.views.parts import Part, SiteLook
 from registry.views.words import capacity_words, lines
 
 MOST_ENDPOINTS = 60
-LATEST = 20
+LATEST = 12
 """Changes read for the page; a revision of several entities is one line."""
 
 
