@@ -277,7 +277,8 @@ def current(
 
 
 _WITHOUT_LISTS = tuple(
-    contains_eager(CloudDocument.site).lazyload(name) for name in (Site.contacts, Site.shares, Site.properties)
+    contains_eager(CloudDocument.site).lazyload(name)
+    for name in (Site.contacts, Site.shares, Site.properties)
 )
 # facts never change, so each process reads them once: what was published is kept by what it is
 _KNOWN_FACTS: OrderedDict[tuple[int, str, datetime], Body] = OrderedDict()

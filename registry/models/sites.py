@@ -142,7 +142,7 @@ class Contact(Base):
 
 
 class VoShare(Base):
-    """A VO that the site supports: the virtual processors declared for it, and the project of the cloud's own that it is.
+    """A VO that the site supports: the virtual processors declared for it, and the project that it is in the cloud.
 
     None = not said.
     """

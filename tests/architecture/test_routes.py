@@ -137,6 +137,7 @@ def service_called(service: str, db: Database, settings: Any, arguments: dict[st
         app.extensions["hanse"].db.close()
 
 
+@pytest.mark.timeout(1200)  # five thousand calls for the registry alone
 @pytest.mark.parametrize("service", SERVICES)
 def test_who_may_call_which_route_of(
     service: str,
