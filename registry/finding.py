@@ -40,7 +40,9 @@ def services(session: Session, query: ServiceQuery, limit: int | None = None) ->
         if (wanted := getattr(query, flag)) is not None:
             where.append(text_of(flag) == str(wanted).lower())
     if query.q:
-        where.append(_mentions_now(query.q) if query.as_of is None else _mentions(query.q, *SOUGHT))
+        where.append(
+            _mentions_now(query.q, query, limit) if query.as_of is None else _mentions(query.q, *SOUGHT)
+        )
     after = number_cursor(query.cursor)
     return by_id(session, "service", where=where, as_of=query.as_of, after=after, limit=limit)
 
@@ -48,8 +50,10 @@ def services(session: Session, query: ServiceQuery, limit: int | None = None) ->
 SOUGHT = ("hostname", "service_type", "site")
 
 
-def _mentions_now(part: str) -> ColumnElement[bool]:
-    """The same in the rows of the services, which are a tenth as long as the bodies."""
+def _mentions_now(part: str, query: ServiceQuery, limit: int | None) -> ColumnElement[bool]:
+    """The same in the rows of the services, which are a tenth as long as the bodies: the first of them, where the rest
+    of the question can be asked of the rows as well.
+    """
     kinds = select(ServiceType.name).where(ServiceType.name.icontains(part, autoescape=True))
     sites_so_called = select(Site.id).where(Site.name.icontains(part, autoescape=True))
     rows = select(cast(Service.id, Text)).where(
@@ -59,6 +63,13 @@ def _mentions_now(part: str) -> ColumnElement[bool]:
             Service.site_id.in_(sites_so_called),
         )
     )
+    for column, wanted in ((Service.production, query.production), (Service.monitored, query.monitored)):
+        if wanted is not None:
+            rows = rows.where(column.is_(wanted))
+    if limit is not None and query.site is query.service_type is query.hostname is query.scope is None:
+        after = number_cursor(query.cursor)
+        rows = rows if after is None else rows.where(Service.id > after)
+        rows = rows.order_by(Service.id).limit(limit)
     return History.entity_id.in_(rows)
 
 

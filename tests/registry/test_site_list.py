@@ -234,3 +234,19 @@ def test_a_whole_outage_is_not_told_of_a_site_where_an_endpoint_still_works(regi
     with registry.db.transaction() as session:
         assert looking.away(session) == {"UKIM"}
         assert looking.away(session, "BIFI") == set()
+
+
+def test_services_are_found_by_a_part_of_host_type_or_site_page_by_page(registry: Registry) -> None:
+    for number in range(3):
+        registry.register_service("BIFI", hostname=f"s{number}.bifi.example")
+    every = [one["hostname"] for one in registry.get("/api/v1/services?q=BIFI.ex")["items"]]
+    assert every == ["occi.bifi.example", "s0.bifi.example", "s1.bifi.example", "s2.bifi.example"]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = registry.get(f"/api/v1/services?q=bifi.ex&limit=2{cursor and f'&cursor={cursor}'}")
+        seen += [one["hostname"] for one in page["items"]]
+        cursor = page["next"]
+    assert seen == every
+    assert len(registry.get("/api/v1/services?q=UKI")["items"]) == 1
+    assert len(registry.get("/api/v1/services?q=vm-management&site=BIFI&limit=3")["items"]) == 3
+    assert registry.get("/api/v1/services?q=bifi&monitored=false")["items"] == []
