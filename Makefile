@@ -30,11 +30,11 @@ demo: setup
 	@$(BIN)/hanse demo up
 
 test: peers
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m slow
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not soak"
+	$(BIN)/pytest -q -m slow
 
 fast: setup
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" -x
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow and not soak" -x
 
 check-style: setup
 	$(BIN)/ruff format --check .
@@ -48,9 +48,9 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Fifty stories with a process killed in each (ten are among the tests): half an hour.
+# Ten stories with a process killed in each (HANSE_SOAK_RUNS=50: half an hour).
 soak: setup
-	HANSE_SOAK_RUNS=50 $(BIN)/pytest -q -s tests/demo/test_kills.py
+	$(BIN)/pytest -q -s -m soak
 
 # What must be quick, measured: every tests/bench/bench_*.py as a table. `make bench ONLY="pages gocdb"` chooses.
 bench: setup

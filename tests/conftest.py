@@ -266,7 +266,7 @@ class PeerCounts:
         option = self._config.option
         narrowed = option.keyword or option.deselect or getattr(option, "lf", False)
         everything = self._config.args in (["tests"], [str(ROOT / "tests")])
-        return everything and not narrowed and option.markexpr in ("", "not slow")
+        return everything and not narrowed and option.markexpr in ("", "not slow", "not slow and not soak")
 
 
 def pytest_configure(config: pytest.Config) -> None:

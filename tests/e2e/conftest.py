@@ -56,8 +56,9 @@ def signed_in(chromium: Browser, told: dict[str, Any]) -> Iterator[Callable[...,
             tokens = {person["name"]: person["token"] for person in told["people"]}
             page.goto(told["services"]["registry"]["url"] + "/signin")
             page.fill("input[name=token]", tokens[name])
-            page.press("input[name=token]", "Enter")
-            page.wait_for_load_state()
+            # The page that stands there is loaded already: what is waited for is the one behind the form.
+            with page.expect_navigation(url=lambda url: "/signin" not in url):
+                page.press("input[name=token]", "Enter")
         return page
 
     yield sign_in
