@@ -40,8 +40,16 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def signed_in_once() -> dict[str, Any]:
+    """The cookies of each person who has signed in: more than a few sign-ins a minute are refused, to anybody."""
+    return {}
+
+
 @pytest.fixture
-def signed_in(chromium: Browser, told: dict[str, Any]) -> Iterator[Callable[..., Page]]:
+def signed_in(
+    chromium: Browser, told: dict[str, Any], signed_in_once: dict[str, Any]
+) -> Iterator[Callable[..., Page]]:
     """`signed_in("Ingrid Holm", width=1440)`: a page of a browser in which that person has signed in; None = nobody."""
     contexts = []
 
@@ -49,16 +57,18 @@ def signed_in(chromium: Browser, told: dict[str, Any]) -> Iterator[Callable[...,
         context = chromium.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,  # type: ignore[arg-type]
+            storage_state=signed_in_once.get(name or ""),
         )
         contexts.append(context)
         page = context.new_page()
-        if name is not None:
+        if name is not None and name not in signed_in_once:
             tokens = {person["name"]: person["token"] for person in told["people"]}
             page.goto(told["services"]["registry"]["url"] + "/signin")
             page.fill("input[name=token]", tokens[name])
             # The page that stands there is loaded already: what is waited for is the one behind the form.
             with page.expect_navigation(url=lambda url: "/signin" not in url):
                 page.press("input[name=token]", "Enter")
+            signed_in_once[name] = context.storage_state()
         return page
 
     yield sign_in
