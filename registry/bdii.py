@@ -1,8 +1,9 @@
 """A BDII: an ordinary slapd that holds the registry's GLUE 2.0 tree, kept in step by its differences.
 
-The tree is read with `ldapsearch` and changed with `ldapmodify`. What is new or different comes in one LDAP transaction
-(RFC 5805), all or nothing; then goes what nothing refers to any more, leaves first, one by one: OpenLDAP 2.5 cannot
-remove two entries in one transaction (error 80).
+The tree is read with `ldapsearch` and changed with `ldapmodify`, entry by entry: what is new comes from the root down,
+then goes what nothing refers to any more, leaves first. A refresh that is cut off leaves a tree whose every entry has
+its parent, and the next one goes on from there. LDAP transactions (RFC 5805) are not used: OpenLDAP 2.5 cannot remove
+two entries in one (error 80), and its slapd has been seen to die at the end of one.
 """
 
 from __future__ import annotations
@@ -121,11 +122,11 @@ class Directory:
             raise self._failure(done)
         return ldif.read(done.stdout)
 
-    def change(self, text: str, *, together: bool) -> None:
-        """Apply changes: all or none when `together`, else up to the first that fails. Raises BdiiError."""
+    def change(self, text: str) -> None:
+        """Apply changes in their order, up to the first that fails. Raises BdiiError."""
         if not text:
             return
-        done = self._run("ldapmodify", ["-E", "!txn=commit"] if together else [], text)
+        done = self._run("ldapmodify", [], text)
         if done.returncode != 0:
             raise self._failure(done)
 
@@ -172,7 +173,5 @@ def refresh(directory: Directory, text: str, *, most_removed: float = 0.5) -> ld
             f"{needed.removed} of {len(present)} entries would go, more than {most_removed:.0%};"
             " look at the registry, then allow it with --most-removed 1."
         )
-    directory.change(needed.cleared, together=False)
-    directory.change(needed.written, together=True)
-    directory.change(needed.removed_text, together=False)
+    directory.change(needed.text)
     return needed

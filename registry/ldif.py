@@ -129,15 +129,13 @@ def _pair(part: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Changes:
-    """How to get from one tree to another, as texts for ldapmodify to be applied in this order.
+    """How to get from one tree to another; `added`, `changed` and `removed` count entries.
 
-    `cleared` removes what must make room for an entry of its name, `written` adds and changes, `removed_text` takes
-    away what nothing refers to any more. `added`, `changed` and `removed` count entries.
+    `text` is for ldapmodify: first goes what must make room for an entry of its name, then comes what is new or
+    different, last goes what nothing refers to any more.
     """
 
-    cleared: str
-    written: str
-    removed_text: str
+    text: str
     added: int
     changed: int
     removed: int
@@ -146,11 +144,6 @@ class Changes:
     def none(self) -> bool:
         """Whether both are the same already."""
         return not (self.added or self.changed or self.removed)
-
-    @property
-    def text(self) -> str:
-        """All changes in their order."""
-        return self.cleared + self.written + self.removed_text
 
 
 def changes(old: Sequence[Entry], new: Sequence[Entry]) -> Changes:
@@ -169,9 +162,7 @@ def changes(old: Sequence[Entry], new: Sequence[Entry]) -> Changes:
     added = [_addition(after[name]) for name in sorted(after.keys() - kept, key=len)]
     modified = [text for name in after if name in kept and (text := _modification(before[name], after[name]))]
     return Changes(
-        cleared=_removals(before, in_the_way),
-        written="".join([*added, *modified]),
-        removed_text=_removals(before, gone),
+        text="".join([_removals(before, in_the_way), *added, *modified, _removals(before, gone)]),
         added=len(added),
         changed=len(modified),
         removed=len(in_the_way) + len(gone),

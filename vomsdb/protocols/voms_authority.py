@@ -8,9 +8,12 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import structlog
 from cryptography import x509
@@ -29,6 +32,7 @@ from vomsdb.protocols.voms_listener import Limits, Listener
 from vomsdb.settings import VomsdbSettings
 
 log = structlog.get_logger("vomsdb.aa")
+_ASKS_TO_END: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Clerk:
@@ -94,18 +98,22 @@ def run(settings: VomsdbSettings) -> None:
     authority = signing_authority(settings)
     bound = socket.create_server((settings.aa_bind, settings.aa_port), backlog=1024)
     log.info("attribute authority listens", host=settings.aa_bind, port=settings.aa_port)
-    children = {_fork(settings, authority, bound) for _ in range(settings.aa_processes)}
+    children: set[int] = set()
     stopping = False
 
     def stop(_number: int, _frame: object) -> None:
         nonlocal stopping
         stopping = True
         for child in children:
-            os.kill(child, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    while children:
+    for number in _ASKS_TO_END:
+        signal.signal(number, stop)
+    while not stopping or children:
+        if not stopping and len(children) < settings.aa_processes:
+            _add_child(children, lambda: stopping, lambda: asyncio.run(_serve(settings, authority, bound)))
+            continue
         child, status = os.wait()
         children.discard(child)
         if not stopping:
@@ -113,10 +121,24 @@ def run(settings: VomsdbSettings) -> None:
                 "a process of the attribute authority ended; another one takes its place", status=status
             )
             time.sleep(1)  # one that dies at once must not be started in a tight circle
-            children.add(_fork(settings, authority, bound))
 
 
-def _fork(settings: VomsdbSettings, authority: SigningAuthority, bound: socket.socket) -> int:
+def _add_child(children: set[int], stopping: Callable[[], bool], work: Callable[[], None]) -> None:
+    """Forks one that does `work`, unless we are stopping.
+
+    The signals that ask us to end wait meanwhile, in the child until it listens to them: one that came between would
+    miss the child, and the parent would wait for it for ever.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ASKS_TO_END)
+    try:
+        # a signal that came before the mask has its handler run by now
+        if not stopping():
+            children.add(_fork(work))
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKS_TO_END)
+
+
+def _fork(work: Callable[[], None]) -> int:
     ask_to_die = die_with_parent()
     child = os.fork()
     if child:
@@ -124,8 +146,10 @@ def _fork(settings: VomsdbSettings, authority: SigningAuthority, bound: socket.s
     code = 1
     try:
         ask_to_die()
-        asyncio.run(_serve(settings, authority, bound))
+        work()
         code = 0
+    except Exception:
+        log.exception("a process of the attribute authority failed")
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -134,8 +158,9 @@ def _fork(settings: VomsdbSettings, authority: SigningAuthority, bound: socket.s
 async def _serve(settings: VomsdbSettings, authority: SigningAuthority, bound: socket.socket) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ASKS_TO_END:
         loop.add_signal_handler(number, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKS_TO_END)
     files = _TlsFiles(settings.trust_dir, settings.aa_cert, settings.aa_key)
     db = Database(settings.database_url, pool_size=settings.aa_threads)
     clerk = Clerk(db, authority, TrustStore(settings.trust_dir), timedelta(seconds=settings.ac_lifetime_s))
