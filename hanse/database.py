@@ -212,6 +212,15 @@ def is_connection_loss(error: BaseException) -> bool:
     return bool(sqlstate.startswith(("08", "57P0")) or sqlstate == "53300")
 
 
+def is_out_of_room(error: BaseException) -> bool:
+    """Whether PostgreSQL took nothing for want of room, or only reads: the same may work later, so 503, not 500."""
+    if not isinstance(error, DBAPIError):
+        return False
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    # class 53: disk full, out of memory, too many connections; 25006: a standby; 58030: the disk fails
+    return bool(sqlstate and (sqlstate.startswith("53") or sqlstate in ("25006", "58030")))
+
+
 def _forget_connections_after_fork(engine: Engine) -> None:
     """A connection shared with a parent mixes up both conversations; the child starts with an empty pool."""
     reference = weakref.ref(engine)

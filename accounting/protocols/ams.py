@@ -9,39 +9,23 @@ the client.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from flask import Response, current_app, request
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from accounting.inbox import Arrival, Inbox, Sender
+from accounting.arrivals import arrival_of
+from accounting.inbox import Inbox
 from accounting.permissions import PUBLISH
+from accounting.protocols.senders import sender_of
 from accounting.settings import AccountingSettings
-from hanse.database import is_connection_loss
-from hanse.errors import Forbidden, HanseError, NotFound, Refused, TooLarge, Unauthorised, Unavailable
+from hanse.ams import messages_of
+from hanse.errors import NotFound
 from hanse.identity.permissions import PUBLIC
-from hanse.identity.principals import Principal
-from hanse.web import Protocol, current_principal, ground
+from hanse.web import current_principal, ground
+from hanse.web.ams import ams_room, answer
 
 MOST_MESSAGES = 1000
-log = structlog.get_logger(__name__)
-ams = Protocol("ams", __name__, token_parameter="key")  # noqa: S106 - the name of a parameter, no secret
-
-
-def answer(content: Mapping[str, Any], status: int = 200) -> Response:
-    """AMS's way of answering: JSON with its charset spelt out."""
-    return Response(json.dumps(content), status, content_type="application/json; charset=utf-8")
-
-
-def fault(code: int, message: str, status: str) -> Response:
-    """AMS's error envelope."""
-    return answer({"error": {"code": code, "message": message, "status": status}}, code)
+ams = ams_room("ams", __name__)
 
 
 @ams.route("/v1/version", ["GET"], permission=PUBLIC)
@@ -75,63 +59,11 @@ def topic(project: str, topic: str) -> Response:
 def publish(project: str, topic: str) -> Response:
     """Take messages into the inbox; they are on disk before the answer goes out."""
     _demand_topic(project, topic)
-    arrivals = _arrivals(request.get_data())
+    arrivals = [arrival_of(message) for message in messages_of(request.get_data(), MOST_MESSAGES)]
     inbox = current_app.extensions["accounting.inbox"]
     assert isinstance(inbox, Inbox)
-    numbers = inbox.accept(arrivals, _sender(current_principal()), source="ams", topic=topic)
+    numbers = inbox.accept(arrivals, sender_of(current_principal()), source="ams", topic=topic)
     return answer({"messageIds": [str(number) for number in numbers]})
-
-
-@ams.errorhandler(HanseError)
-def refuse(error: HanseError) -> Response:
-    """Our errors in AMS's words."""
-    for kind, made in _WORDS.items():
-        if isinstance(error, kind):
-            code, message, status_ = made
-            return fault(code, message or error.detail, status_)
-    return fault(500, "Internal Error", "INTERNAL_SERVER_ERROR")
-
-
-@ams.errorhandler(HTTPException)
-def refuse_request(error: HTTPException) -> Response:
-    """Errors of the HTTP layer: a body that is too large, a method that is not there."""
-    if isinstance(error, RequestEntityTooLarge):
-        return refuse(TooLarge(""))
-    code = error.code or 500
-    return fault(code, error.name, {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(code, "BAD_REQUEST"))
-
-
-@ams.errorhandler(SQLAlchemyError)
-def refuse_without_database(error: SQLAlchemyError) -> Response:
-    """No database or no room: 503, so that the sender keeps the message and tries again."""
-    if is_connection_loss(error) or _out_of_room(error):
-        log.error("a message could not be stored", error=str(error.__cause__ or error))
-        return refuse(Unavailable("The messages cannot be stored at the moment; send them again later"))
-    log.exception("publishing failed")
-    return fault(500, "Internal Error", "INTERNAL_SERVER_ERROR")
-
-
-@ams.errorhandler(Exception)
-def refuse_in_any_case(error: Exception) -> Response:
-    """A fault of ours still needs the envelope: the client reads nothing else."""
-    log.exception("publishing failed", error=str(error))
-    return fault(500, "Internal Error", "INTERNAL_SERVER_ERROR")
-
-
-_WORDS: dict[type[HanseError], tuple[int, str, str]] = {
-    Unauthorised: (401, "Unauthorized", "UNAUTHORIZED"),
-    Forbidden: (403, "Access to this resource is forbidden", "FORBIDDEN"),
-    NotFound: (404, "", "NOT_FOUND"),
-    TooLarge: (413, "Message size is too large", "INVALID_ARGUMENT"),
-    Unavailable: (503, "", "INTERNAL_SERVER_ERROR"),
-    Refused: (400, "", "INVALID_ARGUMENT"),
-}
-
-
-def _out_of_room(error: SQLAlchemyError) -> bool:
-    # class 53: disk full, out of memory, too many connections; 25006: a standby that only reads
-    sqlstate = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-    return bool(sqlstate and (sqlstate.startswith("53") or sqlstate in ("25006", "58030")))
 
 
 def _settings() -> AccountingSettings:
@@ -153,37 +85,3 @@ def _demand_topic(project: str, topic: str) -> None:
 
 def _topic(project: str, name: str) -> dict[str, Any]:
     return {"name": f"/projects/{project}/topics/{name}"}
-
-
-def _sender(principal: Principal) -> Sender:
-    sites = sorted(
-        scope.removeprefix("site:") for scope in principal.scopes("site_machine") if scope.startswith("site:")
-    )
-    return Sender(principal.key, principal.name, sites[0] if len(sites) == 1 else "")
-
-
-def _arrivals(body: bytes) -> list[Arrival]:
-    """The messages of a request; the content type is not looked at, since ssmsend sends none."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refused("Invalid Message Arguments") from None
-    messages = content.get("messages") if isinstance(content, dict) else None
-    if not isinstance(messages, list) or not messages or len(messages) > MOST_MESSAGES:
-        raise Refused("Invalid Message Arguments")
-    return [_arrival(message) for message in messages]
-
-
-def _arrival(message: object) -> Arrival:
-    if not isinstance(message, dict):
-        raise Refused("Invalid Message Arguments")
-    content, attributes = message.get("data", ""), message.get("attributes") or {}
-    if not isinstance(content, str) or not isinstance(attributes, dict):
-        raise Refused("Invalid Message Arguments")
-    empaid = attributes.get("empaid", "")
-    empaid = empaid if isinstance(empaid, str) else json.dumps(empaid)
-    try:
-        return Arrival(base64.b64decode("".join(content.split()), validate=True), empaid)
-    except (binascii.Error, ValueError):
-        reason = "The data attribute of the message is not base64; encode the signed text before publishing."
-        return Arrival(content.encode("utf-8", "replace"), empaid, reason)

@@ -15,7 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.errors import Unauthorised
+from hanse.errors import Unauthorised, Unavailable
+from hanse.identity.certificate_tokens import PREFIX, CertificateTokens
 from hanse.identity.principals import FEDERATION, Grant, Principal, PrincipalKind, X509Identity
 from hanse.identity.proxies import end_entity
 from hanse.identity.signatures import UNREADABLE
@@ -52,7 +53,8 @@ class Authority:
     """Turns certificates, tokens and keys into principals.
 
     `service_tokens` maps the name of a service to the token it shows. With `trust` every certificate chain is
-    checked once more here, against the revocation lists of this moment, whatever TLS remembers.
+    checked once more here, against the revocation lists of this moment, whatever TLS remembers. `lent` are tokens
+    that stand for a certificate; without it none is believed.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class Authority:
         db: Database,
         service_tokens: Mapping[str, SecretStr | str] | None = None,
         trust: TrustStore | None = None,
+        lent: CertificateTokens | None = None,
     ) -> None:
         self._db = db
+        self._lent = lent
         self._trust = trust
         self._service_tokens = {
             name: token.get_secret_value() if isinstance(token, SecretStr) else token
@@ -94,6 +98,8 @@ class Authority:
         service = self._service_of(token)
         if service is not None:
             return _service_principal(service)
+        if self._lent is not None and token.startswith(PREFIX):
+            return self._for_lent_token(self._lent, token)
         return self._known(
             token_key(token), "token", "This token is not known here: it was withdrawn or mistyped."
         )
@@ -112,6 +118,24 @@ class Authority:
     def certificate_revoked(self, issuer_der: bytes, serial: int) -> bool:
         """Whether the certificate of a session was revoked since. Raises TrustError without a readable trust folder."""
         return self._trust is not None and self._trust.names_revoked(issuer_der, serial)
+
+    def _for_lent_token(self, lent: CertificateTokens, token: str) -> Principal:
+        """The machine whose certificate was shown for the token, with what it may now; no other rights of its owner."""
+        bearer = lent.read(token, datetime.now(UTC))
+        try:
+            if self.certificate_revoked(bearer.issuer_der, bearer.serial):
+                raise Unauthorised("The certificate that this token stands for was revoked.")
+        except TrustError as error:
+            raise Unavailable(str(error)) from error
+        owner = self._principal(bearer.key, "x509", None)
+        machine = frozenset(grant for grant in owner.grants if grant.role == "site_machine")
+        return replace(
+            owner,
+            keys=frozenset({bearer.key}),
+            grants=machine,
+            person=None,
+            certificate_not_after=bearer.not_after,
+        )
 
     def _service_of(self, token: str) -> str | None:
         """Compares with every token, whether or not one matched, so that time tells nothing."""
