@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from hanse.pages import charts, words
+from hanse.pages import bars, charts, words
 
 FOLDER: Final = Path(__file__).parent
 ASSETS: Final = FOLDER / "assets"
@@ -38,9 +38,9 @@ def functions() -> Mapping[str, Any]:
     return {
         "asset": asset,
         "stacked": charts.stacked,
-        "ninety_days": charts.ninety_days,
-        "age_scale": charts.age_scale,
-        "day_scale": charts.day_scale,
+        "ninety_days": bars.ninety_days,
+        "age_scale": bars.age_scale,
+        "day_scale": bars.day_scale,
         "with_query": words.with_query,
     }
 

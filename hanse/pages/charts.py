@@ -5,10 +5,8 @@ templates turn them into SVG.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from hanse.pages.words import number
 
@@ -48,8 +46,26 @@ class Legend:
 
 
 @dataclass(frozen=True)
+class Top:
+    """What a whole column comes to, written above it at (x, y)."""
+
+    x: float
+    y: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Path:
+    """The line of series `series` (from 1) as data of an SVG path; `tip` says in words whose it is."""
+
+    d: str
+    series: int
+    tip: str
+
+
+@dataclass(frozen=True)
 class Stack:
-    """A stacked bar chart, ready to draw:
+    """A chart of stacked bars, or of lines, ready to draw:
     `width` x `height` units with the plot from `left` to `right`, `top` to `foot`.
     """
 
@@ -68,6 +84,9 @@ class Stack:
     series: tuple[tuple[str, tuple[float | None, ...]], ...]
     unit: str
     summary: str
+    decimals: int = 0
+    tops: tuple[Top, ...] = ()
+    paths: tuple[Path, ...] = ()
 
 
 def stacked(
@@ -79,23 +98,28 @@ def stacked(
     line: Sequence[float | None] = (),
     width: float = 640,
     height: float = 200,
+    decimals: int = 0,
+    tops: bool = False,
+    side_by_side: bool = False,
 ) -> Stack:
     """Columns `labels`, one block per series upon another, from zero. None is a gap. The seventh series on
     become "others".
 
     `line` is a second measure of the same unit drawn dashed (last month, a capacity); `partial_last` draws
-    the last column lighter because its period has not ended.
+    the last column lighter because its period has not ended; `tops` writes each column's sum above it. With
+    `side_by_side` each series is a line of its own from zero, for figures that do not add up.
     """
     shown = fold_series(series)
     sums = [sum(values[i] or 0.0 for _, values in shown) for i in range(len(labels))]
-    peak = max([*sums, *(v for v in line if v is not None)], default=0.0)
+    known = [v for _, values in shown for v in values if v is not None]
+    peak = max([*(known if side_by_side else sums), *(v for v in line if v is not None)], default=0.0)
     top_value, step = scale(peak)
-    left, right, top, foot = 44.0, width - 4, 10.0, height - 24
+    left, right, top, foot = 44.0, width - 4, 10.0 if not tops else 18.0, height - 24
     slots = max(len(labels), len(line), 1)
     geometry = _Plot(left, (right - left) / slots, foot, (foot - top) / top_value)
     return Stack(
         width, height, left, right, top, foot,
-        blocks=tuple(_blocks(labels, shown, unit, geometry, partial_last)),
+        blocks=() if side_by_side else tuple(_blocks(labels, shown, unit, geometry, partial_last, decimals)),
         y_ticks=tuple(Tick(geometry.y(v), short(v)) for v in _steps(top_value, step)),
         x_ticks=tuple(_x_ticks(labels, geometry)),
         legend=tuple(Legend(n, i + 1, math.fsum(v or 0 for v in vs)) for i, (n, vs) in enumerate(shown)),
@@ -103,8 +127,24 @@ def stacked(
         labels=tuple(labels),
         series=tuple((name, tuple(values)) for name, values in shown),
         unit=unit,
-        summary=_summary(labels, shown, sums, unit, partial_last),
+        summary=_beside(labels, shown, unit) if side_by_side else _summary(labels, shown, sums, unit, partial_last),
+        decimals=decimals,
+        tops=tuple(_tops(sums, geometry)) if tops and not side_by_side else (),
+        paths=tuple(_paths(shown, geometry, unit)) if side_by_side else (),
     )  # fmt: skip
+
+
+def _tops(sums: Sequence[float], plot: _Plot) -> Iterator[Top]:
+    """The sum of each column, where its figure fits the column's width."""
+    for column, total in enumerate(sums):
+        label = short(float(f"{total:.3g}"))
+        if total and len(label) * 6.5 < plot.slot:
+            yield Top(round(plot.x(column) + plot.slot / 2, 2), round(plot.y(total) - 4, 2), label)
+
+
+def _paths(series: list[tuple[str, list[float | None]]], plot: _Plot, unit: str) -> Iterator[Path]:
+    for index, (name, values) in enumerate(series):
+        yield Path(_path(values, plot), index + 1, f"{name}, {unit}")
 
 
 @dataclass(frozen=True)
@@ -138,8 +178,9 @@ def _sum_or_gap(column: Sequence[float | None]) -> float | None:
 
 
 def _blocks(
-    labels: Sequence[str], series: list[tuple[str, list[float | None]]], unit: str, plot: _Plot, partial: bool
-) -> list[Block]:
+    labels: Sequence[str], series: list[tuple[str, list[float | None]]], unit: str, plot: _Plot, partial: bool,
+    decimals: int,
+) -> list[Block]:  # fmt: skip
     gap = min(plot.slot * 0.2, 8)
     blocks = []
     for column, label in enumerate(labels):
@@ -150,9 +191,9 @@ def _blocks(
                 continue
             y, foot = plot.y(base + value), plot.y(base)
             tip = (
-                f"{label}: {name} {number(value)} {unit}"
+                f"{label}: {name} {number(value, decimals)} {unit}"
                 if len(series) > 1
-                else f"{label}: {number(value)} {unit}"
+                else f"{label}: {number(value, decimals)} {unit}"
             )
             last = partial and column == len(labels) - 1
             x, width = round(plot.x(column) + gap / 2, 2), round(plot.slot - gap, 2)
@@ -206,6 +247,12 @@ def _path(line: Sequence[float | None], plot: _Plot) -> str:
     return " ".join(parts)
 
 
+def _beside(labels: Sequence[str], series: list[tuple[str, list[float | None]]], unit: str) -> str:
+    if not labels:
+        return f"No {unit}."
+    return f"{unit}, {labels[0]} to {labels[-1]}: {', '.join(name for name, _ in series)}."
+
+
 def _summary(
     labels: Sequence[str],
     series: list[tuple[str, list[float | None]]],
@@ -223,80 +270,3 @@ def _summary(
         f"{number(total)} {unit} from {labels[0]} to {labels[-1]} ({names}); "
         f"most in {labels[most]}, {number(sums[most])}.{end}"
     )
-
-
-@dataclass(frozen=True)
-class DayBar:
-    """A day of the 90-day bar; worse is taller. `state` is ok, degraded, down, downtime or none."""
-
-    x: int
-    y: float
-    height: float
-    state: str
-    day: date
-    tip: str
-    anchor: str
-
-
-_HEIGHTS: Mapping[str, float] = {"ok": 12, "degraded": 18, "down": 22, "downtime": 12, "none": 2}
-_DAY_WORDS: Mapping[str, str] = {
-    "ok": "in order",
-    "degraded": "degraded",
-    "down": "down",
-    "downtime": "downtime",
-    "none": "no result",
-}
-
-
-def ninety_days(
-    days: Sequence[Mapping[str, Any]], *, last: date | None = None, length: int = 90
-) -> list[DayBar]:
-    """Bars for the `length` days to `last` (today), oldest left, 5 units apart and 24 high.
-
-    A day is {"day": date or ISO text, "state": ok|degraded|down|downtime|none, "note": words for the tip,
-    "url"}. Days that are not given have no result.
-    """
-    last = last or datetime.now(UTC).date()
-    given = {_day(entry["day"]): entry for entry in days}
-    bars = []
-    for index in range(length):
-        day = last - timedelta(days=length - 1 - index)
-        entry = given.get(day, {})
-        state = str(entry.get("state", "none"))
-        note = str(entry.get("note") or "")
-        tip = f"{day:%a} {day.day} {day:%b %Y}: {_DAY_WORDS.get(state, state)}" + (
-            f", {note}" if note else ""
-        )
-        height = _HEIGHTS.get(state, 2)
-        bars.append(DayBar(index * 5, 24 - height, height, state, day, tip, str(entry.get("url") or "")))
-    return bars
-
-
-def _day(value: date | str) -> date:
-    return date.fromisoformat(value[:10]) if isinstance(value, str) else value
-
-
-@dataclass(frozen=True)
-class AgeScale:
-    """An age against a warning and a limit on a bar of 100 units; `level` is ok, warn or over."""
-
-    fill: float
-    warn: float
-    limit: float
-    level: str
-
-
-def age_scale(seconds: float, warn_s: float, limit_s: float) -> AgeScale:
-    """The limit stands at 80 of 100 units; an age past the end of the bar fills it."""
-    level = "over" if seconds >= limit_s else "warn" if seconds >= warn_s else "ok"
-    unit = 80 / limit_s
-    return AgeScale(round(min(max(seconds * unit, 1), 100), 1), round(warn_s * unit, 1), 80, level)
-
-
-def day_scale(start: datetime, end: datetime, day: date | None = None) -> tuple[float, float]:
-    """Where a span lies in a day, as (from, width) of 100 units; what reaches over midnight is cut."""
-    day = day or datetime.now(UTC).date()
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    first = min(max((start - midnight).total_seconds() / 864, 0), 100)
-    final = min(max((end - midnight).total_seconds() / 864, 0), 100)
-    return round(first, 2), round(max(final - first, 0.5), 2)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanse.pages import words
-from hanse.pages.charts import OTHERS, age_scale, day_scale, fold_series, ninety_days, scale, short, stacked
+from hanse.pages.bars import age_scale, day_scale, ninety_days
+from hanse.pages.charts import OTHERS, fold_series, scale, short, stacked
 
 
 @pytest.mark.parametrize(
@@ -153,3 +154,21 @@ def test_what_reaches_over_midnight_is_cut() -> None:
     assert day_scale(start, start + timedelta(hours=10), day) == (0, 25.0)
     noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
     assert day_scale(noon, noon + timedelta(hours=6), day) == (50.0, 25.0)
+
+
+def test_the_sum_of_a_column_stands_above_it_where_it_fits() -> None:
+    chart = stacked(["Oct", "Nov"], {"a": [100, None], "b": [20, 0]}, unit="h", tops=True)
+    assert [(top.label, top.x) for top in chart.tops] == [("120", 192.0)]
+    assert chart.tops[0].y < min(block.y for block in chart.blocks)
+    narrow = stacked([str(day) for day in range(200)], {"a": [123456.0] * 200}, unit="h", tops=True)
+    assert narrow.tops == ()
+
+
+def test_figures_that_do_not_add_up_are_lines_beside_each_other() -> None:
+    chart = stacked(
+        ["Oct", "Nov", "Dec"], {"a": [80, None, 90], "b": [40, 50, 60]}, unit="%", side_by_side=True
+    )
+    assert chart.blocks == ()
+    assert [path.series for path in chart.paths] == [1, 2]
+    assert chart.paths[0].d.count("M") == 2  # a gap stays a gap
+    assert chart.y_ticks[-1].label == "100"  # of the largest, not of the sum
