@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Sequence
+from typing import ClassVar
+
+from sqlalchemy import Sequence, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase
 
@@ -17,6 +19,8 @@ DOWNTIME_STATES = ("planned", "ongoing", "ended")
 
 class Base(DeclarativeBase):
     """The registry's own tables."""
+
+    type_annotation_map: ClassVar = {str: Text}
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Text, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.models.base import Base, UtcTime, one_of
+from hanse.mails import STATES as MAIL_STATES
+from hanse.mails import MailColumns
+from registry.models.base import Base, one_of
 
-MAIL_STATES = ("pending", "delivered", "failed")
 
-
-class Mail(Base):
-    """One mail to one address. `pending` until the relay took it; `failed` when it refused it for good.
+class Mail(MailColumns, Base):
+    """One mail to one address.
 
     `about` says what it tells of, as `role:5` or `downtime:7`; `unsubscribe_url` becomes the List-Unsubscribe header.
     """
@@ -26,15 +26,10 @@ class Mail(Base):
         Index("mail_recipient", "recipient"),
     )
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    recipient: Mapped[str] = mapped_column(Text)
-    subject: Mapped[str] = mapped_column(Text)
-    body: Mapped[str] = mapped_column(Text)
     about: Mapped[str] = mapped_column(Text, server_default="")
     unsubscribe_url: Mapped[str] = mapped_column(Text, server_default="")
-    state: Mapped[str] = mapped_column(Text, server_default="pending")
     attempts: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    last_answer: Mapped[str] = mapped_column(Text, server_default="")
-    created_at: Mapped[datetime] = mapped_column(UtcTime, server_default=func.now())
-    next_attempt_at: Mapped[datetime] = mapped_column(UtcTime, server_default=func.now())
-    delivered_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+    def headers(self) -> Mapping[str, str]:
+        """The way out of the mails, for those that have one."""
+        return {"List-Unsubscribe": f"<{self.unsubscribe_url}>"} if self.unsubscribe_url else {}
