@@ -6,20 +6,22 @@ for the summariser are all there, or nothing is and the message waits again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from accounting import inbox, quarantine, signatures, summaries, vms
+from accounting import inbox, quarantine, signatures, summaries
 from accounting.formats import recognise
-from accounting.formats.records import Judging, Note, Reading, Unreadable, VmSnapshot
+from accounting.formats.records import Judging, Note, Reading, Unreadable
 from accounting.models import Message
 from accounting.quarantine import Refusal
 from accounting.settings import AccountingSettings
 from accounting.signatures import Directory, Envelope, Speaker
+from accounting.stores import Placed, store_for
 from hanse.database import Database, is_connection_loss
 from hanse.errors import Refused, Unavailable
 from hanse.follow import Follower
@@ -52,7 +54,7 @@ class Verdict:
     signer: str = ""
     format: str = ""
     records: int = 0
-    placed: dict[str, list[tuple[int, VmSnapshot]]] = field(default_factory=dict)
+    placed: dict[str, list[tuple[int, object]]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     remarks: dict[str, list[tuple[int, Note]]] = field(default_factory=dict)
     unreadable: Unreadable | None = None
@@ -179,10 +181,8 @@ class Loader:
     def _write(
         self, session: Session, message: Message, verdict: Verdict, selection: Selection, by: str
     ) -> Outcome:
-        placed = {site: [row for _, row in rows] for site, rows in verdict.placed.items()}
-        touched = vms.store(self.db, session, placed, message_id=message.id, receipt=message.receipt)
-        summaries.mark_due(session, touched.months)
-        _add_falls(verdict, touched)
+        _lock_sites(session, verdict.placed)
+        until = _store(self.db, session, message, verdict)
         quarantine.keep(session, message, verdict.refusals)
         for site, notes in verdict.remarks.items():
             quarantine.remark(session, message, site, notes)
@@ -193,7 +193,6 @@ class Loader:
             )  # a refusal of the whole message is settled: its records are judged one by one now
         now = self.now()
         quarantine.settle(session, message.id, numbers, by, now)
-        until = [(site, vms.at(max(row.measured_at for row in rows))) for site, rows in placed.items()]
         summaries.note_publishing(session, message.id, message.received_at, until)
         _conclude(session, message, verdict, selection, now)
         return _outcome(message, verdict)
@@ -283,23 +282,31 @@ def _whose(verdict: Verdict, reading: Reading, known: Directory) -> str:
     return next(iter(called)) if len(called) == 1 else ""
 
 
-def _add_falls(verdict: Verdict, touched: vms.Touched) -> None:
-    """Remarks for counters that fell: only the comparison with stored reports shows them."""
-    words = {
-        "reset": "WallDuration is lower than in the report before: the machine began anew; counted from zero.",
-        "cpu_reset": "CpuDuration is lower than in the report before: its counter began anew; counted from zero.",
-        "resize": "CpuDuration is lower than before with fewer cores: a resize; counted as wall time x new cores.",
-    }
-    fields_ = {"reset": "WallDuration", "cpu_reset": "CpuDuration", "resize": "CpuDuration"}
-    numbers = {
-        (site, row.vmuuid, row.measured_at): number
-        for site, rows in verdict.placed.items()
-        for number, row in rows
-    }
-    for site, vmuuid, measured_at, what in touched.falls:
-        number = numbers.get((site, vmuuid, measured_at), 0)
-        note = Note(what, fields_[what], None, f"{words[what]} Machine {vmuuid}.")
-        verdict.remarks.setdefault(site, []).append((number, note))
+def _lock_sites(session: Session, sites: Iterable[str]) -> None:
+    """Take the lock of each site until the transaction ends: two loaders never write records of one site at once."""
+    for site in sorted(sites):
+        session.execute(text("select pg_advisory_xact_lock(hashtextextended(:site, 7))"), {"site": site})
+
+
+def _store(db: Database, session: Session, message: Message, verdict: Verdict) -> list[tuple[str, datetime]]:
+    """Hand the good rows to the stores of their types; returns until when each site told of usage."""
+    by_type: dict[type, dict[str, list[tuple[int, object]]]] = {}
+    for site, rows in verdict.placed.items():
+        for number, row in rows:
+            by_type.setdefault(type(row), {}).setdefault(site, []).append((number, row))
+    due: list[tuple[str, str, date]] = []
+    until: dict[str, int] = {}
+    for row_type, by_site in by_type.items():
+        store = store_for(row_type)
+        placed = [Placed(site, message.id, message.receipt, rows) for site, rows in by_site.items()]
+        touched = store.store(db, session, placed)
+        due.extend((store.kind, site, month) for site, month in touched.months)
+        for said in touched.said:
+            verdict.remarks.setdefault(said.site, []).append((said.record, said.note))
+        for site, rows in by_site.items():
+            until[site] = max(until.get(site, 0), *(store.until(row) for _, row in rows))
+    summaries.mark_due(session, due)
+    return [(site, datetime.fromtimestamp(seconds, UTC)) for site, seconds in until.items()]
 
 
 def _conclude(

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounting.models import SitePublishing, SummaryDue, UsageSummary, VmMonth
+from accounting.stores import stores
 from hanse.database import Database
 
 DIMENSIONS = {
@@ -24,18 +25,18 @@ DIMENSIONS = {
 SUMMED_AT_ONCE = 20
 
 
-def mark_due(session: Session, touched: Iterable[tuple[str, date]]) -> None:
-    """Note in this transaction that these site-months must be summed again.
+def mark_due(session: Session, touched: Iterable[tuple[str, str, date]]) -> None:
+    """Note in this transaction that these (kind, site, month) must be summed again.
 
     An update, not only an insert: the row stays locked until the usage is committed, so no summariser can
     take the note and miss the usage.
     """
-    rows = [{"site": site, "month": month} for site, month in sorted(touched)]
+    rows = [{"kind": kind, "site": site, "month": month} for kind, site, month in sorted(touched)]
     if rows:
         statement = insert(SummaryDue).values(rows)
         session.execute(
             statement.on_conflict_do_update(
-                index_elements=["site", "month"], set_={"since": SummaryDue.since}
+                index_elements=["kind", "site", "month"], set_={"since": SummaryDue.since}
             )
         )
 
@@ -46,38 +47,26 @@ def summarise(db: Database) -> int:
     while True:
         with db.transaction() as session:
             due = _take_due(session)
-            for site, month in due:
-                _sum(session, site, month)
+            for kind, site, month in due:
+                stores()[kind].resum(session, site, month)
         total += len(due)
         if not due:
             return total
 
 
-def _take_due(session: Session) -> list[tuple[str, date]]:
+def _take_due(session: Session) -> list[tuple[str, str, date]]:
+    key = (SummaryDue.kind, SummaryDue.site, SummaryDue.month)
     chosen = (
-        select(SummaryDue.site, SummaryDue.month)
+        select(*key)
+        .where(SummaryDue.kind.in_(list(stores())))  # what newer code notes is left to it
         .order_by(SummaryDue.since)
         .limit(SUMMED_AT_ONCE)
         .with_for_update(skip_locked=True)
     )
-    taken = [(site, month) for site, month in session.execute(chosen)]
+    taken = [(kind, site, month) for kind, site, month in session.execute(chosen)]
     if taken:
-        session.execute(delete(SummaryDue).where(tuple_(SummaryDue.site, SummaryDue.month).in_(taken)))
+        session.execute(delete(SummaryDue).where(tuple_(*key).in_(taken)))
     return taken
-
-
-def _sum(session: Session, site: str, month: date) -> None:
-    given = {"site": site, "month": month}
-    session.execute(text("delete from usage_summary where site = :site and month = :month"), given)
-    session.execute(
-        text(
-            "insert into usage_summary (site, month, service, vo, vo_group, vo_role, user_name, wall_s, cpu_s, vms)"
-            " select site, month, service, vo, vo_group, vo_role, user_name, sum(wall_s), sum(cpu_s), sum(vms)"
-            " from vm_month where site = :site and month = :month"
-            " group by site, month, service, vo, vo_group, vo_role, user_name"
-        ),
-        given,
-    )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 
 class Unreadable(Exception):
@@ -33,8 +34,7 @@ class Note:
     reason: str
 
 
-@dataclass(slots=True)
-class VmSnapshot:
+class VmSnapshot(NamedTuple):
     """One cumulative report about one virtual machine. Times are epoch seconds UTC, durations seconds since
     its start.
 
@@ -75,7 +75,8 @@ class VmSnapshot:
 
 @dataclass(slots=True)
 class Reading:
-    """One record as read: `row` when it is good, else `faults`, the first being the one to show.
+    """One record as read: `row` when it is good (of a type that `accounting/stores` knows), else `faults`, the
+    first being the one to show.
 
     `number` counts records from 1, `line` is where the record begins, `raw` its lines as they came.
     `subject`, `vo`, `cpu_s` and `month` (years * 12 + months - 1) describe it in lists as far as they could
@@ -91,7 +92,7 @@ class Reading:
     vo: str = ""
     cpu_s: int | None = None
     month: int | None = None
-    row: VmSnapshot | None = None
+    row: object | None = None
     faults: list[Note] = field(default_factory=list)
     remarks: list[Note] = field(default_factory=list)
 

@@ -9,15 +9,17 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from accounting import vms
+from accounting import loading
 from accounting.loading import MOST_ATTEMPTS
 from accounting.models import Message, SummaryDue
+from accounting.stores import vms
 from accounting.worker import Worker
 from hanse import cms
 from hanse.database import Database
@@ -97,14 +99,13 @@ def test_a_failure_of_ours_stops_nobody_else_and_is_told_in_the_end(
     host = cast.host("BIFI")
     poison = house.receive(cms.sign(message(record("BIFI", "poison")).encode(), host.cert, host.key))
     good = house.receive(cms.sign(message(record("BIFI", "good")).encode(), host.cert, host.key))
-    store = vms.store
 
-    def stumble(db: Any, session: Any, placed: Any, **how: Any) -> Any:
-        if any(row.vmuuid == "poison" for rows in placed.values() for row in rows):
+    def stumble(db: Any, session: Any, placed: Any) -> Any:
+        if any(row.vmuuid == "poison" for each in placed for _, row in each.rows):
             raise ZeroDivisionError("a fault of ours")
-        return store(db, session, placed, **how)
+        return vms.STORE.store(db, session, placed)
 
-    monkeypatch.setattr(vms, "store", stumble)
+    monkeypatch.setattr(loading, "store_for", lambda _: replace(vms.STORE, store=stumble))
     outcome = house.loader.load_next()
     assert outcome is not None
     assert (outcome.message, outcome.state) == (poison, "waiting")
@@ -117,7 +118,7 @@ def test_a_failure_of_ours_stops_nobody_else_and_is_told_in_the_end(
     assert outcome is not None
     assert outcome.state == "refused"
     assert "failed 5 times" in house.refused()[0].reason
-    monkeypatch.setattr(vms, "store", store)
+    monkeypatch.undo()
     replayed = house.loader.load(poison)
     assert replayed is not None
     assert replayed.loaded == 1
