@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
@@ -12,6 +12,7 @@ from accounting.api import publishing_api, refused_api, usage_api
 from accounting.inbox import Inbox
 from accounting.loading import make_loader
 from accounting.protocols.ams import ams
+from accounting.protocols.authn import authn
 from accounting.publishing import Limits
 from accounting.settings import AccountingSettings
 from accounting.views import publishing_pages, refused_pages, usage_pages
@@ -19,6 +20,7 @@ from hanse.database import Database
 from hanse.errors import Unavailable
 from hanse.follow import lag
 from hanse.identity.authority import Authority
+from hanse.identity.certificate_tokens import CertificateTokens
 from hanse.identity.trust import TrustStore
 from hanse.web import Gauge, make_app
 
@@ -35,16 +37,29 @@ def create_app(settings: AccountingSettings) -> Flask:
     """The Flask application: AMS publishing, the JSON API and the pages."""
     db = Database(settings.database_url)
     trust = TrustStore(settings.trust_dir)
+    tokens = CertificateTokens(
+        settings.secret_key.get_secret_value(), "accounting", timedelta(hours=settings.ams_token_hours)
+    )
     app = make_app(
         "accounting",
         settings,
         db,
         import_name="accounting",
-        rooms=[usage_api, refused_api, publishing_api, usage_pages, publishing_pages, refused_pages, ams],
-        authority=Authority(db, settings.service_tokens, trust),
+        rooms=[
+            usage_api,
+            refused_api,
+            publishing_api,
+            usage_pages,
+            publishing_pages,
+            refused_pages,
+            ams,
+            authn,
+        ],
+        authority=Authority(db, settings.service_tokens, trust, tokens),
         ready={"registry": _registry_followed(settings, db)},
         gauges=lambda: gauges(settings, db),
     )
+    app.extensions["accounting.tokens"] = tokens
     app.extensions["accounting.inbox"] = Inbox(db, settings.inbox_max_waiting)
     app.extensions["accounting.loader"] = make_loader(settings, db)
     return app

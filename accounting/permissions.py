@@ -11,6 +11,7 @@ _OF_THE_SITE = frozenset({"site_administrator", "site_security_officer", "federa
 PUBLISH: Final = Permission(
     "publish usage records", frozenset({"site_machine", "federation_operator", "service"})
 )
+HAVE_TOKEN: Final = Permission("have a token for a certificate", frozenset({"site_machine"}))
 READ_REFUSED: Final = Permission(
     "see the refused records", _OF_THE_SITE | {"site_machine", "service"}, "site:{site}"
 )

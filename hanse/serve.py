@@ -63,10 +63,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
 @dataclass
 class _Listener:
-    """One gunicorn: its name in the logs, the socket it listens on, and its process."""
+    """One gunicorn: its name in the logs, the sockets it listens on, and its process."""
 
     name: str
-    socket: socket.socket
+    sockets: list[socket.socket]
     options: dict[str, Any]
     pid: int = 0
     began: float = 0.0
@@ -77,13 +77,21 @@ def serve(name: str, settings: ServiceSettings, create_app: Callable[[], Flask])
 
     Raises Unavailable with a sentence when an address is taken, and TrustError when TLS has no usable files.
     """
-    listeners = [_Listener("http", _listen(settings.host, settings.port), _options(settings))]
-    if settings.tls_port:
+    listeners = [_Listener("http", [_listen(settings.host, settings.port)], _options(settings))]
+    places = _tls_places(settings)
+    if places:
         server_context(settings)  # unusable files are said here, once, and not at each connection
         tls = {**_options(settings), **_tls_options(settings)}
-        listeners.append(_Listener("https", _listen(settings.host, settings.tls_port), tls))
+        listeners.append(_Listener("https", [_listen(host, port) for host, port in places], tls))
     app = create_app()
     return _Watch(name, app, listeners).run()
+
+
+def _tls_places(settings: ServiceSettings) -> list[tuple[str, int]]:
+    """Hosts and ports of the TLS side: its own, and the further ones."""
+    own = [(settings.host, settings.tls_port)] if settings.tls_port else []
+    further = [each.rpartition(":") for each in settings.listen_extra]
+    return own + [(host.strip("[]"), int(port)) for host, _, port in further]
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -151,7 +159,7 @@ class _Watch:
             signal.signal(deadly, self._stop)
         for listener in self._listeners:
             self._fork(listener)
-        addresses = {each.name: "{}:{}".format(*each.socket.getsockname()[:2]) for each in self._listeners}
+        addresses = {each.name: ", ".join(map(_address, each.sockets)) for each in self._listeners}
         log.info("serving", addresses=addresses, pid=os.getpid())
         code = 0
         while not self._stopping:
@@ -190,8 +198,8 @@ class _Watch:
         try:
             os.setsid()  # Ctrl-C at the terminal is for the watch, which ends us in order
             _worker_follows_parent = die_with_parent(signal.SIGTERM)
-            # gunicorn closes the number that it is given, and the watch needs its own for the next start
-            bind = [f"fd://{os.dup(listener.socket.fileno())}"]
+            # gunicorn closes the numbers that it is given, and the watch needs its own for the next start
+            bind = [f"fd://{os.dup(each.fileno())}" for each in listener.sockets]
             _Gunicorn(self._app, {**listener.options, "bind": bind, "proc_name": self._name}).run()
             code = 0
         except SystemExit as done:
@@ -225,7 +233,12 @@ class _Watch:
                 log.warning("listener did not end in time; killing it", listener=listener.name)
                 _send(listener.pid, signal.SIGKILL)
                 os.waitpid(listener.pid, 0)
-            listener.socket.close()
+            for each in listener.sockets:
+                each.close()
+
+
+def _address(listening: socket.socket) -> str:
+    return "{}:{}".format(*listening.getsockname()[:2])
 
 
 def _send(pid: int, deadly: signal.Signals) -> None:

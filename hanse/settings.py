@@ -43,6 +43,13 @@ class ServiceSettings(BaseModel):
     tls_port: int = Field(
         0, ge=0, le=65535, description="Port of the side that ends TLS and asks for certificates; 0 = none."
     )
+    listen_extra: tuple[str, ...] = Field(
+        (),
+        description=(
+            'Further addresses of the TLS side, as "0.0.0.0:443"; for clients that know one port only: stock ssmsend'
+            " with a certificate wants accounting on 443 and 8443 of one host."
+        ),
+    )
     federation: str = Field("Hanse federation", description="Name of the federation, on every page.")
     data_dir: Path = Field(Path("/var/lib/hanse"), description="Folder for the service's own files.")
     secret_key: SecretStr = Field(
@@ -105,6 +112,15 @@ class ServiceSettings(BaseModel):
             raise ValueError(
                 "needs 16 characters or more; `python3 -c 'import secrets; print(secrets.token_hex())'`"
             )
+        return value
+
+    @field_validator("listen_extra")
+    @classmethod
+    def _host_and_port(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            host, _, port = each.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) <= 65535:
+                raise ValueError(f'holds {each}, which is no address; write "0.0.0.0:443"')
         return value
 
     @field_validator("database_url")

@@ -38,7 +38,8 @@ Seed = Callable[[Flask, Database, Any, str], Arguments]
 
 
 def accounting(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
-    return {"site": "CESNET", "project": "accounting", "topic": "eu-egi-cloud-accounting"}
+    names = {"site": "CESNET", "project": "accounting", "topic": "eu-egi-cloud-accounting"}
+    return {**names, "service": "ams", "host": "localhost"}
 
 
 def registry(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:

@@ -178,6 +178,20 @@ def test_without_a_tls_port_there_is_one_listener(start: Callable[..., Served]) 
     assert len(plain.family()) == 3  # the watch, the listener, its worker
 
 
+def test_the_tls_side_listens_at_further_addresses_too(start: Callable[..., Served], cast: Any) -> None:
+    ports = [free_port(), free_port()]
+    up = start(listen_extra=[f"127.0.0.1:{port}" for port in ports])
+    up.until_up()
+    listeners = set()
+    for port in ports:
+        up.settings["tls_port"] = port
+        told = up.who(tls=True, cert=cast["Ingrid Holm"])
+        assert told["scheme"] == "https"
+        assert told["names"]
+        listeners.add(told["listener"])
+    assert len(listeners) == 1
+
+
 def test_a_worker_that_is_killed_is_replaced(served: Served) -> None:
     for tls in (False, True):
         before = served.who(tls=tls)

@@ -124,3 +124,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_every_key_says_what_it_is() -> None:
     for name, field in ServiceSettings.model_fields.items():
         assert field.description, name
+
+
+@pytest.mark.parametrize("address", ["443", ":443", "host:", "host:https", "host:0", "host:70000"])
+def test_a_further_address_that_is_none_is_said(tmp_path: Path, address: str) -> None:
+    assert f"listen_extra cannot be used: holds {address}, " in fault(
+        tmp_path, BASE + f'listen_extra = ["{address}"]\n'
+    )
