@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from demo.cast import PEOPLE, SERVICES, SITES, STORY_VO
-from demo.cloud.outbox import TOPIC
+from demo.cloud.outbox import STORAGE_TOPIC, TOPIC
 from demo.layout import Layout
 from demo.settings_file import database_url
 from demo.supervisor import running
@@ -29,7 +29,7 @@ def status(layout: Layout) -> dict[str, Any]:
             "host": "127.0.0.1",
             "port": layout.ports["accounting_tls"],
             "project": "accounting",
-            "topics": [TOPIC],
+            "topics": [TOPIC, STORAGE_TOPIC],
             "tokens": {site.name: _word(layout.site_token(site)) for site in SITES},
         },
         "sites": [_site(layout, number) for number in range(len(SITES))],

@@ -33,6 +33,7 @@ SIZES = (
     Size("medium", "4 vCPU, 8 GB", 4, 8192, 40),
     Size("large", "8 vCPU, 12 GB", 8, 12288, 80),
     Size("huge", "32 vCPU, 24 GB", 32, 24576, 160),
+    Size("gpu", "4 vCPU, 8 GB, 1 GPU", 4, 8192, 40, gpus=1),
 )
 IMAGES = {"debian13": "Debian 13", "rocky9": "Rocky Linux 9"}
 ACTIONS = ("start", "stop", "restart", "suspend")

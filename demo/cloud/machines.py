@@ -23,6 +23,7 @@ class Size:
     vcpu: int
     memory_mb: int
     disk_gb: int
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from hanse.http import HttpError, fetch
 
 log = logging.getLogger("demo.cloud")
 TOPIC = "eu-egi-cloud-accounting"
+STORAGE_TOPIC = "eu-egi-storage-accounting"
 _BACK_OFF_S = (0.5, 1, 2, 4, 8)
 
 
@@ -38,14 +39,15 @@ class Outbox:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._sent = Journal(folder / "sent.jsonl")
 
-    def put(self, message: bytes, records: int) -> str:
-        """Store a signed message; it is durable when this returns. Returns its empaid."""
+    def put(self, message: bytes, records: int, topic: str = TOPIC) -> str:
+        """Store a signed message for a topic; it is durable when this returns. Returns its empaid."""
         nanoseconds = time.time_ns()
         empaid = f"{nanoseconds // 10**9:08x}/{nanoseconds // 1000 & 0xFFFFFFFF:08x}{secrets.token_hex(3)}"
         content = json.dumps(
             {
                 "empaid": empaid,
                 "records": records,
+                "topic": topic,
                 "data": base64.b64encode(message).decode(),
                 "sha256": hashlib.sha256(message).hexdigest(),
             }
@@ -73,7 +75,7 @@ class Sender:
 
     def __init__(self, outbox: Outbox, url: str, token: Path, ca: Path, site: str) -> None:
         self._outbox = outbox
-        self._address = f"{url.rstrip('/')}/v1/projects/accounting/topics/{TOPIC}:publish"
+        self._topics = f"{url.rstrip('/')}/v1/projects/accounting/topics"
         self._token = token
         self._ca = ca
         self._site = site
@@ -104,7 +106,7 @@ class Sender:
         body = {"messages": [{"attributes": {"empaid": message["empaid"]}, "data": message["data"]}]}
         answer = fetch(
             "POST",
-            self._address,
+            f"{self._topics}/{message.get('topic', TOPIC)}:publish",  # older ones have none
             headers={"x-api-key": self._token.read_text().strip()},
             json=body,
             ca=self._ca,

@@ -1,5 +1,5 @@
 """Turns machines into signed usage messages: the past once, changes at once, running machines every few
-seconds.
+seconds, and with them their GPUs, addresses and volumes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from demo.cloud.configuration import CloudConfiguration
-from demo.cloud.history import generated_past
+from demo.cloud.history import generated_messages
 from demo.cloud.machines import Machine, Machines
-from demo.cloud.outbox import Outbox, write_durably
+from demo.cloud.outbox import STORAGE_TOPIC, TOPIC, Outbox, write_durably
+from demo.cloud.resources import Addresses, Volume, accelerators, addresses, month_start, storage
 from demo.cloud.usage import UsageRecord, message
 from hanse.cms import sign
 
@@ -39,9 +40,12 @@ class Reporter:
         """
         if self._past.exists():
             return
-        configuration = self._configuration
-        for batch in generated_past(configuration.site, configuration.vos, configuration.seed, now):
-            self._put(batch)
+        known = self._configuration
+        past = generated_messages(
+            known.site, known.cloud_type, known.capacity.vcpu, known.vos, known.seed, now
+        )
+        for text, records in past:
+            self._put(text, records)
         write_durably(self._past, b"done\n")
 
     def report_machines(self) -> int:
@@ -49,9 +53,24 @@ class Reporter:
         gone = self._machines.unreported()
         records = [_record(machine) for machine in [*self._machines.all(), *gone]]
         if records:
-            self._put(records)
+            known = self._configuration
+            self._put(message(known.site, known.cloud_type, records), len(records))
+            self._report_resources(records)
             self._machines.forget(machine.id for machine in gone)
         return len(records)
+
+    def _report_resources(self, records: list[UsageRecord]) -> None:
+        """What the same machines have beside processors: GPUs, addresses while they exist, and volumes."""
+        known = self._configuration
+        with_gpu = [record for record in records if record.gpus]
+        if with_gpu:
+            month = month_start(with_gpu[0].taken)
+            self._put(accelerators(known.site, known.cloud_type, with_gpu, month), len(with_gpu))
+        held = Addresses.of([record for record in records if record.end is None])
+        if held:
+            taken = max(record.taken for record in records)
+            self._put(addresses(known.site, known.cloud_type, held, taken), len(held))
+        self._put(storage(known.site, list(map(Volume.of, records))), len(records))
 
     def run(self, stop: threading.Event, changed: threading.Event, put: Callable[[], None]) -> None:
         """Report until `stop`: when `changed` is set, and every few seconds while a machine exists."""
@@ -63,13 +82,13 @@ class Reporter:
             changed.wait(self._configuration.usage_every_s)
             changed.clear()
 
-    def _put(self, records: list[UsageRecord]) -> None:
-        text = message(self._configuration.site, self._configuration.cloud_type, records)
+    def _put(self, text: str, records: int) -> None:
         # Read each time: a renewed host certificate counts at once.
         cert = x509.load_pem_x509_certificate(self._configuration.cert.read_bytes())
         key = load_pem_private_key(self._configuration.key.read_bytes(), None)
         assert isinstance(key, rsa.RSAPrivateKey)
-        self._outbox.put(sign(text.encode(), cert, key), len(records))
+        topic = STORAGE_TOPIC if text.startswith("<") else TOPIC
+        self._outbox.put(sign(text.encode(), cert, key), records, topic)
 
 
 def _record(machine: Machine) -> UsageRecord:
@@ -90,4 +109,5 @@ def _record(machine: Machine) -> UsageRecord:
         memory_mb=machine.size.memory_mb,
         disk_gb=machine.size.disk_gb,
         taken=int(machine.changed),
+        gpus=machine.size.gpus,
     )

@@ -34,6 +34,7 @@ class UsageRecord:
     memory_mb: int
     disk_gb: int
     taken: int
+    gpus: int = 0
 
     @property
     def status(self) -> str:

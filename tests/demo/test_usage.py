@@ -10,50 +10,72 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from accounting.formats.cloud import read
 from accounting.formats.records import Judging
-from demo.cloud.history import generated_past
-from demo.cloud.outbox import Outbox, Sender
+from demo.cloud.history import generated_messages, generated_past
+from demo.cloud.outbox import STORAGE_TOPIC, Outbox, Sender
 from demo.cloud.usage import message
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 VOS = ("training.egi.eu", "chipster")
 
 
+VCPU = {"CESNET": 64, "BIFI": 50, "UKIM": 48}
+
+
 def past(site: str = "CESNET", seed: int = 1) -> list[Any]:
-    return [record for batch in generated_past(site, VOS, seed, NOW) for record in batch]
+    batches = generated_past(site, VCPU[site], VOS, seed, NOW)
+    return [record for batch in batches for record in batch]
 
 
-def test_the_past_is_the_same_for_the_same_seed_and_has_some_hundred_records() -> None:
-    assert past() == past()
-    assert past(seed=2) != past()
-    assert 150 < len(past()) < 500
+@pytest.fixture(scope="module")
+def cesnet() -> list[Any]:
+    return past()
 
 
-def test_the_past_covers_three_months_and_ends_now() -> None:
-    months = {datetime.fromtimestamp(record.taken, UTC).strftime("%Y-%m") for record in past()}
-    assert months == {"2026-09", "2026-10", "2026-11"}
-    assert all(record.taken <= NOW.timestamp() for record in past())
+def test_the_past_is_the_same_for_the_same_seed(cesnet: list[Any]) -> None:
+    assert past() == cesnet
+    assert past(seed=2) != cesnet
 
 
-def test_a_machines_counters_never_go_back() -> None:
-    seen: dict[str, int] = {}
-    for record in past():
-        assert record.wall_s >= seen.get(record.uuid, 0)
-        seen[record.uuid] = record.wall_s
+def test_the_three_pasts_have_20_000_records_of_machines(cesnet: list[Any]) -> None:
+    assert len(cesnet) + len(past("BIFI", 2)) + len(past("UKIM", 3)) >= 20_000
 
 
-def test_no_site_reports_more_than_it_has() -> None:
-    hours = sum(record.wall_s * record.vcpu / 3600 for record in past() if record.end)
-    assert hours < 64 * 24 * 85
+def test_the_past_covers_twelve_months_and_this_one_and_ends_now(cesnet: list[Any]) -> None:
+    months = {datetime.fromtimestamp(record.taken, UTC).strftime("%Y-%m") for record in cesnet}
+    assert len(months) == 13
+    assert (min(months), max(months)) == ("2025-11", "2026-11")
+    assert all(record.taken <= NOW.timestamp() for record in cesnet)
+
+
+def test_a_machines_counters_never_go_back(cesnet: list[Any]) -> None:
+    seen: dict[str, tuple[int, int]] = {}
+    for record in cesnet:
+        wall, idle = seen.get(record.uuid, (0, 0))
+        assert record.wall_s >= wall
+        assert record.idle_s >= idle
+        seen[record.uuid] = (record.wall_s, record.idle_s)
+
+
+@pytest.mark.parametrize("site", list(VCPU))
+def test_no_site_runs_more_at_any_moment_than_it_has(site: str) -> None:
+    last = {record.uuid: record for record in past(site)}.values()
+    steps = sorted(step for one in last for step in ((one.created, one.vcpu), (one.taken, -one.vcpu)))
+    running = most = 0
+    for _, change in steps:
+        running += change
+        most = max(most, running)
+    assert VCPU[site] // 2 < most <= VCPU[site]
 
 
 @pytest.mark.parametrize("cloud_type", ["OpenNebula", "OpenStack"])
-def test_accounting_reads_every_record_as_it_was_meant(cloud_type: str) -> None:
-    records = past()
+def test_accounting_reads_every_record_as_it_was_meant(cloud_type: str, cesnet: list[Any]) -> None:
+    records = cesnet[:300]
     text = message("CESNET", cloud_type, records)
     readings = list(read(text, Judging(received_at=int(NOW.timestamp()))))
     assert [note for one in readings for note in one.faults] == []
@@ -64,6 +86,36 @@ def test_accounting_reads_every_record_as_it_was_meant(cloud_type: str) -> None:
     assert [row.cpu_s for row in rows] == [record.wall_s * record.vcpu for record in records]
 
 
+def test_gpus_are_reported_by_month_and_never_longer_than_it(cesnet: list[Any]) -> None:
+    texts = [text for text, _ in generated_messages("CESNET", "OpenNebula", 64, VOS, 1, NOW)]
+    kinds = {json.loads(text)["Type"] for text in texts if text.startswith("{")}
+    assert kinds == {"APEL-accelerator-message", "APEL Public IP message"}
+    gpus = [
+        record
+        for text in texts
+        if text.startswith('{"Type": "APEL-accelerator-message"')
+        for record in json.loads(text)["UsageRecords"]
+    ]
+    machines = {record.uuid: record for record in cesnet if record.gpus}
+    assert {record["AssociatedRecord"] for record in gpus} <= set(machines)
+    lived = {
+        uuid: sum(r["AvailableDuration"] for r in gpus if r["AssociatedRecord"] == uuid) for uuid in machines
+    }
+    for uuid, seconds in lived.items():
+        record = max((one for one in cesnet if one.uuid == uuid), key=lambda one: one.taken)
+        assert abs(seconds - (record.taken - record.created)) <= 2, "months add up to the machine's life"
+
+
+def test_volumes_are_star_that_any_reader_of_xml_reads() -> None:
+    texts = [text for text, _ in generated_messages("CESNET", "OpenNebula", 64, VOS, 1, NOW)]
+    stored = [text for text in texts if text.startswith("<")]
+    star = "{http://eu-emi.eu/namespaces/2011/02/storagerecord}"
+    records = ElementTree.fromstring(stored[0]).findall(f"{star}StorageUsageRecord")
+    assert records
+    assert all(int(one.findtext(f"{star}ResourceCapacityUsed", "")) >= 10 * 2**30 for one in records)
+    assert all(one.findtext(f"{star}Site") == "CESNET" for one in records)
+
+
 class Publisher(ThreadingHTTPServer):
     """An AMS that answers as it is told and keeps what it got."""
 
@@ -72,6 +124,7 @@ class Publisher(ThreadingHTTPServer):
         self.answers = answers
         self.got: list[dict[str, Any]] = []
         self.tokens: list[str] = []
+        self.paths: list[str] = []
 
 
 class _Publish(BaseHTTPRequestHandler):
@@ -81,6 +134,7 @@ class _Publish(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.got.append(body["messages"][0])
         self.server.tokens.append(self.headers["x-api-key"])
+        self.server.paths.append(self.path)
         status, content = (
             self.server.answers.pop(0) if self.server.answers else (200, b'{"messageIds": ["9"]}')
         )
@@ -141,6 +195,17 @@ def test_anything_but_200_with_an_id_is_tried_again_with_the_same_empaid(
     assert journal(tmp_path) == []
     assert sending.send_all(threading.Event())
     assert [one["attributes"]["empaid"] for one in publisher.got] == [empaid, empaid]
+
+
+def test_each_message_goes_to_its_topic(tmp_path: Path, publisher: Publisher) -> None:
+    outbox = Outbox(tmp_path)
+    outbox.put(b"machines", 1)
+    outbox.put(b"volumes", 1, STORAGE_TOPIC)
+    assert sender(outbox, publisher, tmp_path).send_all(threading.Event())
+    assert [path.rpartition("/")[2] for path in publisher.paths] == [
+        "eu-egi-cloud-accounting:publish",
+        "eu-egi-storage-accounting:publish",
+    ]
 
 
 def test_what_waits_survives_a_restart(tmp_path: Path, publisher: Publisher) -> None:
