@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from hanse.cli import database_of, service_group
+from hanse.cli import database_of, service_group, settings_of
+from registry import webhook_secrets
 from registry.bdii_commands import bdii
 from registry.import_commands import import_group
 from registry.remote import FILE, ask, client_of, connection
@@ -104,3 +106,16 @@ def publish_command(files: tuple[Path, ...], site: str, gocdb_id: str | None, **
             click.echo(f"{file}: {told['state']}, holds until {told['valid_until']}.")
             for note in told["notes"]:
                 click.echo(f"  {note}")
+
+
+@group.command("reseal", help="After secret_key was changed: seal the secrets of webhooks with the new one.")
+def reseal_command() -> None:
+    """On the registry's own machine, with the settings of the service. Exit code 1 when some are lost."""
+    with closing(database_of(SERVICE)) as db:
+        sealed, lost = webhook_secrets.seal_again(db, settings_of(SERVICE))
+    click.echo(f"{sealed} secrets sealed anew.")
+    if lost:
+        raise click.ClickException(
+            f"{lost} cannot be read with secret_key or any of previous_secret_keys: put the old key there and run"
+            " this again, or their owners make new secrets on the pages of their webhooks."
+        )

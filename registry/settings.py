@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from hanse.settings import ServiceSettings
 
@@ -71,6 +71,11 @@ class RegistrySettings(ServiceSettings):
     webhook_private_addresses: bool = Field(
         False,
         description="Let webhooks go to private and loopback addresses, over plain http too; for demos and tests.",
+    )
+    previous_secret_keys: tuple[SecretStr, ...] = Field(
+        (),
+        description="Values that secret_key had before: secrets of webhooks that they sealed can still be read;"
+        " `hanse registry reseal` seals them anew, then take these away.",
     )
     digest_at: str = Field(
         "06:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Time (UTC) of the daily digest by mail."

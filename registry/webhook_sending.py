@@ -12,13 +12,15 @@ from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.http import HttpError, Policy, fetch, public_address
-from registry import mails, webhooks
+from hanse.sealing import Unreadable
+from registry import mails, webhook_secrets, webhooks
 from registry.models import Webhook, WebhookDelivery
 from registry.settings import RegistrySettings
 
 FIRST_RETRY_S, LONGEST_RETRY_S, MOST_ATTEMPTS = 10, 6 * 3600, 20
 BATCH, AT_ONCE = 32, 8
 GONE = 410
+_UNREADABLE = "Its secret cannot be read: the secret key of the registry was changed; make a new secret"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Outcome:
 
 def run(db: Database, settings: RegistrySettings) -> str:
     """One round: queue what is new, send what is due, forget what is old. A sentence for the run log."""
+    webhook_secrets.seal_plain(db, settings)
     told = webhooks.spread(db)
     good = bad = 0
     while batch := claim(db, settings):
@@ -78,14 +81,20 @@ def claim(db: Database, settings: RegistrySettings) -> list[Message]:
             .limit(BATCH)
             .with_for_update(of=WebhookDelivery, skip_locked=True)
         ).all()
+        seal = webhook_secrets.seal_of(settings)
         claimed = []
         for row, webhook in rows:
+            try:
+                secret = webhook_secrets.opened(seal, webhook.secret)
+            except Unreadable:
+                _stop(session, webhook, _UNREADABLE, settings)
+                continue
             row.attempts += 1
             row.last_attempt_at = now
             row.next_attempt_at = now + timedelta(
                 seconds=settings.webhook_deadline_s * BATCH / AT_ONCE + 30 + pause_s(row.attempts)
             )
-            claimed.append(Message(row.id, webhook.id, webhook.url, webhook.secret, row.body, row.attempts))
+            claimed.append(Message(row.id, webhook.id, webhook.url, secret, row.body, row.attempts))
         return claimed
 
 

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import hmac
 import json
-import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from hanse.database import Database
 from hanse.errors import FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import head
-from registry import happenings, people
+from registry import happenings, people, webhook_secrets
 from registry.happenings import Filter, Happening, News
 from registry.models import Ngi, Role, Site, Subscription, Webhook, WebhookDelivery
 from registry.models.listening import DELIVERY_STATES
@@ -35,7 +34,6 @@ from registry.schemas.listening import WebhookEdit, WebhookIn
 from registry.settings import RegistrySettings
 
 MOST = 20
-PREFIX = "whsec_"
 
 
 def register(
@@ -46,13 +44,14 @@ def register(
     Raises Forbidden, NotFound (site, NGI), Refused (address, too many).
     """
     _check_url(form.url, settings)
-    secret = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+    secret = webhook_secrets.new()
+    sealed = webhook_secrets.seal_of(settings).close(secret)
     with db.transaction() as session:
         person = people.own(session, principal)
         held = session.scalar(select(func.count()).select_from(Webhook).where(Webhook.person_id == person.id))
         if (held or 0) >= MOST:
             raise Refused(f"You have {MOST} webhooks; remove one that is no longer used.")
-        row = Webhook(person_id=person.id, url=form.url, secret=secret, cursor=head(session))
+        row = Webhook(person_id=person.id, url=form.url, secret=sealed, cursor=head(session))
         _set(session, row, form.model_dump())
         session.add(row)
         session.flush()
@@ -116,11 +115,12 @@ def remove(db: Database, principal: Principal, number: int) -> None:
         session.delete(own(session, principal, number, lock=True))
 
 
-def renew_secret(db: Database, principal: Principal, number: int) -> str:
+def renew_secret(db: Database, principal: Principal, number: int, settings: RegistrySettings) -> str:
     """A new secret, which is shown this once; what is sent from now on is signed with it."""
-    secret = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+    secret = webhook_secrets.new()
     with db.transaction() as session:
-        own(session, principal, number, lock=True).secret = secret
+        row = own(session, principal, number, lock=True)
+        row.secret = webhook_secrets.seal_of(settings).close(secret)
     return secret
 
 
@@ -312,7 +312,7 @@ def message_of(news: News, met: Sequence[Happening]) -> dict[str, Any]:
 
 def signature(secret: str, delivery: str, timestamp: int, body: str) -> str:
     """The value of `webhook-signature`."""
-    key = base64.b64decode(secret.removeprefix(PREFIX))
+    key = base64.b64decode(secret.removeprefix(webhook_secrets.PREFIX))
     signed = hmac.new(key, f"{delivery}.{timestamp}.{body}".encode(), hashlib.sha256)
     return "v1," + base64.b64encode(signed.digest()).decode()
 

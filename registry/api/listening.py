@@ -91,7 +91,7 @@ def remove_webhook(path: NumberPath) -> None:
 )
 def renew_secret(path: NumberPath) -> tuple[Body, int]:
     """The old one signs nothing any more; the new one is shown this once."""
-    secret = webhooks.renew_secret(ground().db, current_principal(), path.number)
+    secret = webhooks.renew_secret(ground().db, current_principal(), path.number, settings())
     return {**_one(path.number), "secret": secret}, 201
 
 

@@ -115,7 +115,8 @@ def act_on_webhook(number: int, act: str) -> BaseResponse:
     """Test, stop, start, renew the secret, send again, remove."""
     db, principal = ground().db, current_principal()
     if act == "secret":
-        return _webhook_page(number, made=webhooks.renew_secret(db, principal, number), status=201)
+        made = webhooks.renew_secret(db, principal, number, settings())
+        return _webhook_page(number, made=made, status=201)
     if act == "remove":
         webhooks.remove(db, principal, number)
         return redirect("/webhooks", 303)
