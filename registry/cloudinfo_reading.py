@@ -19,7 +19,7 @@ from hanse.errors import FieldFault, Refused, TooLarge
 from registry.cloudinfo_ldif import document_of
 from registry.ldif import LdifError
 from registry.ldif import read as read_ldif
-from registry.renderings.glue20 import vos_of
+from registry.renderings.glue20_entity import vos_of
 from registry.renderings.glue21_json import Document
 from registry.schemas.cloudinfo import MODELS, REQUIRED
 from registry.schemas.fields import iso, printable

@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from hanse.revisions import Change, current
-from registry import entities, federation_entities, people, policy_entities
+from registry import bodies, entities, federation_entities, people, policy_entities
 from registry.models import (
     ApiCredential,
     CertificationPolicy,
@@ -82,7 +82,7 @@ def rows_as_log(session: Session) -> dict[str, Bodies]:
     for one, site in session.execute(
         select(DriftDecision, Site).join(Site, DriftDecision.site_id == Site.id)
     ):
-        collected.put("drift", entities.drift_id(one), entities.drift_body(one, site))
+        collected.put("drift", bodies.drift_id(one), bodies.drift_body(one, site))
     owned = select(Credential, Person).join(Person, Credential.person_id == Person.id)
     for credential, person in session.execute(owned):
         people.put_credential(collected, credential, person)

@@ -18,8 +18,8 @@ from hanse.database import Database
 from hanse.errors import FieldFault, HanseError, NotFound, Refused
 from hanse.identity.principals import Principal
 from registry import calendars, downtime_parts, downtimes
+from registry.bodies import downtime_body
 from registry.downtime_wishes import Places, Wish, wishes
-from registry.entities import downtime_body
 from registry.models import Downtime, Service, Site
 from registry.renderings import ical, ical_reading
 from registry.rules import GRACE, state_at

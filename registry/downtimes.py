@@ -14,7 +14,7 @@ from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Actor, Body, Change, change
-from registry import downtime_parts, entities
+from registry import bodies, downtime_parts, entities
 from registry.downtime_parts import Affected
 from registry.models import Downtime, DowntimePart, DowntimeService, Site, downtime_id
 from registry.recording import check_unchanged, next_id, recording
@@ -57,7 +57,7 @@ def try_out(db: Database, principal: Principal, form: DowntimeIn) -> Body:
     now = datetime.now(UTC)
     with db.transaction() as session:
         downtime = _made(principal, form, plan(session, principal, form, now), 0, now)
-        return {**entities.downtime_body(downtime), "id": None, "primary_key": None}
+        return {**bodies.downtime_body(downtime), "id": None, "primary_key": None}
 
 
 def write(

@@ -18,8 +18,9 @@ from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities
-from registry.drift_finding import Difference, differences
+from registry import bodies
+from registry.drift_finding import differences
+from registry.drifting.difference import Difference
 from registry.models import CloudDocument, DriftDecision, Site
 from registry.recording import lock_site, recording
 from registry.rights import EDIT_SITE, READ_DRIFT, check_site, may_site
@@ -84,7 +85,7 @@ def ignore(db: Database, principal: Principal, site_name: str, form: IgnoreIn) -
         row.seen, row.reason, row.until = one.seen, form.reason, form.until
         row.at, row.by_name = now, principal.name
         session.add(row)
-        change.put("drift", entities.drift_id(row), entities.drift_body(row, site))
+        change.put("drift", bodies.drift_id(row), bodies.drift_body(row, site))
 
 
 def notice(db: Database, principal: Principal, site_name: str, fact: str) -> None:
@@ -100,7 +101,7 @@ def _forget(session: Session, change: Change, site: Site, fact: str) -> bool:
     row = session.get(DriftDecision, (site.id, fact))
     if row is None:
         return False
-    change.delete("drift", entities.drift_id(row))
+    change.delete("drift", bodies.drift_id(row))
     session.delete(row)
     session.flush()
     return True

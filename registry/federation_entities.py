@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.revisions import Change
-from registry.entities import Body, extensions, ngi_body, put_role, put_site, service_type_body
+from registry.bodies import Body, extensions, ngi_body, service_type_body
+from registry.entities import put_role, put_site
 from registry.models import (
     Ngi,
     Project,

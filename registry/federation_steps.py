@@ -17,7 +17,7 @@ from hanse.identity import names
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
 from registry import certification, credentials, ngis, policy, scopes, services, sites
-from registry.entities import service_type_body
+from registry.bodies import service_type_body
 from registry.federation_people import People
 from registry.federation_spanning import Spanning, set_fields
 from registry.models import HostCertificate, Ngi, Service, ServiceType, Site

@@ -22,7 +22,7 @@ from registry.importing.gocdb_reader import bundle_of
 from registry.importing.gocdb_source import Address, Answers, from_address, from_files
 from registry.importing.issuers import Issuer, read_policies
 from registry.operators import MACHINE
-from registry.remote import FILE, Command, ask, client_of, connection, token_of
+from registry.remote import FILE, Command, ask, client_of, connection, token_of, with_options
 
 OpenDatabase = Callable[[], Database]
 Run = Callable[[str | None], dict[str, Any]]
@@ -65,9 +65,31 @@ def _shared(command: Command) -> Command:
             help="Also write the whole report as JSON; - writes it to the terminal, instead of the table.",
         ),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(command, options)
+
+
+def _gocdb_options(command: Command) -> Command:
+    options = [
+        click.option(
+            "--private-url", default="", help="Its private address, where it is another host or port."
+        ),
+        click.option("--gocdb-cert", type=FILE, help="Certificate for its private methods, PEM."),
+        click.option("--gocdb-key", type=FILE, help="Key of that certificate, PEM."),
+        click.option("--gocdb-token-file", type=FILE, help="File with a token for its private methods."),
+        click.option(
+            "--gocdb-ca",
+            type=click.Path(path_type=Path, exists=True),
+            help="CA file or folder for its certificate.",
+        ),
+        click.option("--source-name", default="", help="What to call it in the log; the same each time."),
+        click.option(
+            "--issuers",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            help="Folder of CAs with signing policies: they say who issued people's certificates.",
+        ),
+        click.option("--without-people", is_flag=True, help="Leave people and their roles out."),
+    ]
+    return with_options(command, options)
 
 
 def _gocdb_command(open_database: OpenDatabase) -> click.Command:
@@ -77,22 +99,7 @@ def _gocdb_command(open_database: OpenDatabase) -> click.Command:
         " this registry. Repeatable. With --url over the API, without it into this machine's database.",
     )
     @click.argument("source", nargs=-1, required=True)
-    @click.option("--private-url", default="", help="Its private address, where it is another host or port.")
-    @click.option("--gocdb-cert", type=FILE, help="Certificate for its private methods, PEM.")
-    @click.option("--gocdb-key", type=FILE, help="Key of that certificate, PEM.")
-    @click.option("--gocdb-token-file", type=FILE, help="File with a token for its private methods.")
-    @click.option(
-        "--gocdb-ca",
-        type=click.Path(path_type=Path, exists=True),
-        help="CA file or folder for its certificate.",
-    )
-    @click.option("--source-name", default="", help="What to call it in the log; the same each time.")
-    @click.option(
-        "--issuers",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        help="Folder of CAs with signing policies: they say who issued people's certificates.",
-    )
-    @click.option("--without-people", is_flag=True, help="Leave people and their roles out.")
+    @_gocdb_options
     @_shared
     def gocdb_command(
         source: tuple[str, ...],

@@ -18,6 +18,7 @@ from registry import cloudinfo, states
 from registry.models import CloudDocument, Downtime, DowntimeService
 from registry.observed import same_address
 from registry.renderings import glue20, glue21_json
+from registry.renderings.glue20_entity import Entity
 from registry.schemas.fields import iso
 from registry.states import State
 
@@ -106,7 +107,7 @@ def _completed(document: CloudDocument, known: _Known) -> glue21_json.Document:
     return body
 
 
-def entities(session: Session, name: str | None = None, *, contacts: bool = False) -> list[glue20.Entity]:
+def entities(session: Session, name: str | None = None, *, contacts: bool = False) -> list[Entity]:
     """GLUE 2.0 entities of one site, or of all."""
     return [entity for site in sites(session, name, contacts=contacts) for entity in glue20.entities(site)]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from registry.renderings.glue20 import vos_of
+from registry.renderings.glue20_entity import vos_of
 
 Facts = dict[str, Any]
 _PORTS = {"http": 80, "https": 443}

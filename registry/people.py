@@ -15,7 +15,7 @@ from hanse.identity import names
 from hanse.identity.principals import Principal, X509Identity
 from hanse.identity.tokens import new_token, token_key
 from hanse.revisions import Actor, Change, change
-from registry import entities
+from registry import entities, identity_bodies
 from registry.models import Credential, HostCertificate, LinkCode, Person
 from registry.recording import recording
 from registry.schemas.people import MeIn
@@ -109,7 +109,7 @@ def put_credential(recorded: Change, credential: Credential, person: Person) -> 
     if credential.suspended_at is not None:
         recorded.delete("identity", credential.key)
         return
-    body = entities.credential_body(credential, name=person.name, email=person.email, site=None)
+    body = identity_bodies.credential_body(credential, name=person.name, email=person.email, site=None)
     recorded.put("identity", credential.key, body)
 
 

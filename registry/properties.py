@@ -11,7 +11,7 @@ from hanse.database import Database
 from hanse.errors import FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities, service_groups, services
+from registry import bodies, entities, service_groups, services
 from registry.federation_entities import put_service_group
 from registry.models import Endpoint, Service, ServiceGroup, Site
 from registry.recording import check_unchanged, lock_service, lock_site, recording
@@ -42,7 +42,7 @@ def save(
     with recording(db, principal, told) as (session, change):
         owner = _lock(session, principal, kind, key)
         check_unchanged(session, kind, owner.id, expected)
-        present = {} if replace else entities.extensions(owner.properties)
+        present = {} if replace else bodies.extensions(owner.properties)
         put(session, change, owner, {**present, **values})
 
 
@@ -61,7 +61,7 @@ def drop(
     with recording(db, principal, told) as (session, change):
         owner = _lock(session, principal, kind, key)
         check_unchanged(session, kind, owner.id, expected)
-        present = entities.extensions(owner.properties)
+        present = bodies.extensions(owner.properties)
         missing = sorted(set(keys) - present.keys())
         if missing:
             raise NotFound(f"There is no extension property {', '.join(missing)} here.")

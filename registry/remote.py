@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,11 @@ def connection(command: Command, *, url_needed: bool = True) -> Command:
         ),
         click.option("--token-file", type=FILE, help="File with a token, instead of a certificate."),
     ]
+    return with_options(command, options)
+
+
+def with_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """The command with the options, which `--help` shows in this order."""
     for option in reversed(options):
         command = option(command)
     return command

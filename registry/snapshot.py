@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from hanse.identity import names
 from hanse.identity.principals import X509Identity
-from registry.entities import capacity, contact, extensions
+from registry.bodies import capacity, contact, extensions
 from registry.models import (
     Credential,
     HostCertificate,

@@ -13,7 +13,7 @@ from registry import clouds, drift
 from registry.api.answers import Body, SitePath
 from registry.cloudinfo import find_site
 from registry.clouds import Place
-from registry.drift_finding import Difference
+from registry.drifting.difference import Difference
 from registry.models import Site
 from registry.rights import EDIT_SITE, READ_DRIFT, check_site
 from registry.schemas.cloudinfo import (

@@ -1,16 +1,16 @@
-"""/api/v1: oneself, people, roles."""
+"""/api/v1: oneself, and people."""
 
 from __future__ import annotations
 
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import Api, PathModel, current_principal, ground
-from registry import identities, people, personal_data, remembered, role_requests, roles, states
+from registry import identities, people, personal_data
 from registry.api.answers import Body, Id, NumberPath
+from registry.api.people_answers import person_answer
 from registry.api.sites import token_answer
 from registry.finding import number_cursor
-from registry.models import Credential, Person, PersonalRead, Role, RoleAction
-from registry.models.role_names import shown
-from registry.rights import GRANT_ROLES, READ_PEOPLE, RUN_FEDERATION
+from registry.models import PersonalRead
+from registry.rights import READ_PEOPLE, RUN_FEDERATION
 from registry.schemas.people import (
     DecisionIn,
     ErasedOut,
@@ -24,13 +24,6 @@ from registry.schemas.people import (
     PersonQuery,
     ReadList,
     ReadQuery,
-    RoleActionList,
-    RoleActionQuery,
-    RoleIn,
-    RoleList,
-    RoleOut,
-    RoleQuery,
-    RoleRequestIn,
     Said,
 )
 from registry.schemas.sites import TokenIn, TokenList, TokenMade
@@ -256,172 +249,6 @@ def confirm_identity(body: LinkClaim) -> Body:
     return _person(identities.confirm(ground().db, current_principal(), body.code))
 
 
-@api.get("/roles", permission=READ_PEOPLE, summary="Roles, the newest first", responses={200: RoleList})
-def list_roles(query: RoleQuery) -> Body:
-    """Who holds which role."""
-    with ground().db.transaction() as session:
-        number = states.number_at(session, query.as_of)
-        if number is not None:
-            then = remembered.roles(
-                session, number, scope=query.scope, person=query.person, status=query.status
-            )
-            return {"items": then}
-        found = roles.listed(session, query.scope, query.person, query.status)
-        return {"items": [role_answer(role) for role in found]}
-
-
-@api.post("/roles", permission=GRANT_ROLES, summary="Grant a role", responses={201: RoleOut})
-def grant_role(body: RoleIn) -> tuple[Body, int]:
-    """Whoever decides about roles there (docs/operator.md) grants it, asked for or not."""
-    number = roles.grant(ground().db, current_principal(), body, _settings().url)
-    with ground().db.transaction() as session:
-        return role_answer(session.get_one(Role, number)), 201
-
-
-@api.delete("/roles/<int:number>", permission=SIGNED_IN, summary="Withdraw a role", responses={204: None})
-def withdraw_role(path: NumberPath) -> None:
-    """By whoever may grant it, or by its holder; an own request is taken back."""
-    roles.withdraw(ground().db, current_principal(), path.number, "", _settings().url)
-
-
-@api.post("/roles/<int:number>/revoke", permission=SIGNED_IN, summary="Revoke a role", responses={204: None})
-def revoke_role(path: NumberPath, body: DecisionIn) -> None:
-    """As DELETE, with a reason that stands in the log and is mailed to the person."""
-    roles.withdraw(ground().db, current_principal(), path.number, body.reason, _settings().url)
-
-
-@api.post("/role-requests", permission=SIGNED_IN, summary="Ask for a role", responses={201: RoleOut})
-def ask_for_role(body: RoleRequestIn) -> tuple[Body, int]:
-    """For oneself; those who can decide are told by mail."""
-    number = role_requests.request(ground().db, current_principal(), body, _settings().url)
-    with ground().db.transaction() as session:
-        return role_answer(session.get_one(Role, number)), 201
-
-
-@api.get("/role-requests", permission=SIGNED_IN, summary="Requests I may decide", responses={200: RoleList})
-def waiting_requests() -> Body:
-    """The oldest first; everybody sees the own ones too (GET /me)."""
-    with ground().db.transaction() as session:
-        return {"items": [role_answer(role) for role in role_requests.for_me(session, current_principal())]}
-
-
-@api.post(
-    "/role-requests/<int:number>/grant",
-    permission=GRANT_ROLES,
-    summary="Grant a request",
-    responses={200: RoleOut},
-)
-def grant_request(path: NumberPath, body: DecisionIn) -> Body:
-    """By whoever decides about roles there."""
-    role_requests.accept(ground().db, current_principal(), path.number, body.reason, _settings().url)
-    with ground().db.transaction() as session:
-        return role_answer(session.get_one(Role, path.number))
-
-
-@api.post(
-    "/role-requests/<int:number>/reject",
-    permission=GRANT_ROLES,
-    summary="Reject a request",
-    responses={204: None},
-)
-def reject_request(path: NumberPath, body: DecisionIn) -> None:
-    """With a reason, which is mailed to the person."""
-    role_requests.reject(ground().db, current_principal(), path.number, body.reason, _settings().url)
-
-
-@api.get(
-    "/role-actions",
-    permission=READ_PEOPLE,
-    summary="What was decided about roles",
-    responses={200: RoleActionList},
-)
-def role_actions(query: RoleActionQuery) -> Body:
-    """Requested, granted, rejected, revoked, laid down: by whom, when and why; the newest first."""
-    with ground().db.transaction() as session:
-        found = roles.actions(
-            session,
-            scope=query.scope,
-            person=query.person,
-            before=number_cursor(query.cursor),
-            limit=query.limit + 1,
-        )
-        items = [role_action_answer(one) for one in found[: query.limit]]
-    return {"items": items, "next": items[-1]["id"] if len(found) > query.limit else None}
-
-
 def _person(number: int) -> Body:
     with ground().db.transaction() as session:
         return person_answer(people.find(session, number))
-
-
-def person_answer(person: Person) -> Body:
-    """A person for the wire."""
-    return {
-        "id": str(person.id),
-        "name": person.name,
-        "forename": person.forename,
-        "surname": person.surname,
-        "title": person.title,
-        "email": person.email,
-        "telephone": person.telephone,
-        "works_from": person.works_from,
-        "works_until": person.works_until,
-        "last_login_at": person.last_login_at,
-        "identities": [identity_answer(one) for one in person.credentials],
-        "roles": [role_answer(role) for role in person.roles],
-        "requests": [role_answer(role) for role in person.requests],
-    }
-
-
-def identity_answer(row: Credential) -> Body:
-    """A way to sign in, for the wire."""
-    return {
-        "id": str(row.id),
-        "kind": row.kind,
-        "realm": row.realm,
-        "key": row.key,
-        "name": row.name,
-        "subject": row.subject or None,
-        "issuer": row.issuer or None,
-        "created_at": row.created_at,
-        "not_after": row.not_after,
-        "last_used_at": row.last_used_at,
-        "suspended_at": row.suspended_at,
-        "suspended_reason": row.suspended_reason,
-    }
-
-
-def role_answer(role: Role) -> Body:
-    """A role for the wire."""
-    return {
-        "id": str(role.id),
-        "person": str(role.person_id),
-        "person_name": role.person.name,
-        "role": role.role,
-        "role_name": shown(role.role),
-        "scope": role.scope,
-        "status": role.status,
-        "requested_at": role.requested_at,
-        "requested_by": role.requested_by,
-        "request_reason": role.request_reason,
-        "granted_at": role.granted_at,
-        "granted_by": role.granted_by,
-    }
-
-
-def role_action_answer(row: RoleAction) -> Body:
-    """What was decided, for the wire."""
-    return {
-        "id": str(row.id),
-        "at": row.at,
-        "action": row.action,
-        "role": row.role,
-        "role_name": shown(row.role),
-        "scope": row.scope,
-        "person": None if row.person_id is None else str(row.person_id),
-        "person_name": row.person_name,
-        "by": row.by_name,
-        "old_status": row.old_status,
-        "new_status": row.new_status,
-        "reason": row.reason,
-    }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from hanse.identity.permissions import PUBLIC
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hanse.identity.permissions import PUBLIC, Permission
 from hanse.web import Api, PathModel, current_principal, ground
 from registry import properties, states
 from registry.api.answers import Body, Id, Name, read_revision, tagged
@@ -51,10 +55,41 @@ class GroupKeyPath(GroupPath):
     key: PropertyKey
 
 
-def _read(kind: properties.Kind, key: str, as_of: str | None = None) -> Answer:
-    find = states.find_named if kind in ("site", "service_group") else states.find
+@dataclass(frozen=True)
+class Owner:
+    """What can have properties: its kind, its address, who may change them; `field` of the path names it."""
+
+    kind: properties.Kind
+    rule: str
+    edit: Permission
+    words: str
+    path: type[PathModel]
+    key_path: type[PathModel]
+    field: str
+
+
+OWNERS = (
+    Owner("site", "/sites/<site>", EDIT_SITE, "a site", SitePath, SiteKeyPath, "site"),
+    Owner("service", "/services/<int:number>", EDIT_SITE, "a service", NumberPath, NumberKeyPath, "number"),
+    Owner(
+        "endpoint", "/endpoints/<int:number>", EDIT_SITE, "an endpoint", NumberPath, NumberKeyPath, "number"
+    ),
+    Owner(
+        "service_group",
+        "/service-groups/<group>",
+        EDIT_GROUP,
+        "a service group",
+        GroupPath,
+        GroupKeyPath,
+        "group",
+    ),
+)
+
+
+def _read(owner: Owner, key: str, as_of: str | None = None) -> Answer:
+    find = states.find_named if owner.kind in ("site", "service_group") else states.find
     with ground().db.transaction() as session:
-        state = find(session, kind, key, as_of)
+        state = find(session, owner.kind, key, as_of)
     # an endpoint's own entity is what monitoring follows; its properties stand in its service as well
     body: Body = {
         "extensions": state.body.get("extensions", {}),
@@ -64,208 +99,61 @@ def _read(kind: properties.Kind, key: str, as_of: str | None = None) -> Answer:
     return tagged(state, body)
 
 
-def _save(kind: properties.Kind, key: str, body: ExtensionsIn) -> Answer:
-    properties.save(
-        ground().db,
-        current_principal(),
-        kind,
-        key,
-        body.extensions,
-        replace=body.replace,
-        reason=body.reason,
-        expected=read_revision(),
+def _routes(owner: Owner) -> None:
+    """The four routes of an owner: read all, set several, set one, remove one."""
+    rule, words = f"{owner.rule}/extensions", owner.words
+
+    def named(path: Any) -> str:
+        return str(getattr(path, owner.field))
+
+    def read(path: Any, query: OneQuery) -> Answer:
+        """All of them, now or as they were."""
+        return _read(owner, named(path), query.as_of)
+
+    def save(path: Any, values: dict[str, str], **how: Any) -> Answer:
+        key = named(path)
+        properties.save(
+            ground().db, current_principal(), owner.kind, key, values, expected=read_revision(), **how
+        )
+        return _read(owner, key)
+
+    def put_several(path: Any, body: ExtensionsIn) -> Answer:
+        """Several at once; with `replace` the others go."""
+        return save(path, body.extensions, replace=body.replace, reason=body.reason)
+
+    def put_one(path: Any, body: ExtensionIn) -> Answer:
+        """Its value, whether it was there or not."""
+        return save(path, {path.key: body.value}, reason=body.reason)
+
+    def drop_one(path: Any) -> None:
+        """Only this one."""
+        properties.drop(
+            ground().db, current_principal(), owner.kind, named(path), [path.key], expected=read_revision()
+        )
+
+    edit, shown = owner.edit, {200: ExtensionsOut}
+    several, one, gone = f"Extension properties of {words}", f"one extension property of {words}", {204: None}
+    api.get(rule, permission=PUBLIC, summary=several, responses=shown)(_for(owner, "list_of", read))
+    api.put(rule, permission=edit, summary=f"Set {several[0].lower()}{several[1:]}", responses=shown)(
+        _for(owner, "set_of", put_several)
     )
-    return _read(kind, key)
-
-
-def _save_one(kind: properties.Kind, key: str, name: str, body: ExtensionIn) -> Answer:
-    properties.save(
-        ground().db,
-        current_principal(),
-        kind,
-        key,
-        {name: body.value},
-        reason=body.reason,
-        expected=read_revision(),
+    api.put(f"{rule}/<key>", permission=edit, summary=f"Set {one}", responses=shown)(
+        _for(owner, "set_one_of", put_one, keyed=True)
     )
-    return _read(kind, key)
+    api.delete(
+        f"{rule}/<key>", permission=edit, summary=f"Remove an{one.removeprefix('one')}", responses=gone
+    )(_for(owner, "drop_of", drop_one, keyed=True))
 
 
-def _drop(kind: properties.Kind, key: str, name: str) -> None:
-    properties.drop(ground().db, current_principal(), kind, key, [name], expected=read_revision())
+def _for(owner: Owner, act: str, handler: Callable[..., Any], *, keyed: bool = False) -> Callable[..., Any]:
+    """The handler under a name of its own, and with the path that this owner has."""
+    handler.__name__ = f"{act}_{owner.kind}"
+    handler.__annotations__ = {
+        **handler.__annotations__,
+        "path": owner.key_path if keyed else owner.path,
+    }
+    return handler
 
 
-@api.get(
-    "/sites/<site>/extensions",
-    permission=PUBLIC,
-    summary="Extension properties of a site",
-    responses={200: ExtensionsOut},
-)
-def list_of_site(path: SitePath, query: OneQuery) -> Answer:
-    """All of them, now or as they were."""
-    return _read("site", path.site, query.as_of)
-
-
-@api.put(
-    "/sites/<site>/extensions",
-    permission=EDIT_SITE,
-    summary="Set extension properties of a site",
-    responses={200: ExtensionsOut},
-)
-def set_of_site(path: SitePath, body: ExtensionsIn) -> Answer:
-    """Several at once; with `replace` the others go."""
-    return _save("site", path.site, body)
-
-
-@api.put(
-    "/sites/<site>/extensions/<key>",
-    permission=EDIT_SITE,
-    summary="Set one extension property of a site",
-    responses={200: ExtensionsOut},
-)
-def set_one_of_site(path: SiteKeyPath, body: ExtensionIn) -> Answer:
-    """Its value, whether it was there or not."""
-    return _save_one("site", path.site, path.key, body)
-
-
-@api.delete(
-    "/sites/<site>/extensions/<key>",
-    permission=EDIT_SITE,
-    summary="Remove an extension property of a site",
-    responses={204: None},
-)
-def drop_of_site(path: SiteKeyPath) -> None:
-    """Only this one."""
-    _drop("site", path.site, path.key)
-
-
-@api.get(
-    "/services/<int:number>/extensions",
-    permission=PUBLIC,
-    summary="Extension properties of a service",
-    responses={200: ExtensionsOut},
-)
-def list_of_service(path: NumberPath, query: OneQuery) -> Answer:
-    """All of them, now or as they were."""
-    return _read("service", str(path.number), query.as_of)
-
-
-@api.put(
-    "/services/<int:number>/extensions",
-    permission=EDIT_SITE,
-    summary="Set extension properties of a service",
-    responses={200: ExtensionsOut},
-)
-def set_of_service(path: NumberPath, body: ExtensionsIn) -> Answer:
-    """Several at once; with `replace` the others go."""
-    return _save("service", str(path.number), body)
-
-
-@api.put(
-    "/services/<int:number>/extensions/<key>",
-    permission=EDIT_SITE,
-    summary="Set one extension property of a service",
-    responses={200: ExtensionsOut},
-)
-def set_one_of_service(path: NumberKeyPath, body: ExtensionIn) -> Answer:
-    """Its value, whether it was there or not."""
-    return _save_one("service", str(path.number), path.key, body)
-
-
-@api.delete(
-    "/services/<int:number>/extensions/<key>",
-    permission=EDIT_SITE,
-    summary="Remove an extension property of a service",
-    responses={204: None},
-)
-def drop_of_service(path: NumberKeyPath) -> None:
-    """Only this one."""
-    _drop("service", str(path.number), path.key)
-
-
-@api.get(
-    "/endpoints/<int:number>/extensions",
-    permission=PUBLIC,
-    summary="Extension properties of a endpoint",
-    responses={200: ExtensionsOut},
-)
-def list_of_endpoint(path: NumberPath, query: OneQuery) -> Answer:
-    """All of them, now or as they were."""
-    return _read("endpoint", str(path.number), query.as_of)
-
-
-@api.put(
-    "/endpoints/<int:number>/extensions",
-    permission=EDIT_SITE,
-    summary="Set extension properties of a endpoint",
-    responses={200: ExtensionsOut},
-)
-def set_of_endpoint(path: NumberPath, body: ExtensionsIn) -> Answer:
-    """Several at once; with `replace` the others go."""
-    return _save("endpoint", str(path.number), body)
-
-
-@api.put(
-    "/endpoints/<int:number>/extensions/<key>",
-    permission=EDIT_SITE,
-    summary="Set one extension property of a endpoint",
-    responses={200: ExtensionsOut},
-)
-def set_one_of_endpoint(path: NumberKeyPath, body: ExtensionIn) -> Answer:
-    """Its value, whether it was there or not."""
-    return _save_one("endpoint", str(path.number), path.key, body)
-
-
-@api.delete(
-    "/endpoints/<int:number>/extensions/<key>",
-    permission=EDIT_SITE,
-    summary="Remove an extension property of a endpoint",
-    responses={204: None},
-)
-def drop_of_endpoint(path: NumberKeyPath) -> None:
-    """Only this one."""
-    _drop("endpoint", str(path.number), path.key)
-
-
-@api.get(
-    "/service-groups/<group>/extensions",
-    permission=PUBLIC,
-    summary="Extension properties of a service group",
-    responses={200: ExtensionsOut},
-)
-def list_of_service_group(path: GroupPath, query: OneQuery) -> Answer:
-    """All of them, now or as they were."""
-    return _read("service_group", path.group, query.as_of)
-
-
-@api.put(
-    "/service-groups/<group>/extensions",
-    permission=EDIT_GROUP,
-    summary="Set extension properties of a service group",
-    responses={200: ExtensionsOut},
-)
-def set_of_service_group(path: GroupPath, body: ExtensionsIn) -> Answer:
-    """Several at once; with `replace` the others go."""
-    return _save("service_group", path.group, body)
-
-
-@api.put(
-    "/service-groups/<group>/extensions/<key>",
-    permission=EDIT_GROUP,
-    summary="Set one extension property of a service group",
-    responses={200: ExtensionsOut},
-)
-def set_one_of_service_group(path: GroupKeyPath, body: ExtensionIn) -> Answer:
-    """Its value, whether it was there or not."""
-    return _save_one("service_group", path.group, path.key, body)
-
-
-@api.delete(
-    "/service-groups/<group>/extensions/<key>",
-    permission=EDIT_GROUP,
-    summary="Remove an extension property of a service group",
-    responses={204: None},
-)
-def drop_of_service_group(path: GroupKeyPath) -> None:
-    """Only this one."""
-    _drop("service_group", path.group, path.key)
+for _owner in OWNERS:
+    _routes(_owner)

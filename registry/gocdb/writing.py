@@ -18,7 +18,7 @@ from hanse.database import Database
 from hanse.errors import Conflict, HanseError, NotFound, Refused, TooLarge, Unavailable
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import api_credentials, entities, properties, services
+from registry import api_credentials, bodies, properties, services
 from registry.models import Endpoint, Service, ServiceType, Site
 from registry.recording import lock_service, lock_site, recording
 from registry.schemas.fields import PropertyKey, PropertyValue
@@ -266,7 +266,7 @@ def _check_text(wanted: TypeAdapter[str], text: object, what: str) -> None:
 
 def _put(given: Mapping[str, str | None], *, new_only: bool) -> Step:
     def step(session: Session, change: Change, locked: _Locked) -> None:
-        present = entities.extensions(locked.owner.properties)
+        present = bodies.extensions(locked.owner.properties)
         known = sorted(present.keys() & given.keys())
         if new_only and known:
             raise Conflict(
@@ -285,7 +285,7 @@ def _put(given: Mapping[str, str | None], *, new_only: bool) -> Step:
 
 def _drop(given: Mapping[str, str | None]) -> Step:
     def step(session: Session, change: Change, locked: _Locked) -> None:
-        present = entities.extensions(locked.owner.properties)
+        present = bodies.extensions(locked.owner.properties)
         for key, value in given.items():
             if key not in present:
                 raise NotFound(f"There is no extension property {key} here. None was deleted.")

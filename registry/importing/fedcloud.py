@@ -21,7 +21,7 @@ from hanse.errors import Conflict, HanseError
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities, services, sites
+from registry import bodies, services, sites
 from registry.importing.gocdb_context import Context
 from registry.importing.gocdb_places import UNKNOWN_COUNTRY
 from registry.importing.gocdb_records import Record
@@ -174,7 +174,7 @@ def _theirs(
     context: Context, record: Record, file: FedcloudSite, row: Site
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """What the file says and what is here, field by field; VOs and properties that are ours alone stay."""
-    body = entities.site_body(row)
+    body = bodies.site_body(row)
     before = context.memory.find("site", record.key)
     last = {} if before is None else before.values
     named = {vo.name: vo.auth.project_id for vo in file.vos}

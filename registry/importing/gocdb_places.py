@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from hanse.revisions import Change
-from registry import certification, entities, ngis, projects, scopes, service_types, sites
+from registry import bodies, certification, entities, ngis, projects, scopes, service_types, sites
 from registry.federation_entities import project_body
 from registry.importing.gocdb_contacts import CONTACT_FIELDS, contacts_list, contacts_of, with_contacts
 from registry.importing.gocdb_context import Context, given, own
@@ -81,7 +81,7 @@ def _service_type(context: Context, change: Change, record: Record) -> None:
         context.added("service_type", record, row.id, theirs, notes)
         return
     present = row
-    merged = context.merged("service_type", record, theirs, entities.service_type_body(row))
+    merged = context.merged("service_type", record, theirs, bodies.service_type_body(row))
     context.settle(
         "service_type", record, row.id, theirs, merged, notes,
         lambda values: service_types.apply(context.session, change, present, values),
@@ -102,7 +102,7 @@ def _ngi(context: Context, change: Change, record: Record) -> None:
         context.added("ngi", record, row.id, theirs, notes + more)
         return
     present = row
-    merged = context.merged("ngi", record, theirs, entities.ngi_body(row))
+    merged = context.merged("ngi", record, theirs, bodies.ngi_body(row))
     context.settle(
         "ngi", record, row.id, theirs, merged, notes,
         lambda wanted: ngis.apply(context.session, change, present, wanted, operator=True),
@@ -171,7 +171,7 @@ def _site(context: Context, change: Change, record: Record) -> None:
         context.added("site", record, row.id, theirs, notes + kept)
         return
     present = row
-    merged = context.merged("site", record, theirs, {**entities.site_body(row), **with_contacts(row)})
+    merged = context.merged("site", record, theirs, {**bodies.site_body(row), **with_contacts(row)})
     context.settle(
         "site", record, row.id, theirs, merged, notes,
         lambda wanted: _write_site(context, change, present, record, wanted),

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from hanse.revisions import Change
-from registry import entities, service_groups, services
+from registry import bodies, service_groups, services
 from registry.federation_entities import service_group_body
 from registry.importing.gocdb_context import Context, given, own
 from registry.importing.gocdb_records import Bundle, Record
@@ -71,7 +71,7 @@ def _service(context: Context, change: Change, site: Site, record: Record) -> No
         _match_endpoints(context, row, record)
         context.added("service", record, row.id, theirs, notes + more)
         return
-    present, body = row, entities.service_body(row)
+    present, body = row, bodies.service_body(row)
     told = {(one["name"], key) for one in theirs["endpoints"] for key in one}
     body["endpoints"] = _as_told(body["endpoints"], told)
     merged = context.merged("service", record, theirs, body)
@@ -165,7 +165,7 @@ def _filled(form: EndpointFields, row: Endpoint | None) -> EndpointFields:
     silent = {
         "description": row.description,
         "email": row.email,
-        "extensions": entities.extensions(row.properties),
+        "extensions": bodies.extensions(row.properties),
     }
     left = {name: value for name, value in silent.items() if name not in form.model_fields_set}
     return form.model_copy(update=left)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from registry.renderings.glue20 import Entity, Value
+from registry.renderings.glue20_entity import Entity, Value
 
 SUFFIX: Final = "o=glue"
 LINE_BYTES: Final = 76

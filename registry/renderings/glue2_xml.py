@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from registry.renderings.glue20 import Entity, Value
+from registry.renderings.glue20_entity import Entity, Value
 
 NAMESPACE: Final = "http://schemas.ogf.org/glue/2009/03/spec_2.0_r1"
 # XML 1.0 section 2.2: what no document can carry

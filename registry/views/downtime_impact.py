@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,6 +24,33 @@ from registry.views import downtime_wizard_words as words
 MOST_MEETINGS: Final = 12
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What a downtime would hit, read at once: its sites, the impact, a quiet day, what is wrong with its parts."""
+
+    sites: Sequence[Site]
+    hit: impact.Impact
+    quiet_days: int | None
+    affected: Sequence[tuple[str, bool, list[str]]]
+    wrong: Sequence[FieldFault]
+
+
+def _look(
+    form: DowntimeIn,
+    heard: Mapping[str, neighbours.Heard],
+    start: datetime,
+    end: datetime,
+    now: datetime,
+) -> _Look:
+    with ground().db.transaction() as session:
+        sites = list(session.scalars(select(Site).where(Site.name.in_(form.names)).order_by(Site.name)))
+        parts, wrong = downtime_parts.resolve(session, sites, form.services, form.endpoints)
+        used = impact.used(heard, {site.name for site in sites})
+        hit = impact.of(session, parts, start, end, severity=form.severity, used=used)
+        quiet = impact.quiet_day(session, parts, start, end, now) if hit.meetings else None
+        return _Look(sites, hit, quiet, _affected(session, parts), wrong)
+
+
 def show(
     step: str,
     typed: Mapping[str, Any],
@@ -37,19 +65,13 @@ def show(
     now = datetime.now(UTC)
     start, end = form.start or now, max(form.end, form.start or now)
     heard = neighbours.ask(ground().db, settings, impact.questions(now))
-    with ground().db.transaction() as session:
-        sites = list(session.scalars(select(Site).where(Site.name.in_(form.names)).order_by(Site.name)))
-        parts, wrong = downtime_parts.resolve(session, sites, form.services, form.endpoints)
-        used = impact.used(heard, {site.name for site in sites})
-        hit = impact.of(session, parts, start, end, severity=form.severity, used=used)
-        quiet = impact.quiet_day(session, parts, start, end, now) if hit.meetings else None
-        affected = _affected(session, parts)
-    refused = [FieldFault(name, reason) for name, reason in faults.faults.items()] or wrong
+    look = _look(form, heard, start, end, now)
+    refused = [FieldFault(name, reason) for name, reason in faults.faults.items()] or list(look.wrong)
     occurrences = _occurrences(form, repeat)
     return page(
         f"registry/downtime_{step}.html",
         title="Declare a downtime",
-        sentence=words.sentence(step, hit, form),
+        sentence=words.sentence(step, look.hit, form),
         crumbs=[("Sites", "/sites"), ("Downtimes", "/downtimes"), ("New", "")],
         status=422 if faults else 200,
         api="POST /api/v1/downtimes/impact",
@@ -62,16 +84,16 @@ def show(
         start=start,
         end=end,
         lasts=end - start,
-        affected=affected,
-        local=[(site.name, local_words(site.timezone, start, end)) for site in sites if site.timezone],
-        hit=hit,
-        meetings=hit.meetings[:MOST_MEETINGS],
-        quiet=None if quiet is None else start + timedelta(days=quiet),
-        quiet_days=quiet,
+        affected=look.affected,
+        local=[(site.name, local_words(site.timezone, start, end)) for site in look.sites if site.timezone],
+        hit=look.hit,
+        meetings=look.hit.meetings[:MOST_MEETINGS],
+        quiet=None if look.quiet_days is None else start + timedelta(days=look.quiet_days),
+        quiet_days=look.quiet_days,
         rules=impact.rules(start, end, " and ".join(form.names), refused),
         occurrences=occurrences,
         silent=[silence(one) for one in heard.values() if not one.fresh],
-        who_is_told=words.told(settings, hit),
+        who_is_told=words.told(settings, look.hit),
         button=words.button(form, occurrences),
     )
 

@@ -9,12 +9,12 @@ import psycopg
 
 from registry.app import create_app
 from tests.bench.big_registry import FULL, Size, big_registry
+from tests.bench.clouds import document
 from tests.bench.measure import both, line, times
-from tests.registry.clouds import Document, cloud_document, encoded
+from tests.registry.clouds import encoded
 from tests.registry.conftest import Registry, close
 
 LIMIT_MS = 50
-VOS = ("training.egi.eu", "fedcloud.egi.eu", "chipster", "biomed")
 ROWS = "select body from history where kind in ('site', 'service') and to_revision is null and op = 'put'"
 
 
@@ -30,16 +30,6 @@ def main(size: Size = FULL) -> None:
             whole(registry, plain)
     finally:
         close(registry)
-
-
-def document(site: str, minutes: int = 0) -> Document:
-    """A cloud of the usual size: four VOs, forty images, twenty sizes."""
-    made = cloud_document(site, vos=VOS, url=f"https://cloud.{site.lower()}.example/")
-    images, sizes = made["CloudComputingImage"], made["CloudComputingInstanceType"]
-    images += [{**images[1], "ID": f"image-{n}", "Name": f"Image {n}"} for n in range(38)]
-    sizes += [{**sizes[0], "ID": f"size-{n}", "Name": f"size {n}", "CPU": 1 + n} for n in range(17)]
-    made["CloudComputingService"][0]["Complexity"] = f"minute {minutes}"
-    return made
 
 
 def publishing(registry: Registry, names: list[str]) -> None:

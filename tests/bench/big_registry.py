@@ -25,7 +25,7 @@ from demo.ca import CertificateAuthority
 from hanse.database import Database
 from hanse.migrations import upgrade
 from hanse.postgres import PrivatePostgres
-from registry import entities
+from registry import bodies
 from registry.models import Downtime, Endpoint, Service, Site
 from registry.settings import RegistrySettings
 from tests.conftest import Cast
@@ -419,10 +419,10 @@ def check(session: Session) -> None:
     downtime = session.query(Downtime).filter_by(site_id=site.id).order_by(Downtime.id).first()
     assert downtime is not None
     for kind, row, body in (
-        ("site", site, entities.site_body(site)),
-        ("service", service, entities.service_body(service)),
-        ("endpoint", endpoint, entities.endpoint_body(endpoint, service)),
-        ("downtime", downtime, entities.downtime_body(downtime)),
+        ("site", site, bodies.site_body(site)),
+        ("service", service, bodies.service_body(service)),
+        ("endpoint", endpoint, bodies.endpoint_body(endpoint, service)),
+        ("downtime", downtime, bodies.downtime_body(downtime)),
     ):
         _compare(session, kind, str(row.id), body)
 

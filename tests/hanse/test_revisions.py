@@ -16,6 +16,7 @@ from hanse import revisions
 from hanse.database import Database
 from hanse.errors import Refused
 from hanse.revisions import Actor, Change, as_of, change, changes_since, current, history_of
+from hanse.revisions.writing import _same
 
 INGRID = Actor("person:1", "Ingrid Holm")
 LAURA = Actor("person:2", "Laura Gil")
@@ -383,9 +384,7 @@ def told(session: Any, number: int) -> dict[Any, Any]:
 
 def same(left: Any, right: Any) -> bool:
     return bool(
-        revisions._same(
-            {str(key): body for key, body in left.items()}, {str(key): body for key, body in right.items()}
-        )
+        _same({str(key): body for key, body in left.items()}, {str(key): body for key, body in right.items()})
     )
 
 

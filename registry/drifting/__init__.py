@@ -1,0 +1,1 @@
+"""Declared against observed: what a difference is, and the finders of each kind (`registry.drift_finding`)."""
