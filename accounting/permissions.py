@@ -25,3 +25,15 @@ DISCARD: Final = Permission(
 OVERVIEW: Final = Permission(
     "see the overview of the federation", frozenset({"service", "federation_operator"})
 )
+_CONCERNED = _OF_THE_SITE | {"ngi_manager", "vo_manager", "service"}
+READ_FINDINGS: Final = Permission("see the cross-checks", _CONCERNED)
+DECIDE_FINDING: Final = Permission(
+    "decide about findings", frozenset({"site_administrator", "vo_manager", "federation_operator"})
+)
+READ_EVENTS: Final = Permission("see what was done to the figures", _CONCERNED)
+REPUBLISH: Final = Permission(
+    "take a month out, to come again", frozenset({"site_administrator", "federation_operator"}), "site:{site}"
+)
+PSEUDONYMISE: Final = Permission(
+    "replace names by pseudonyms", frozenset({"federation_operator"}), "federation"
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
 
 from hanse.settings import ServiceSettings
 
@@ -28,3 +30,48 @@ class AccountingSettings(ServiceSettings):
     publishing_critical_days: int = Field(
         31, ge=1, description="Days of silence after which a site's usage is missing."
     )
+    cross_check_interval_s: float = Field(
+        21_600,
+        gt=0,
+        description="Seconds between two looks of the cross-checks (members, certification, VOs, gaps).",
+    )
+    cross_check_months: int = Field(
+        3,
+        ge=1,
+        le=120,
+        description="Months of usage that the cross-checks look at, the current one included.",
+    )
+    silent_days: int = Field(
+        14,
+        ge=1,
+        description="Days without a report after which a running machine is a finding of the cross-checks.",
+    )
+    replay_interval_s: float = Field(
+        5, gt=0, description="Seconds between two looks for replays of many records that were asked for."
+    )
+    keep_raw_months: int = Field(
+        0,
+        ge=0,
+        description="Whole months of raw messages and records that stay in the database; older ones are archived daily."
+        " 0 = all stay.",
+    )
+    archive_dir: Path | None = Field(
+        None, description="Folder of the archive (Parquet files, one a month); empty = `archive` in data_dir."
+    )
+    pseudonym_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key under which names become pseudonyms: the same for ever, kept apart from the database;"
+        " 16 characters or more; empty = no name can be replaced.",
+    )
+
+    @field_validator("pseudonym_key")
+    @classmethod
+    def _no_guess(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < 16:
+            raise ValueError("needs 16 characters or more, so that nobody finds names by guessing the key")
+        return value
+
+    @property
+    def archive_folder(self) -> Path:
+        """Where archive files lie."""
+        return self.archive_dir or self.data_dir / "archive"

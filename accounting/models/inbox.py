@@ -32,7 +32,8 @@ class Message(Base):
     waiting.
 
     `site` is whose message it is: the signer's, else the publisher's; "" while nobody's. `sha256` is over
-    `body`.
+    `body` as it came. Since `archived_at` the body lies in the archive only; since `redacted_at` names in it are
+    replaced by pseudonyms, so that its signature holds no longer.
     """
 
     __tablename__ = "message"
@@ -71,6 +72,8 @@ class Message(Base):
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     retry_at: Mapped[datetime | None] = mapped_column(UtcTime)
     judged_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    archived_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    redacted_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class SitePublishing(Base):
