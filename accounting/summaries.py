@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounting.models import SitePublishing, SummaryDue, UsageSummary, VmMonth
+from accounting.rollup import roll_up
 from accounting.stores import stores
 from hanse.database import Database
 
@@ -49,6 +50,7 @@ def summarise(db: Database) -> int:
             due = _take_due(session)
             for kind, site, month in due:
                 stores()[kind].resum(session, site, month)
+                roll_up(session, kind, site, month)
         total += len(due)
         if not due:
             return total

@@ -8,7 +8,7 @@ from flask import Response
 from markupsafe import Markup
 
 from accounting import publishing
-from accounting.api import limits
+from accounting.api.common import limits
 from accounting.permissions import READ_ANY_REFUSED
 from hanse.identity.permissions import PUBLIC, allows
 from hanse.pages.words import count

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounting import publishing, quarantine, replay
-from accounting.api import loader
+from accounting.api.common import loader
 from accounting.models import Message, RefusedRecord
 from accounting.permissions import DISCARD, READ_ANY_REFUSED, READ_REFUSED, REPLAY
 from hanse.errors import HanseError

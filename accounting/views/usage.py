@@ -12,7 +12,8 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from accounting import report, summaries
-from accounting.api import UsageQuery, limits, question
+from accounting.api.common import limits
+from accounting.api.usage import UsageQuery, question
 from accounting.summaries import Question
 from hanse.errors import Refused
 from hanse.identity.permissions import PUBLIC

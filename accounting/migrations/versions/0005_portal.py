@@ -1,18 +1,32 @@
-"""portal"""
+"""portal: usage by kind, site, month and VO, which its views read first"""
 
 from alembic import op
 import sqlalchemy as sa
-
 
 revision = '0005'
 down_revision = '0004'
 branch_labels = None
 depends_on = None
 
+NAME = sa.String(length=255)
+
 
 def upgrade() -> None:
-    pass
+    op.create_table('usage_month',
+    sa.Column('kind', sa.Text(), nullable=False),
+    sa.Column('site', NAME, nullable=False),
+    sa.Column('month', sa.Date(), nullable=False),
+    sa.Column('vo', NAME, nullable=False),
+    *(sa.Column(name, sa.BigInteger(), server_default='0', nullable=False)
+      for name in ('wall_s', 'cpu_s', 'wall_core_s', 'normalised_wall_s', 'normalised_cpu_s')),
+    sa.Column('network_in', sa.Numeric(precision=30), server_default='0', nullable=False),
+    sa.Column('network_out', sa.Numeric(precision=30), server_default='0', nullable=False),
+    *(sa.Column(name, sa.BigInteger(), server_default='0', nullable=False) for name in ('vms', 'begun', 'jobs')),
+    sa.PrimaryKeyConstraint('kind', 'site', 'month', 'vo')
+    )
+    op.create_index('usage_month_month', 'usage_month', ['kind', 'month'], unique=False)
+    op.create_index('usage_month_vo', 'usage_month', ['kind', 'vo', 'month'], unique=False)
 
 
 def downgrade() -> None:
-    pass
+    op.drop_table('usage_month')

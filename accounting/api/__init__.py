@@ -1,0 +1,7 @@
+"""The JSON API, one file a room: parses, calls a use case, renders."""
+
+from accounting.api.publishing import publishing_api
+from accounting.api.refused import refused_api
+from accounting.api.usage import usage_api
+
+__all__ = ["publishing_api", "refused_api", "usage_api"]

@@ -1,0 +1,49 @@
+"""Where sites are and what they declare, as the registry's feed tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from hanse.database import Followed
+
+UNKNOWN = "unknown"
+"""What a lookup says of a site that is not registered, or of a VO whose discipline nobody has told."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A site with its NGI, country, degrees (None = nobody registered them) and declared vCPUs."""
+
+    site: str
+    ngi: str
+    country: str
+    latitude: float | None
+    longitude: float | None
+    vcpu: int | None
+
+    def value(self, dimension: str) -> str:
+        """Its site, ngi or country."""
+        return str(getattr(self, dimension))
+
+    def fits(self, where: Iterable[tuple[str, str]]) -> bool:
+        """Whether it lies in every one of these (dimension, value)."""
+        return all(self.value(name) == value for name, value in where)
+
+
+def places(session: Session) -> list[Place]:
+    """Every site of the registry, by name."""
+    body = Followed.body
+    wanted = [body[name] for name in ("name", "ngi", "country", "latitude", "longitude")]
+    statement = select(*wanted, body["capacity"]["vcpu"]).where(Followed.kind == "site")
+    found = [_place(row) for row in session.execute(statement)]
+    return sorted(found, key=lambda place: place.site)
+
+
+def _place(row: Row[Any]) -> Place:
+    site, ngi, country, latitude, longitude, vcpu = row
+    return Place(site, ngi or UNKNOWN, country or UNKNOWN, latitude, longitude, vcpu)
