@@ -13,6 +13,7 @@ from accounting.inbox import Inbox
 from accounting.loading import make_loader
 from accounting.protocols.ams import ams
 from accounting.protocols.authn import authn
+from accounting.protocols.https_post import apel_rest, messages_api
 from accounting.publishing import Limits
 from accounting.settings import AccountingSettings
 from accounting.views import publishing_pages, refused_pages, usage_pages
@@ -54,6 +55,8 @@ def create_app(settings: AccountingSettings) -> Flask:
             refused_pages,
             ams,
             authn,
+            messages_api,
+            apel_rest,
         ],
         authority=Authority(db, settings.service_tokens, trust, tokens),
         ready={"registry": _registry_followed(settings, db)},

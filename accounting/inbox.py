@@ -14,10 +14,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounting.models import RECEIPTS, Message
+from accounting.models.inbox import ONCE_BY_EMPAID, ONCE_BY_SENDER
 from hanse.database import Database
 from hanse.errors import Unavailable
 
 NOT_BASE64 = "not_base64"
+_ONCE = {
+    "ams": (("empaid", "sha256"), ONCE_BY_EMPAID),
+    "pull": (("empaid", "sha256"), ONCE_BY_EMPAID),
+    "https": (("sender", "sender_site", "sha256"), ONCE_BY_SENDER),
+}
+"""What makes a message of this source the same again: its columns, and the rows among which it is unique."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +38,15 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Sender:
-    """Who delivered it: the principal's key, its name, and the site it belongs to ("" = none)."""
+    """Who delivered it: the principal's key, its name, and the site it belongs to ("" = none).
+
+    `unsigned`: what it sends may be plain text, since it stands for its site by the connection.
+    """
 
     key: str
     name: str
     site: str = ""
+    unsigned: bool = False
 
 
 class Inbox:
@@ -53,9 +64,9 @@ class Inbox:
     ) -> list[int]:
         """Store the messages in one committed transaction; returns their numbers, in order.
 
-        A message that was sent before (same empaid and same bytes) keeps its first number and is not loaded
-        again. Raises Unavailable when too many wait; database errors pass through, and nothing is stored
-        then.
+        A message that was sent before keeps its first number and is not loaded again: from an AMS, one with the
+        same empaid and bytes; posted, one with the same sender and bytes. Raises Unavailable when too many wait;
+        database errors pass through, and nothing is stored then.
         """
         if self._is_full():
             raise Unavailable(
@@ -81,22 +92,21 @@ def _store(session: Session, arrival: Arrival, sender: Sender, source: str, topi
     row = {
         "source": source, "topic": topic, "empaid": empaid, "sha256": digest, "body": arrival.body,
         "sender": sender.key, "sender_name": sender.name, "sender_site": sender.site, "site": sender.site,
+        "unsigned_ok": sender.unsigned,
     }  # fmt: skip
     if arrival.unreadable:
         row |= {"code": NOT_BASE64, "reason": arrival.unreadable}  # the loader refuses it with that reason
     statement = insert(Message).values(row)
-    if source == "ams":
-        statement = statement.on_conflict_do_nothing(
-            index_elements=["empaid", "sha256"], index_where=text("source = 'ams'")
-        )
-    number = session.scalar(statement.returning(Message.id))
-    if number is None:
-        number = session.scalars(
-            select(Message.id).where(
-                Message.source == source, Message.empaid == empaid, Message.sha256 == digest
-            )
-        ).one()
-    return number
+    once = _ONCE.get(source)
+    if once is None:
+        return session.execute(statement.returning(Message.id)).scalar_one()
+    names, where = once
+    once_only = statement.on_conflict_do_nothing(index_elements=names, index_where=text(where))
+    number: int | None = session.scalar(once_only.returning(Message.id))
+    if number is not None:
+        return number
+    same = [getattr(Message, name) == row[name] for name in names]
+    return session.scalars(select(Message.id).where(text(where), *same)).one()
 
 
 def plain(value: str) -> str:

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from accounting import inbox, quarantine, signatures, summaries
+from accounting import inbox, quarantine, seen, signatures, summaries
 from accounting.formats import recognise
 from accounting.formats.records import Judging, Note, Reading, Unreadable
 from accounting.models import Message
@@ -52,6 +52,7 @@ class Verdict:
 
     site: str
     signer: str = ""
+    statement: bytes = b""
     format: str = ""
     records: int = 0
     placed: dict[str, list[tuple[int, object]]] = field(default_factory=dict)
@@ -170,10 +171,8 @@ class Loader:
             raise Unreadable(
                 "empty_message", "The message is empty; send the records with their header line."
             )
-        by_network = message.source == "ams"
-        opened = self.envelope.open(message.body, message.received_at, must_be_signed=by_network)
-        verdict.signer = opened.signer
-        speaker = signatures.speaker_of(opened, known, message.received_at)
+        speaker, opened = signatures.hear(self.envelope, message, known)
+        verdict.signer, verdict.statement = opened.signer, opened.statement
         if speaker.sites:
             verdict.site = message.sender_site if message.sender_site in speaker.sites else min(speaker.sites)
         return speaker, opened.content
@@ -182,6 +181,9 @@ class Loader:
         self, session: Session, message: Message, verdict: Verdict, selection: Selection, by: str
     ) -> Outcome:
         _lock_sites(session, verdict.placed)
+        again = seen.count_as_first_received(session, message, verdict.statement)
+        if again is not None:
+            verdict.remarks.setdefault(verdict.site, []).append((0, again))
         until = _store(self.db, session, message, verdict)
         quarantine.keep(session, message, verdict.refusals)
         for site, notes in verdict.remarks.items():

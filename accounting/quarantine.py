@@ -70,6 +70,7 @@ REMARKS: dict[str, str] = {
     "no_wall": "no wall time stated",
     "no_cpu": "no CPU time stated",
     "no_records": "message without records",
+    "sent_before": "the same signed message again",
     "repeated_record": "same machine and time twice",
     "reset": "counter began anew",
     "cpu_reset": "CPU counter fell",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from accounting.formats.records import Note, Reading, Unreadable
+from accounting.models import Message
 from hanse import cms
 from hanse.database import Followed
 from hanse.identity.trust import TrustStore
@@ -113,11 +115,16 @@ def _moment(value: str | None) -> datetime | None:
 
 @dataclass(frozen=True)
 class Opened:
-    """A message after its envelope and signature: the verified bytes, and who signed (None = plain)."""
+    """A message after its envelope and signature: the verified bytes, and who signed (key None = plain).
+
+    `statement`: a hash of what was signed, by whom and when; the same one twice is one message twice. b"" for a
+    plain message, and for one without a time of signing, which may be meant anew.
+    """
 
     content: bytes
     signer: str
     key: str | None
+    statement: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,7 @@ class Envelope:
             signed = cms.verify(body, self.trust, at)
         except cms.CmsError as error:
             raise Unreadable("bad_signature", f"The signature does not hold: {error}") from None
-        return Opened(signed.content, signed.identity.subject_slash, signed.identity.key)
+        return Opened(signed.content, signed.identity.subject_slash, signed.identity.key, _statement(signed))
 
     def _decrypted(self, body: bytes) -> bytes:
         try:
@@ -160,6 +167,13 @@ class Envelope:
             raise Unreadable("not_decrypted", f"The message cannot be decrypted: {error}") from None
 
 
+def _statement(signed: cms.Signed) -> bytes:
+    # not over the signature: one of ECDSA can be changed into another valid one by anybody
+    if signed.signing_time is None:
+        return b""
+    return hashlib.sha256(signed.identity.key.encode() + signed.attributes).digest()
+
+
 def _head(body: bytes) -> bytes:
     return body[:4096].replace(b"\r\n", b"\n").lstrip().split(b"\n\n", 1)[0].lower()
 
@@ -171,6 +185,19 @@ def _looks_encrypted(body: bytes) -> bool:
 def _looks_signed(body: bytes) -> bool:
     head = _head(body)
     return b"content-type:" in head and (b"multipart/signed" in head or b"pkcs7-mime" in head)
+
+
+def hear(envelope: Envelope, message: Message, known: Directory) -> tuple[Speaker, Opened]:
+    """Open a message of the inbox and tell whose word it is. Raises Unreadable with the reason of a refusal.
+
+    Plain text is the administrator's in a file, and the sender's where its site may send without a signature.
+    """
+    from_file = message.source == "load"
+    must_be_signed = not (from_file or message.unsigned_ok)
+    opened = envelope.open(message.body, message.received_at, must_be_signed=must_be_signed)
+    if opened.key is None and not from_file:
+        return Speaker(message.sender_name, frozenset({message.sender_site})), opened
+    return speaker_of(opened, known, message.received_at), opened
 
 
 def speaker_of(opened: Opened, known: Directory, at: datetime) -> Speaker:

@@ -55,12 +55,16 @@ class CmsError(Exception):
 
 @dataclass(frozen=True)
 class Signed:
-    """A message whose signature holds: its content, who signed, and when, if the signer said so."""
+    """A message whose signature holds: its content, who signed, when, if the signer said so.
+
+    `attributes` is what the signature covers (DER): the digest of the content, and the time if there is one.
+    """
 
     content: bytes
     signer: x509.Certificate
     identity: X509Identity
     signing_time: datetime | None
+    attributes: bytes
 
 
 # --- signing ----------------------------------------------------------------------------------------
@@ -105,7 +109,8 @@ def verify(message: bytes, trust: TrustStore, at: datetime | None = None) -> Sig
         signed, part = _signed_data(parsed)
         verified = _verify(signed, part)
         identity = _identity(verified, trust, at)
-        return Signed(smime.content_of(part), verified.signer, identity, verified.signing_time)
+        content = smime.content_of(part)
+        return Signed(content, verified.signer, identity, verified.signing_time, verified.attributes)
     except smime.MimeFault as fault:
         raise CmsError(str(fault)) from fault
     except _UNREADABLE as error:
@@ -123,6 +128,7 @@ class _Verified:
     signer: x509.Certificate
     others: tuple[x509.Certificate, ...]
     signing_time: datetime | None
+    attributes: bytes
 
 
 def _signed_data(parsed: smime.Wrapped | smime.Detached) -> tuple[Any, bytes]:
@@ -158,7 +164,7 @@ def _verify(signed: Any, part: bytes) -> _Verified:
         raise CmsError("The content was changed after it was signed: its digest is not the signed one.")
     _check_signature(info, signer, digest)
     others = tuple(cert for cert in embedded if cert != signer)
-    return _Verified(signer, others, attributes.get("signing_time"))
+    return _Verified(signer, others, attributes.get("signing_time"), _covered(info))
 
 
 def _embedded(signed: Any) -> Iterator[x509.Certificate]:
@@ -235,15 +241,18 @@ def _hashed(digest: hashes.HashAlgorithm, content: bytes) -> bytes:
 
 
 def _check_signature(info: Any, signer: x509.Certificate, digest: hashes.HashAlgorithm) -> None:
-    # signed is the SET (0x31) of the attributes; in the message it stands under a context tag (RFC 5652, 5.4)
-    covered = b"\x31" + bytes(info["signed_attrs"].dump())[1:]
-    signature = bytes(info["signature"].native)
+    covered, signature = _covered(info), bytes(info["signature"].native)
     algorithm = info["signature_algorithm"]
     try:
         made_with, parameters = _signature_algorithm(algorithm, digest)
         signatures.verify(signer.public_key(), signature, covered, made_with, parameters)
     except signatures.SignatureFault as fault:
         raise CmsError(f"The message was not signed by {slash_name(signer)}: {fault}.") from fault
+
+
+def _covered(info: Any) -> bytes:
+    """The SET (0x31) of the signed attributes; in the message it stands under a context tag (RFC 5652, 5.4)."""
+    return b"\x31" + bytes(info["signed_attrs"].dump())[1:]
 
 
 def _signature_algorithm(

@@ -27,6 +27,10 @@ counts.
 """
 
 
+ONCE_BY_EMPAID = "source in ('ams', 'pull')"
+ONCE_BY_SENDER = "source = 'https'"
+
+
 class Message(Base):
     """One message as it came, whole, with its verdict once it has one. The inbox is the rows that are
     waiting.
@@ -39,10 +43,19 @@ class Message(Base):
     __tablename__ = "message"
     __table_args__ = (
         CheckConstraint("state in ('waiting', 'loaded', 'refused')", name="message_state"),
-        CheckConstraint("source in ('ams', 'load')", name="message_source"),
+        CheckConstraint("source in ('ams', 'load', 'https', 'pull')", name="message_source"),
+        CheckConstraint("not unsigned_ok or sender_site <> ''", name="message_unsigned"),
         CheckConstraint("state <> 'refused' or reason <> ''", name="message_reason"),
         CheckConstraint("records >= 0 and loaded >= 0 and refused >= 0", name="message_counts"),
-        Index("message_once", "empaid", "sha256", unique=True, postgresql_where=text("source = 'ams'")),
+        Index("message_once", "empaid", "sha256", unique=True, postgresql_where=text(ONCE_BY_EMPAID)),
+        Index(
+            "message_once_posted",
+            "sender",
+            "sender_site",
+            "sha256",
+            unique=True,
+            postgresql_where=text(ONCE_BY_SENDER),
+        ),
         Index("message_waiting", "id", postgresql_where=text("state = 'waiting'")),
         Index("message_site", "site", "received_at"),
         Index("message_received", "received_at"),
@@ -58,6 +71,7 @@ class Message(Base):
     sender: Mapped[str] = mapped_column(Text, server_default="")
     sender_name: Mapped[str] = mapped_column(Text, server_default="")
     sender_site: Mapped[str] = mapped_column(NAME, server_default="")
+    unsigned_ok: Mapped[bool] = mapped_column(server_default="false")
     body: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[str] = mapped_column(Text, server_default="waiting")
     code: Mapped[str] = mapped_column(Text, server_default="")

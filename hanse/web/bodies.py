@@ -4,11 +4,14 @@ off for whole; both would be kept as if the sender had meant them.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from flask import Request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from flask import Request, current_app, request
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
+
+_GZIP = 16 + zlib.MAX_WBITS
 
 
 class MeasuredBody:
@@ -55,3 +58,30 @@ def measure_body(request: Request, limit: int) -> None:
     stream = request.environ["wsgi.input"]
     request.environ["wsgi.input"] = MeasuredBody(stream, limit, length)
     request.max_content_length = limit + 1
+
+
+def body_unpacked() -> bytes:
+    """The body of this request, taken out of gzip when Content-Encoding says so.
+
+    What it becomes may not be larger than a body may: 413, and no more than that was unpacked. 415 for other codings,
+    400 for gzip that is broken, cut or followed by something.
+    """
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    body = request.get_data()
+    if coding in ("", "identity"):
+        return body
+    if coding not in ("gzip", "x-gzip"):
+        raise UnsupportedMediaType(
+            f"The Content-Encoding {coding} is not read here; send gzip, or the body as it is."
+        )
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    unpacking = zlib.decompressobj(_GZIP)
+    try:
+        unpacked = unpacking.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise BadRequest(f"The body is not gzip, as Content-Encoding says: {error}.") from error
+    if len(unpacked) > limit:
+        raise RequestEntityTooLarge
+    if not unpacking.eof or unpacking.unused_data:
+        raise BadRequest("The gzip of the body is cut, or something follows it; send it again.")
+    return unpacked

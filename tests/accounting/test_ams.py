@@ -194,7 +194,8 @@ def test_version_and_status_are_open(client: FlaskClient) -> None:
 
 def test_topics_are_listed(client: FlaskClient, bifi_token: dict[str, str]) -> None:
     name = "/projects/accounting/topics/eu-egi-cloud-accounting"
-    assert client.get("/v1/projects/accounting/topics", headers=bifi_token).json["topics"] == [{"name": name}]  # type: ignore[index]
+    listed = client.get("/v1/projects/accounting/topics", headers=bifi_token).json["topics"]  # type: ignore[index]
+    assert {"name": name} in listed
     answer = client.get("/v1/projects/accounting/topics/eu-egi-cloud-accounting", headers=bifi_token)
     assert answer.json == {"name": name}
     assert client.get("/v1/projects/accounting/topics").status_code == 401
