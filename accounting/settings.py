@@ -17,6 +17,16 @@ class AccountingSettings(ServiceSettings):
         ("eu-egi-cloud-accounting", "eu-egi-storage-accounting", "gLite-APEL"),
         description="Topics to which messages may be published (AMS).",
     )
+    ams_token_hours: float = Field(
+        24,
+        gt=0,
+        le=24 * 31,
+        description="How long a token holds that was given for a certificate (authx509), in hours.",
+    )
+    unsigned_sites: tuple[str, ...] = Field(
+        (),
+        description="Sites whose machines may send messages without a signature by HTTPS POST; the others sign theirs.",
+    )
     future_tolerance_s: int = Field(
         3600, ge=0, description="How far a record's times may lie ahead of its receipt, in seconds."
     )
