@@ -23,6 +23,7 @@ from hanse.web.openapi import SCHEMES
 from hanse.web.pages import install_pages
 from hanse.web.problems import Problem, install_error_answers
 from hanse.web.rooms import Api, Pages, Protocol, public
+from hanse.web.rules import QuickRule
 from hanse.web.security import install_headers
 from hanse.web.selection import with_selection
 from hanse.web.sessions import configure_sessions
@@ -90,6 +91,7 @@ def _bare_app(service_name: str, settings: ServiceSettings, import_name: str) ->
         doc_ui=False,
         static_folder=None,
     )
+    app.url_rule_class = QuickRule
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
