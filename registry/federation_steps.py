@@ -167,6 +167,7 @@ class Application:
         if row is None:
             self.step("add", "site", wanted.name)
             self.add_scopes(wanted.scopes)
+            policy.check_begins_alone(self.session, wanted.certification)
             row = sites.create(self.session, self.change, _as_new_site(values), operator=True)
         else:
             differing = self.differs("site", wanted.name, values, site_values(row))

@@ -26,7 +26,7 @@ items:
   contacts: {check: contact_answered, title: A contact answered within a year, days: 365, contacts: [admin]}
   csirt: {check: csirt_contact, title: A security contact with an address}
   fields: {check: fields_complete, title: Place and time zone are told}
-  endpoints: {check: endpoints_registered, title: Endpoints that can be watched}
+  endpoints: {check: endpoints_valid, title: Endpoints are registered and answer}
   monitoring: {check: monitoring_green, title: Monitoring green for 7 days, days: 7}
   accounting: {check: accounting_arriving, title: Usage arrives, days: 7}
   identities: {check: identities_replicated, title: Identities of all VOs replicated}
@@ -117,5 +117,17 @@ def check_alone(session: Session, old: str, new: str) -> None:
             f"The policy wants two persons for {old} to {new}.",
             FieldFault(
                 "status", "propose it on the site's certification page; somebody else then accepts it"
+            ),
+        )
+
+
+def check_begins_alone(session: Session, status: str) -> None:
+    """Refuse to register a site with a status to which the policy leads by two persons, at the word of one."""
+    if any(step.new == status and step.persons == 2 for step in in_force(session).steps):
+        raise Refused(
+            f"The policy wants two persons before a site is {status}.",
+            FieldFault(
+                "certification",
+                "register it as Candidate; then propose the steps, and somebody else accepts them",
             ),
         )

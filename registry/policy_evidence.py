@@ -29,6 +29,7 @@ QUESTIONS: Final = {
     "vomsdb": "/api/v1/replication?site={site}",
 }
 ASKED: Final = {
+    "endpoints_valid": "monitoring",
     "monitoring_green": "monitoring",
     "accounting_arriving": "accounting",
     "identities_replicated": "vomsdb",
@@ -95,17 +96,22 @@ def hear(settings: RegistrySettings, policy: PolicyDoc, site: str, around: Neigh
 def look(session: Session, policy: PolicyDoc, site: Site, heard: Mapping[str, Heard]) -> list[Found]:
     """The checklist of a site now, in the order of the policy."""
     now = datetime.now(UTC)
-    found = []
-    for name, item in policy.items.items():
-        service = ASKED.get(item.check)
-        if service is None:
-            state, told = _OWN_CHECKS[item.check](session, site, item, now)
-            found.append(Found(name, item.title, state, told, OWN, now))
-            continue
-        answer = heard.get(service, Heard(service, absent=True))
-        state, told = _of_service(service, item, site.name, answer, now)
-        found.append(Found(name, item.title, state, told, service, answer.at or now))
-    return found
+    return [_look_at(session, site, name, item, heard, now) for name, item in policy.items.items()]
+
+
+def _look_at(
+    session: Session, site: Site, name: str, item: ItemDoc, heard: Mapping[str, Heard], now: datetime
+) -> Found:
+    """One item: what the registry can say itself, and where that is not all, what the service says."""
+    own, service = _OWN_CHECKS.get(item.check), ASKED.get(item.check)
+    if own is not None:
+        state, told = own(session, site, item, now)
+        if service is None or state != "met":
+            return Found(name, item.title, state, told, OWN, now)
+    assert service is not None, f"nobody is asked about {item.check}"
+    answer = heard.get(service, Heard(service, absent=True))
+    state, told = _of_service(service, item, site.name, answer, now)
+    return Found(name, item.title, state, told, service, answer.at or now)
 
 
 def store(session: Session, site: Site, found: list[Found]) -> None:
@@ -212,6 +218,7 @@ _OWN_CHECKS: Final[Mapping[str, Callable[[Session, Site, ItemDoc, datetime], tup
     "csirt_contact": _csirt_contact,
     "fields_complete": _fields_complete,
     "endpoints_registered": _endpoints_registered,
+    "endpoints_valid": _endpoints_registered,
     "host_certificate": _host_certificate,
 }
 
@@ -224,7 +231,20 @@ def _of_service(service: str, item: ItemDoc, site: str, heard: Heard, now: datet
             "unknown",
             f"{heard.fault or NAMES[service] + ' has told nothing'} (asked {now:%d %b %Y %H:%M} UTC)",
         )
-    return _JUDGES[service](item, site, heard.body, now)
+    return _JUDGES[item.check](item, site, heard.body, now)
+
+
+def _answering(_item: ItemDoc, site: str, body: Mapping[str, Any], _now: datetime) -> tuple[Met, str]:
+    """Every endpoint that is watched answers now, or is in a declared downtime."""
+    told = next((one for one in _listed(body, "sites") if one.get("site") == site), None)
+    watched = [] if told is None else _listed(told, "endpoints")
+    if not watched:
+        return "not_met", "they are registered, and none is watched yet"
+    bad = [one for one in watched if one.get("state") not in ("ok", "downtime")]
+    if not bad:
+        return "met", f"{len(watched)} of {len(watched)} endpoints answer"
+    named = [f"{one.get('url') or one.get('id')} is {one.get('state')}" for one in bad[:3]]
+    return "not_met", f"{len(watched) - len(bad)} of {len(watched)} answer: {'; '.join(named)}"
 
 
 def _monitoring(item: ItemDoc, site: str, body: Mapping[str, Any], now: datetime) -> tuple[Met, str]:
@@ -273,7 +293,8 @@ def _listed(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 _JUDGES: Final[Mapping[str, Callable[[ItemDoc, str, Mapping[str, Any], datetime], tuple[Met, str]]]] = {
-    "monitoring": _monitoring,
-    "accounting": _accounting,
-    "vomsdb": _vomsdb,
+    "endpoints_valid": _answering,
+    "monitoring_green": _monitoring,
+    "accounting_arriving": _accounting,
+    "identities_replicated": _vomsdb,
 }

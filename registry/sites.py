@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
@@ -14,7 +14,7 @@ from hanse.errors import Conflict, FieldFault, Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import downtime_parts, entities, roles, scopes
+from registry import downtime_parts, entities, policy, roles, scopes
 from registry.federation_entities import groups_of, put_service_groups_again
 from registry.keys import FRESH, Keys
 from registry.models import Contact, ExtensionProperty, Service, Site, VoShare, owned_entity_id
@@ -59,6 +59,7 @@ def register(db: Database, principal: Principal, form: SiteIn) -> str:
             FieldFault("certification", "only a federation operator registers a site that is further on"),
         )
     with recording(db, principal, form.reason or f"Site {form.name} registered") as (session, change):
+        policy.check_begins_alone(session, form.certification)
         create(session, change, form, operator=is_operator(principal))
     return form.name
 
@@ -69,6 +70,7 @@ def create(
     """Write a new site inside the caller's revision; an import gives the `keys` that it keeps."""
     ngi = find_ngi(session, form.ngi)
     scopes.check(session, form.scopes, parents=ngi.scopes, operator=operator)
+    _check_name(session, form.name)
     number, primary_key = keys.take(session, owned_entity_id)
     site = Site(
         id=number,
@@ -87,6 +89,20 @@ def create(
     session.flush()
     entities.put_site(change, site)
     return site
+
+
+def _check_name(session: Session, name: str, own: int | None = None) -> None:
+    """Refuse a name that another site has in another case: clients of the GOCDB interface take the two for one."""
+    take_lock(session, "site names")
+    with session.no_autoflush:
+        others = select(Site.name).where(func.lower(Site.name) == name.lower(), Site.name != name)
+        taken = session.scalar((others if own is None else others.where(Site.id != own)).limit(1))
+    if taken is not None:
+        raise Conflict(
+            f"There is a site {taken} already; names of sites have to differ in more than in small and capital"
+            " letters.",
+            FieldFault("name", f"is that of {taken} in other letters; choose another one"),
+        )
 
 
 def edit(db: Database, principal: Principal, name: str, form: SiteEdit, expected: int | None = None) -> str:
@@ -117,6 +133,8 @@ def apply(session: Session, change: Change, site: Site, values: Mapping[str, Any
             "Only a federation operator may give a site another name or another NGI.",
             FieldFault("name" if new_name != old_name else "ngi", "ask a federation operator"),
         )
+    if new_name != old_name:
+        _check_name(session, new_name, site.id)
     site.name = new_name
     site.ngi = find_ngi(session, new_ngi)
     if "scopes" in values:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Select, any_, literal, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, any_, func, literal, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from registry.models import ExtensionProperty
+from registry.models import ExtensionProperty, Service
 from registry.renderings.gocdb_xml import Property
 
 PAGE_SIZE: Final = 100
@@ -62,9 +62,11 @@ class Asked:
 
 
 def like(column: Column, value: str) -> Condition:
-    """GOCDB's name filters: `%` and `_` are wildcards, nothing else is special."""
+    """GOCDB's name filters: `%` and `_` are wildcards, nothing else is special, and case tells nothing apart."""
     # the escape is a character that no value can hold, so a backslash is a backslash
-    return column.like(value, escape="\x01")
+    if column is Service.hostname:  # kept in small letters
+        return column.like(value.lower(), escape="\x01")
+    return column.ilike(value, escape="\x01")
 
 
 def names(parameters: Parameters, columns: Mapping[str, Column]) -> list[Condition]:
@@ -73,9 +75,11 @@ def names(parameters: Parameters, columns: Mapping[str, Column]) -> list[Conditi
 
 
 def one_of(parameters: Parameters, columns: Mapping[str, Column]) -> list[Condition]:
-    """A condition for each parameter that is a comma list of exact names. Raises BadValue for an endless one."""
+    """A condition for each parameter that is a comma list of whole names, in any case. Raises BadValue for an endless
+    one.
+    """
     return [
-        column.in_(listed(name, parameters[name], MOST_NAMES))
+        func.lower(column).in_([one.lower() for one in listed(name, parameters[name], MOST_NAMES)])
         for name, column in columns.items()
         if parameters.get(name)
     ]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import Session
 
+from registry.gocdb import countries
 from registry.gocdb.asking import (
     Asked,
     Condition,
@@ -107,15 +108,22 @@ def _site_rows(
 
 
 def count_per_country(session: Session, asked: Asked) -> list[tuple[str, int]]:
-    """Every country in which a site stands, and how many sites there match; a site counts once, whatever its scopes."""
+    """Every country, and how many sites there match; a site counts once, whatever its scopes.
+
+    A country is called as its sites call it; one without any site has its name of ISO 3166.
+    """
     parameters = asked.parameters
     where = names(
         parameters, {"production_status": Site.infrastructure, "certification_status": Site.certification}
     )
     where.append(scope_condition(Site.scopes, parameters, asked.default_scopes))
     counted = func.count().filter(and_(*where))
-    statement = select(Site.country, counted).group_by(Site.country).order_by(Site.country.collate("C"))
-    return [(country, count) for country, count in session.execute(statement)]
+    rows = session.execute(
+        select(Site.country, func.array_agg(Site.country_code.distinct()), counted).group_by(Site.country)
+    ).all()
+    codes = {code for _, found, _ in rows for code in found}
+    without = {name: 0 for code, name in countries.names().items() if code not in codes}
+    return sorted({**without, **{country: count for country, _, count in rows}}.items())
 
 
 def certification_dates(session: Session, asked: Asked) -> list[Certified]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from hanse.revisions import Change
 from registry import bodies, certification, entities, ngis, projects, scopes, service_types, sites
@@ -144,7 +144,7 @@ def take_site(context: Context, record: Record, source: str) -> Site | None:
     change = context.revision(f"Imported from {source}: site {record.name}")
     with context.trying("site", record):
         _site(context, change, record)
-    return context.session.scalar(select(Site).where(Site.name == record.name))
+    return context.session.scalar(select(Site).where(func.lower(Site.name) == record.name.lower()))
 
 
 def _site(context: Context, change: Change, record: Record) -> None:
@@ -184,7 +184,7 @@ def _here(context: Context, record: Record) -> Site | None:
     locked = select(Site).with_for_update(of=Site)
     if before is not None and (row := context.session.scalar(locked.where(Site.id == int(before.entity_id)))):
         return row
-    return context.session.scalar(locked.where(Site.name == record.name))
+    return context.session.scalar(locked.where(func.lower(Site.name) == record.name.lower()))
 
 
 def _site_form(record: Record, row: Site | None) -> tuple[dict[str, Any], list[str]]:

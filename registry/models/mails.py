@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from hanse.mails import STATES as MAIL_STATES
-from hanse.mails import MailColumns
+from hanse.mails import STATES, MailColumns
 from registry.models.base import Base, one_of
 
 
@@ -20,7 +19,7 @@ class Mail(MailColumns, Base):
 
     __tablename__ = "mail"
     __table_args__ = (
-        CheckConstraint(one_of("state", MAIL_STATES), name="mail_state"),
+        CheckConstraint(one_of("state", STATES), name="mail_state"),
         Index("mail_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
         Index("mail_about", "about"),
         Index("mail_recipient", "recipient"),

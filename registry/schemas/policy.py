@@ -14,6 +14,7 @@ Check = Literal[
     "csirt_contact",
     "fields_complete",
     "endpoints_registered",
+    "endpoints_valid",
     "host_certificate",
     "monitoring_green",
     "accounting_arriving",

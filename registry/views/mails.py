@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from hanse.mails import STATES
 from hanse.web import Pages, ground, page
 from registry import mails
 from registry.finding import number_cursor
-from registry.models.mails import MAIL_STATES
 from registry.rights import RUN_FEDERATION
 from registry.views.home import settings
 
@@ -20,7 +20,7 @@ PAGE = 50
 def all_mails() -> BaseResponse:
     """Mails, the newest first, without their texts: codes stand in some."""
     asked = request.args.get("state", "")
-    state = asked if asked in MAIL_STATES else None
+    state = asked if asked in STATES else None
     with ground().db.transaction() as session:
         found = mails.listed(session, state, None, number_cursor(request.args.get("before")), PAGE + 1)
         counts = mails.count_by_state(session)
@@ -33,7 +33,7 @@ def all_mails() -> BaseResponse:
         mails=found[:PAGE],
         before=found[PAGE - 1].id if len(found) > PAGE else None,
         state=state or "",
-        states=[("", "any"), *((one, one) for one in MAIL_STATES)],
+        states=[("", "any"), *((one, one) for one in STATES)],
         relay=settings().smtp_host,
     )
 

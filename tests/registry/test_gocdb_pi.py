@@ -148,13 +148,42 @@ def test_filters_take_sql_wildcards(registry: Registry) -> None:
 
     assert sites("sitename=BI%25") == ["BIFI"]
     assert sites("sitename=B_FI") == ["BIFI"]
-    assert sites("sitename=b%25") == []
+    assert sites("sitename=b%25") == ["BIFI"]
     assert sites("country=Spain&roc=NGI%25") == ["BIFI"]
     assert sites(f"hostname=occi.ukim.example&service_type={OCCI}") == ["UKIM"]
     assert sites("hostname=occi.ukim.exampl%5C") == []
     assert len(sites("monitored=y")) == 3
     assert sites("monitored=n") == []
     assert len(sites("monitored=perhaps")) == 3
+
+
+def test_names_are_found_in_any_case(registry: Registry) -> None:
+    """GOCDB's database does not tell names apart by case, and scripts have been written against that."""
+    site = 'NAME="BIFI"'
+    for asked in ("sitename=bifi", "sitename=Bif%25", "roc=ngi_ibergrid", "country=SPAIN"):
+        found = ask(registry, f"method=get_site&{asked}&scope=", "private", "Ingrid Holm")
+        assert found.count("<SITE ") == 1, asked
+        assert site in found, asked
+    for asked in ("hostname=OCCI.BIFI.example", "sitename=bifi"):
+        assert ask(registry, f"method=get_service&{asked}&scope=").count("<SERVICE_ENDPOINT ") == 1, asked
+    registry.declare("BIFI", timedelta(days=3), timedelta(hours=2))
+    for asked in ("sitelist=bifi", "ngilist=NGI_ibergrid", "topentity=bifi"):
+        assert ask(registry, f"method=get_downtime&{asked}&scope=").count("<DOWNTIME ") == 1, asked
+
+
+def test_every_country_is_counted_also_those_without_a_site(registry: Registry) -> None:
+    def counted() -> dict[str, str]:
+        root = read(registry, "method=get_site_count_per_country&scope=")
+        return dict(zip(texts(root, "SITE/COUNTRY"), texts(root, "SITE/COUNT"), strict=True))
+
+    counts = counted()
+    assert (counts["Spain"], counts["Czech Republic"], counts["France"]) == ("1", "1", "0")
+    assert len(counts) > 200
+    assert list(counts) == sorted(counts)
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"country": "España"})
+    renamed = counted()
+    assert renamed["España"] == "1"
+    assert "Spain" not in renamed, "one country, one line, called as its site calls it"
 
 
 def test_site_filters(registry: Registry) -> None:

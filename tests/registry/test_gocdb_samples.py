@@ -1,7 +1,7 @@
 """Byte for byte: a registry with the federation of the samples answers as the samples say.
 
 Only the numbers of extension properties differ (GOCDB counts them apart for sites, services and endpoints, here in
-one row), and a country without any site is not counted.
+one row), and the list of countries without any site is longer than the sample's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from .conftest import Registry
 from .gocdb_federation import SAMPLES, sample
 
-NO_SITE = "  <SITE>\n    <COUNTRY>France</COUNTRY>\n    <COUNT>0</COUNT>\n  </SITE>\n"
+NO_SITE = re.compile("  <SITE>\n    <COUNTRY>([^<]*)</COUNTRY>\n    <COUNT>0</COUNT>\n  </SITE>\n")
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,9 @@ def test_answers_are_those_of_a_gocdb(gocdb: Registry, name: str, query: str) ->
     side = "public" if method == "get_downtime" else "private"
     answer = gocdb.ask("GET", f"/gocdbpi/{side}/?method={method}&{query}")
     assert answer.status_code == 200
-    wanted = sample(name).replace(NO_SITE, "")
-    assert without_numbers(shown(answer.text)) == without_numbers(wanted)
+    assert set(NO_SITE.findall(sample(name))) <= set(NO_SITE.findall(answer.text))
+    got, wanted = NO_SITE.sub("", answer.text), NO_SITE.sub("", sample(name))
+    assert without_numbers(shown(got)) == without_numbers(wanted)
 
 
 def shown(text: str) -> str:

@@ -23,7 +23,7 @@ from registry.models import CertificationEvidence, CertificationProposal, Mail, 
 from registry.policy_evidence import Neighbourhood
 from registry.settings import RegistrySettings
 
-from .conftest import Cast, Registry
+from .conftest import Cast, Registry, site_document
 
 TWO_PERSONS = policy.DEFAULT.replace(
     "monitoring, accounting, identities]}", "monitoring, accounting, identities], persons: 2}"
@@ -69,6 +69,10 @@ def neighbours(answers: dict[str, Any]) -> Iterator[str]:
     server.server_close()
 
 
+def answering(state: str = "ok") -> dict[str, Any]:
+    return {"id": "1", "url": "https://occi.bifi.example:11443/", "state": state}
+
+
 def good_answers(site: str = "BIFI", days: int = 30, state: str = "ok") -> dict[str, Any]:
     now = datetime.now(UTC)
     bars = [
@@ -76,7 +80,7 @@ def good_answers(site: str = "BIFI", days: int = 30, state: str = "ok") -> dict[
         for ago in range(days, -1, -1)
     ]
     return {
-        "/api/v1/status": {"sites": [{"site": site, "days": bars}]},
+        "/api/v1/status": {"sites": [{"site": site, "days": bars, "endpoints": [answering(state)]}]},
         "/api/v1/publishing": {
             "items": [{"site": site, "last_message_at": now.isoformat(), "state": "in time"}]
         },
@@ -179,6 +183,33 @@ def test_a_service_that_cannot_answer_is_told_of_and_counts_for_nothing(registry
     assert (found["state"], found["source"]) == ("unknown", "accounting")
     assert "Accounting does not answer" in found["told"]
     assert waiting(registry) == []
+
+
+def test_endpoints_are_valid_when_they_are_registered_and_answer(registry: Registry) -> None:
+    make_ready(registry)
+    answers = good_answers()
+    (site,) = answers["/api/v1/status"]["sites"]
+
+    def told(endpoints: list[dict[str, Any]]) -> tuple[str, str, str]:
+        site["endpoints"] = endpoints
+        review(registry, answers)
+        found = evidence(registry)["endpoints"]
+        return found["state"], found["source"], found["told"]
+
+    assert told([answering()]) == ("met", "monitoring", "1 of 1 endpoints answer")
+    assert told([answering("downtime")])[0] == "met"
+    state, _, words = told([answering(), {**answering("down"), "url": "https://second.bifi.example/"}])
+    assert (state, words) == ("not_met", "1 of 2 answer: https://second.bifi.example/ is down")
+    assert told([])[:2] == ("not_met", "monitoring")
+    (service,) = registry.get("/api/v1/services?site=BIFI")["items"]
+    registry.ask("DELETE", f"/api/v1/endpoints/{service['endpoints'][0]['id']}")
+    assert told([answering()])[:2] == ("not_met", "registry"), "what the registry knows itself comes first"
+    del answers["/api/v1/status"]
+    registry.send(
+        "POST", f"/api/v1/services/{service['id']}/endpoints", {"name": "again", "url": service["url"]}
+    )
+    review(registry, answers)
+    assert evidence(registry)["endpoints"]["state"] == "unknown"
 
 
 def test_a_service_that_is_not_configured_says_so(registry: Registry) -> None:
@@ -340,6 +371,24 @@ def test_one_person_cannot_go_round_the_second(registry: Registry, cast: Cast) -
     changed = document.replace("certification: Uncertified", "certification: Certified")
     told = registry.send("POST", "/api/v1/federation/apply", {"document": changed}, status=422)
     assert "two persons" in told["detail"]
+
+
+def test_one_person_cannot_register_what_two_must_agree_to(registry: Registry, cast: Cast) -> None:
+    proposed_for_two(registry, cast)
+    told = registry.send(
+        "POST", "/api/v1/sites", site_document("BIFI", name="NEW-SITE", usage_site_names=["NEW"]), status=422
+    )
+    assert told["errors"][0]["field"] == "certification"
+    assert "two persons" in told["detail"]
+    document = (
+        "sites: [{name: NEW-SITE, ngi: NGI_IBERGRID, certification: Certified, official_name: X,"
+        " country: Spain, country_code: ES, usage_site_names: [NEW]}]"
+    )
+    planned = registry.send("POST", "/api/v1/federation/plan", {"document": document}, status=422)
+    assert "two persons" in planned["detail"]
+    assert registry.ask("GET", "/api/v1/sites/NEW-SITE").status_code == 404
+    candidate = site_document("BIFI", name="NEW-SITE", usage_site_names=["NEW"], certification="Uncertified")
+    registry.send("POST", "/api/v1/sites", candidate)
 
 
 def test_a_person_proposes_and_has_the_first_word(registry: Registry, cast: Cast) -> None:

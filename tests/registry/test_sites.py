@@ -87,6 +87,16 @@ def test_a_name_is_taken_once(registry: Registry) -> None:
     assert "name" in again["detail"]
 
 
+def test_two_names_differ_in_more_than_case(registry: Registry) -> None:
+    """The GOCDB interface finds a site in any case, so two of them would be one to its clients."""
+    refused = registry.send("POST", "/api/v1/sites", site_document("BIFI", name="Bifi"), status=409)
+    assert refused["errors"][0]["field"] == "name"
+    assert "BIFI" in refused["detail"]
+    renamed = registry.send("PATCH", "/api/v1/sites/UKIM", {"name": "bifi"}, status=409)
+    assert renamed["errors"][0]["field"] == "name"
+    assert registry.send("PATCH", "/api/v1/sites/BIFI", {"name": "Bifi"})["name"] == "Bifi"
+
+
 def test_a_usage_name_belongs_to_one_site(registry: Registry) -> None:
     refused = registry.send("PATCH", "/api/v1/sites/UKIM", {"usage_site_names": ["UKIM", "BIFI"]}, status=409)
     assert "counted for site BIFI" in refused["detail"]
