@@ -24,7 +24,7 @@ from demo.descendants import descendants_of
 from .conftest import Federation
 
 RUNS = int(os.environ.get("HANSE_SOAK_RUNS", "10"))
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600 + 90 * RUNS)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600 + 90 * RUNS)]
 # Its server with all that it has begun, one of its own processes, and the program that keeps it.
 POSTGRESQL = ("bin/postgres", "postgres:", "hanse.postgres")
 WORKERS = ("accounting worker", "monitoring worker")
