@@ -6,46 +6,44 @@ a record is judged alone, an unknown key is ignored with a remark, and a time ah
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from accounting.formats.keyvalue import (
-    TEXT_LIMIT,
-    BadValue,
-    RawRecord,
-    decimal,
-    fields_of,
-    head_of,
-    integer,
-    moment,
-    split_records,
-    stated,
+from accounting.formats import cloud_columns
+from accounting.formats.cloud_fields import (
+    IGNORED,
+    KEYS,
+    LONGEST_S,
+    MOST_CORES,
+    NUMBERS,
+    STATUSES,
+    TEXTS,
 )
-from accounting.formats.records import Format, Judging, Note, Reading, VmSnapshot
-
-TEXTS: dict[str, int] = {
-    "VMUUID": TEXT_LIMIT, "SiteName": TEXT_LIMIT, "CloudComputeService": TEXT_LIMIT, "MachineName": TEXT_LIMIT,
-    "LocalUserId": TEXT_LIMIT, "LocalGroupId": TEXT_LIMIT, "GlobalUserName": TEXT_LIMIT, "FQAN": TEXT_LIMIT,
-    "Status": TEXT_LIMIT, "NetworkType": TEXT_LIMIT, "BenchmarkType": 50, "StorageRecordId": TEXT_LIMIT,
-    "ImageId": TEXT_LIMIT, "CloudType": TEXT_LIMIT,
-}  # fmt: skip
-NUMBERS: dict[str, Callable[[str], int | Decimal | None]] = {
-    "RecordCreateTime": moment, "StartTime": moment, "EndTime": moment, "SuspendDuration": integer,
-    "WallDuration": integer, "CpuDuration": integer, "CpuCount": decimal, "NetworkInbound": integer,
-    "NetworkOutbound": integer, "PublicIPCount": integer, "Memory": integer, "Disk": integer, "Benchmark": decimal,
-}  # fmt: skip
-IGNORED = frozenset({"UpdateTime", "MeasurementTime", "MeasurementMonth", "MeasurementYear"})
-KEYS = frozenset({"VMUUID", "SiteName"})  # cutting one of these could make two things one
-STATUSES = frozenset({"started", "completed", "suspended", "error", "paused", "stopped", "unknown"})
-LONGEST_S = 100 * 366 * 86_400
-MOST_CORES = 10_000
+from accounting.formats.cloud_fields import split_fqan as split_fqan
+from accounting.formats.keyvalue import BadValue, RawRecord, fields_of, head_of, split_records, stated
+from accounting.formats.records import Bulk, Format, Judging, Note, Reading, VmSnapshot
 
 
 def read(text: str, judging: Judging) -> Iterator[Reading]:
     """Judge every record of a cloud message by itself."""
     for record in split_records(text, head_of(text)):
         yield _Record(record, judging).reading()
+
+
+def bulk(text: str, judging: Judging) -> Bulk | None:
+    """The good records of a message at once, the others for `read`; None when all of them are."""
+    found = cloud_columns.plain(text, judging)
+    if found is None:
+        return None
+    plain, odd = found
+
+    def careful(numbers: Collection[int]) -> Iterator[Reading]:
+        for record in split_records(text, head_of(text)):
+            if record.number in numbers:
+                yield _Record(record, judging).reading()
+
+    return Bulk(sum(map(len, plain.values())) + len(odd), plain, frozenset(odd), careful)
 
 
 class _Record:
@@ -283,27 +281,6 @@ class _Record:
         self.remarks.append(Note(code, key, self._line(key), reason))
 
 
-def split_fqan(fqan: str) -> tuple[str, str, str]:
-    """VO, group and role of an FQAN as APEL splits it; a plain word is the VO. "" where there is none.
-
-    `/vo.a/pilots/Role=x/Capability=NULL` gives `vo.a`, `/vo.a/pilots`, `Role=x`; only what stands before the
-    first `;` counts.
-    """
-    if not fqan.startswith("/"):
-        return fqan, "", ""
-    pieces = [piece for piece in fqan.partition(";")[0].split("/") if piece]
-    groups: list[str] = []
-    role = ""
-    for piece in pieces:
-        if piece.lower().startswith("role="):
-            role = piece
-            break
-        groups.append(piece)
-    if not groups:
-        return "", "", role
-    return groups[0], "/" + "/".join(groups), role
-
-
 def _month(seconds: int | None) -> int | None:
     if seconds is None or not 0 <= seconds < 253402300800:
         return None
@@ -321,4 +298,6 @@ def _span(seconds: int) -> str:
     return f"{seconds // 3600} h" if seconds % 3600 == 0 else f"{seconds} s"
 
 
-FORMAT = Format(title="cloud record", heads=("APEL-cloud-message",), versions=("v0.2", "v0.4"), read=read)
+FORMAT = Format(
+    title="cloud record", heads=("APEL-cloud-message",), versions=("v0.2", "v0.4"), read=read, bulk=bulk
+)

@@ -55,10 +55,15 @@ def lines_of(text: str) -> list[str]:
 
 def head_of(text: str) -> Head:
     """The header line: the first that is not blank."""
-    for number, line in enumerate(lines_of(text), start=1):
+    start, number = int(text.startswith("\ufeff")), 1
+    while start < len(text):
+        end = text.find("\n", start)
+        line = text[start:] if end < 0 else text[start:end]
         if line.strip():
             name, _, version = line.partition(":")
             return Head(name.strip(), version.strip(), number)
+        start += len(line) + 1
+        number += 1
     return Head("", "", 1)
 
 

@@ -13,10 +13,11 @@ from accounting.formats.records import Note
 from hanse.database import Database
 
 Row = TypeVar("Row")
+Row_co = TypeVar("Row_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Placed(Generic[Row]):
+class Placed(Generic[Row_co]):
     """Good records of one message that belong to one site: (number of the record, row) in order.
 
     Of two records about one thing the one with the higher `receipt` counts, within a message the later one.
@@ -25,7 +26,7 @@ class Placed(Generic[Row]):
     site: str
     message_id: int
     receipt: int
-    rows: Sequence[tuple[int, Row]]
+    rows: Sequence[tuple[int, Row_co]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Store(Generic[Row]):
     transaction, so that the same records stored again change nothing; the caller holds the lock of each site (no
     other loader writes records of it meanwhile). `resum(session, site, month)` makes the summaries of one month
     anew from what is stored. `until(row)` is the epoch second until which a row tells of usage. `kind` is the name
-    in `summary_due`.
+    in `summary_due`; types of records that add up to one summary share it, and its `resum`.
     """
 
     kind: str
