@@ -13,6 +13,7 @@ import click
 from accounting import files
 from accounting.inbox import Inbox
 from accounting.loading import Outcome, counted, make_loader
+from accounting.pulling import make_puller
 from accounting.service import SERVICE
 from accounting.settings import AccountingSettings
 from accounting.worker import Worker
@@ -66,9 +67,7 @@ def worker(once: bool) -> None:
     settings = settings_of(SERVICE)
     db = Database(settings.database_url)
     made = _worker(settings, db)
-    stop = threading.Event()
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(asked, lambda *_: stop.set())
+    stop = _until_told()
     if once:
         while made.work(stop):
             pass
@@ -80,3 +79,29 @@ def worker(once: bool) -> None:
 
 def _worker(settings: AccountingSettings, db: Database) -> Worker:
     return Worker(make_loader(settings, db), settings.worker_poll_s, bool(settings.registry_url))
+
+
+@group.command()
+@click.option("--once", is_flag=True, help="Pull what waits now, then end; 1 when it cannot.")
+def pull(once: bool) -> None:
+    """Pull messages from the subscription of an AMS that others run (settings pull_*), until SIGTERM.
+
+    Each message is stored before it is acknowledged. One process is enough; a second one does no harm.
+    """
+    settings = settings_of(SERVICE)
+    db = Database(settings.database_url)
+    with make_puller(settings, db) as puller:
+        if once:
+            click.echo(f"{puller.pull_all()} messages came from {puller.source}.")
+        else:
+            puller.run(_until_told())
+    db.close()
+    sys.exit(0)
+
+
+def _until_told() -> threading.Event:
+    """An event that SIGTERM or Ctrl-C sets."""
+    stop = threading.Event()
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, lambda *_: stop.set())
+    return stop

@@ -27,6 +27,20 @@ class AccountingSettings(ServiceSettings):
         (),
         description="Sites whose machines may send messages without a signature by HTTPS POST; the others sign theirs.",
     )
+    pull_url: str = Field(
+        "", description="Address of an AMS that `hanse accounting pull` empties, https://HOST; empty = none."
+    )
+    pull_project: str = Field("accounting", description="Project at that AMS.")
+    pull_subscription: str = Field("", description="Subscription of that project.")
+    pull_token: SecretStr = Field(
+        SecretStr(""), description="Token that may pull from it; best as pull_token_file."
+    )
+    pull_ca: Path | None = Field(
+        None,
+        description="File or hashed folder of CAs for the certificate of that AMS; empty = the public ones.",
+    )
+    pull_at_most: int = Field(100, ge=1, le=1000, description="Messages asked for in one pull.")
+    pull_poll_s: float = Field(5, gt=0, description="Seconds between two pulls while nothing waits.")
     future_tolerance_s: int = Field(
         3600, ge=0, description="How far a record's times may lie ahead of its receipt, in seconds."
     )
