@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.database import Followed
@@ -40,10 +40,10 @@ def places(session: Session) -> list[Place]:
     body = Followed.body
     wanted = [body[name] for name in ("name", "ngi", "country", "latitude", "longitude")]
     statement = select(*wanted, body["capacity"]["vcpu"]).where(Followed.kind == "site")
-    found = [_place(row) for row in session.execute(statement)]
+    found = [_place(*row) for row in session.execute(statement)]
     return sorted(found, key=lambda place: place.site)
 
 
-def _place(row: Row[Any]) -> Place:
-    site, ngi, country, latitude, longitude, vcpu = row
+def _place(*told: Any) -> Place:
+    site, ngi, country, latitude, longitude, vcpu = told
     return Place(site, ngi or UNKNOWN, country or UNKNOWN, latitude, longitude, vcpu)

@@ -8,8 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 BIGGEST = 2**63 - 1
-Measure = Literal["cpu_hours", "wall_hours", "vms"]
-Dimension = Literal["month", "site", "vo", "user", "service"]
+Kind = Literal["cloud", "jobs", "gpu", "storage", "ip"]
+Measure = Literal[
+    "cpu_hours", "wall_hours", "core_hours", "normalised_cpu_hours", "normalised_wall_hours", "vms", "jobs",
+    "efficiency", "share", "network", "gpu_hours", "gpu_active_hours", "gpu_use", "storage", "public_ips",
+]  # fmt: skip
 RecordState = Literal["refused", "replayed", "discarded"]
 
 
@@ -22,27 +25,81 @@ RecordId = Annotated[int, Field(ge=1, le=BIGGEST), BeforeValidator(_whole)]
 
 
 class UsageRow(BaseModel):
-    """One group of the answer; the dimensions that were not asked for are null."""
+    """One group of the answer: the dimensions that were asked for, and its figures.
+
+    Beside the measure's `value` stand hours, seconds and counts where the kind of usage has them.
+    """
 
     month: str | None = Field(None, description="YYYY-MM.")
+    day: str | None = Field(None, description="YYYY-MM-DD, UTC.")
     site: str | None = None
+    ngi: str | None = None
+    country: str | None = None
     vo: str | None = Field(None, description='"" = the records name no VO.')
+    discipline: str | None = Field(None, description="unknown = the membership service tells none.")
+    group: str | None = None
+    role: str | None = None
     user: str | None = Field(None, description='Global user name; "" = the records name nobody.')
     service: str | None = None
-    cpu_hours: float
-    wall_hours: float
-    vms: int = Field(description="Machines of the month; over several months, the sum of the months.")
-    cpu_seconds: int
-    wall_seconds: int
+    status: str | None = None
+    image: str | None = None
+    cores: str | None = None
+    benchmark: str | None = None
+    submit_host: str | None = None
+    infrastructure: str | None = None
+    system: str | None = None
+    storage_share: str | None = None
+    media: str | None = None
+    type: str | None = None
+    model: str | None = None
+    ip_version: str | None = None
+    value: float | None = Field(description="In `unit`; null where there is nothing to divide by.")
+    cpu_hours: float | None = None
+    wall_hours: float | None = None
+    vms: int | None = Field(
+        None, description="Machines of the month; over several months, the sum of the months."
+    )
+    jobs: int | None = None
+    cpu_seconds: int | None = None
+    wall_seconds: int | None = None
 
 
 class UsageTotal(BaseModel):
     """Everything that the question covers, in one."""
 
-    cpu_hours: float
-    wall_hours: float
-    vms: int
-    distinct_vms: int | None = Field(description="Each machine once, however many months it ran.")
+    value: float | None
+    cpu_hours: float | None = None
+    wall_hours: float | None = None
+    vms: int | None = None
+    jobs: int | None = None
+    cpu_seconds: int | None = None
+    wall_seconds: int | None = None
+    distinct_vms: int | None = Field(
+        None, description="Each machine once, however many months it ran; null where that is not kept."
+    )
+
+
+class MeasureOut(BaseModel):
+    """One thing that can be measured."""
+
+    measure: str
+    label: str
+    unit: str
+
+
+class KindOut(BaseModel):
+    """A kind of usage: what can be measured of it, and by what it can be grouped and filtered."""
+
+    kind: str
+    label: str
+    measures: list[MeasureOut]
+    dimensions: list[str]
+
+
+class MeasuresOut(BaseModel):
+    """Everything that can be asked of usage."""
+
+    kinds: list[KindOut]
 
 
 class SiteFreshness(BaseModel):
@@ -61,8 +118,10 @@ class UsageOut(BaseModel):
 
     from_month: str = Field(alias="from")
     to_month: str = Field(alias="to")
-    by: list[Dimension]
+    kind: Kind
     measure: Measure
+    unit: str
+    by: list[str]
     rows: list[UsageRow]
     total: UsageTotal
     complete_until: datetime | None = Field(

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, false, func, or_, select, text, tuple_
+from sqlalchemy import case, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from accounting.models import SitePublishing, SummaryDue, UsageSummary, VmMonth
+from accounting.models import SitePublishing, SummaryDue
 from accounting.rollup import roll_up
 from accounting.stores import stores
 from hanse.database import Database
 
-DIMENSIONS = {
-    "month": UsageSummary.month,
-    "site": UsageSummary.site,
-    "service": UsageSummary.service,
-    "vo": UsageSummary.vo,
-    "user": UsageSummary.user_name,
-}
 SUMMED_AT_ONCE = 20
 
 
@@ -71,121 +63,6 @@ def _take_due(session: Session) -> list[tuple[str, str, date]]:
     return taken
 
 
-@dataclass(frozen=True)
-class Sight:
-    """Whose users a reader may see by name: all, or those of some sites, of some VOs, or the reader's own."""
-
-    everything: bool = False
-    sites: frozenset[str] = frozenset()
-    vos: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
-
-    @property
-    def nothing(self) -> bool:
-        """No user at all may be seen."""
-        return not (self.everything or self.sites or self.vos or self.names)
-
-
-@dataclass(frozen=True)
-class Question:
-    """What usage is asked for: months (first days, both included), dimensions of DIMENSIONS, and filters."""
-
-    first: date
-    last: date
-    by: tuple[str, ...]
-    sites: tuple[str, ...] = ()
-    vos: tuple[str, ...] = ()
-    users: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Line:
-    """One group: its values in the order of the question's dimensions, seconds and machines."""
-
-    values: tuple[str, ...]
-    wall_s: int
-    cpu_s: int
-    vms: int
-
-
-def answer(session: Session, question: Question, sight: Sight) -> list[Line]:
-    """Usage grouped as asked, in the order of the groups. With users among the dimensions, only those in
-    sight.
-    """
-    columns = [DIMENSIONS[name] for name in question.by]
-    statement = select(
-        *columns, func.sum(UsageSummary.wall_s), func.sum(UsageSummary.cpu_s), func.sum(UsageSummary.vms)
-    ).where(*_filters(question, sight))
-    if columns:
-        statement = statement.group_by(*columns).order_by(*columns)
-    lines = []
-    for *values, wall, cpu, vms in session.execute(statement):
-        if wall is not None:
-            lines.append(Line(tuple(map(_shown, values)), int(wall), int(cpu), int(vms)))
-    return lines
-
-
-def distinct_vms(session: Session, question: Question) -> int:
-    """Machines that ran at any time in the months asked for, each counted once."""
-    wanted = [VmMonth.month.between(question.first, question.last)]
-    if question.sites:
-        wanted.append(VmMonth.site.in_(question.sites))
-    if question.vos:
-        wanted.append(VmMonth.vo.in_(question.vos))
-    machines = select(VmMonth.site, VmMonth.vmuuid).where(*wanted).distinct().subquery()
-    return session.scalar(select(func.count()).select_from(machines)) or 0
-
-
-def known_names(session: Session) -> tuple[list[str], list[str]]:
-    """Every site and every VO with usage."""
-    sites = session.scalars(select(UsageSummary.site).distinct().order_by(UsageSummary.site))
-    vos = session.scalars(select(UsageSummary.vo).distinct().order_by(UsageSummary.vo))
-    return list(sites), list(vos)
-
-
-def _filters(question: Question, sight: Sight) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = [UsageSummary.month.between(question.first, question.last)]
-    if question.sites:
-        wanted.append(UsageSummary.site.in_(question.sites))
-    if question.vos:
-        wanted.append(UsageSummary.vo.in_(question.vos))
-    if question.users:
-        wanted.append(UsageSummary.user_name.in_(question.users))
-    if ("user" in question.by or question.users) and not sight.everything:
-        wanted.append(_in_sight(sight))
-    return wanted
-
-
-def _in_sight(sight: Sight) -> ColumnElement[bool]:
-    allowed: list[ColumnElement[bool]] = []
-    for column, values in (
-        (UsageSummary.site, sight.sites), (UsageSummary.vo, sight.vos), (UsageSummary.user_name, sight.names),
-    ):  # fmt: skip
-        if values:
-            allowed.append(column.in_(values))
-    return or_(*allowed) if allowed else false()
-
-
-def _shown(value: Any) -> str:
-    return f"{value:%Y-%m}" if isinstance(value, date) else str(value)
-
-
-def months_between(first: date, last: date) -> list[date]:
-    """First days of the months from `first` to `last`, both included."""
-    count = (last.year - first.year) * 12 + last.month - first.month
-    return [_later(first, step) for step in range(count + 1)]
-
-
-def _later(month: date, months: int) -> date:
-    index = month.year * 12 + month.month - 1 + months
-    return date(index // 12, index % 12 + 1, 1)
-
-
-def months_back(month: date, months: int) -> date:
-    """The first day of the month that lies `months` before `month`."""
-    return _later(month, -months)
-
-
 def by_day(session: Session, since: datetime, until: datetime) -> list[tuple[date, float]]:
     """(day, CPU hours) of every day from `since` to `until`, cut in proportion to time like the months."""
     statement = text(
@@ -227,23 +104,24 @@ def freshness(session: Session) -> list[Freshness]:
     return [Freshness(row.site, row.last_message_at, row.measured_until) for row in rows]
 
 
-def note_publishing(
-    session: Session, message_id: int, received_at: datetime, until: Sequence[tuple[str, datetime]]
-) -> None:
-    """Remember for each site its last message and the latest time reported; an older message changes nothing."""
-    for site, measured in sorted(until):
-        statement = insert(SitePublishing).values(
-            site=site, message_id=message_id, last_message_at=received_at, measured_until=measured
+def note_publishing(session: Session, heard: Iterable[tuple[str, int, datetime, datetime]]) -> None:
+    """Remember for each site its last message (number, when it came) and until when it tells of usage; an older
+    message changes nothing.
+    """
+    names = ("site", "message_id", "last_message_at", "measured_until")
+    rows = [dict(zip(names, each, strict=True)) for each in sorted(heard)]
+    if not rows:
+        return
+    statement = insert(SitePublishing).values(rows)
+    new = statement.excluded
+    newer = new.last_message_at >= SitePublishing.last_message_at
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["site"],
+            set_={
+                "message_id": case((newer, new.message_id), else_=SitePublishing.message_id),
+                "last_message_at": func.greatest(SitePublishing.last_message_at, new.last_message_at),
+                "measured_until": func.greatest(SitePublishing.measured_until, new.measured_until),
+            },
         )
-        new = statement.excluded
-        newer = new.last_message_at >= SitePublishing.last_message_at
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["site"],
-                set_={
-                    "message_id": case((newer, new.message_id), else_=SitePublishing.message_id),
-                    "last_message_at": func.greatest(SitePublishing.last_message_at, new.last_message_at),
-                    "measured_until": func.greatest(SitePublishing.measured_until, new.measured_until),
-                },
-            )
-        )
+    )

@@ -1,98 +1,179 @@
-"""Usage asked for: the same questions as the portal's."""
+"""Usage asked for: the same questions as the portal's, as JSON, CSV and Parquet."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
 from pydantic import Field
+from sqlalchemy.orm import Session
 
-from accounting import publishing, report, schemas, summaries
+from accounting import asking, exports, publishing, schemas, summaries
 from accounting.api.common import limits
-from accounting.summaries import Line, Question
+from accounting.asking import DIMENSIONS, KINDS, MEASURES, TIMES, Line, Question
 from hanse.identity.permissions import PUBLIC
-from hanse.web import Api, QueryModel, csv_response, current_principal, ground
+from hanse.web import Api, QueryModel, csv_stream, current_principal, ground, saved_as
 
 usage_api = Api("accounting_usage", __name__, "Usage")
 MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
-CSV_USAGE = ("month", "site", "service", "vo", "user", "cpu_hours", "wall_hours", "vms")
+MOST_ROWS = 100_000
+FILTERS = tuple(name for name in DIMENSIONS if name not in TIMES)
+SECONDS = {"cpu_hours": "cpu_seconds", "wall_hours": "wall_seconds"}
+
+
+def _filter(what: str) -> Any:
+    return Field([], max_length=100, description=f"Only {what}; may stand several times.")
 
 
 class UsageQuery(QueryModel):
     """A question about usage."""
 
+    kind: schemas.Kind | None = Field(
+        None, description="Kind of usage; default that of the measure, else cloud."
+    )
+    measure: schemas.Measure | None = Field(
+        None,
+        description="What `value` is; default the kind's first. `GET /api/v1/usage/measures` lists them.",
+    )
     from_month: str | None = Field(None, alias="from", pattern=MONTH, description="First month, YYYY-MM.")
     to_month: str | None = Field(
         None, alias="to", pattern=MONTH, description="Last month; default the current."
     )
     by: str = Field(
-        "month", max_length=100, description="Dimensions, comma-separated: month site vo user service."
+        "month",
+        max_length=200,
+        description="Dimensions, comma-separated, as vo,month; `GET /api/v1/usage/measures` lists them.",
     )
-    measure: schemas.Measure = Field("cpu_hours", description="What rows sort by within the API's own pages.")
-    site: list[str] = Field([], max_length=100, description="Only these sites.")
-    vo: list[str] = Field([], max_length=100, description="Only these VOs.")
-    user: list[str] = Field([], max_length=100, description="Only these users.")
+    site: list[str] = _filter("these sites")
+    ngi: list[str] = _filter("sites of these NGIs")
+    country: list[str] = _filter("sites of these countries")
+    vo: list[str] = _filter("these VOs")
+    discipline: list[str] = _filter("VOs of these disciplines")
+    group: list[str] = _filter("these VO groups")
+    role: list[str] = _filter("these VO roles")
+    user: list[str] = _filter("these users, by their global name")
+    service: list[str] = _filter("these cloud services")
+    status: list[str] = _filter("machines of these statuses")
+    image: list[str] = _filter("machines of these images")
+    cores: list[str] = _filter("machines or jobs of so many cores")
+    benchmark: list[str] = _filter("these benchmarks, as `HEPSPEC06 12.50`")
+    submit_host: list[str] = _filter("jobs of these submit hosts")
+    infrastructure: list[str] = _filter("jobs of these infrastructures")
+    system: list[str] = _filter("these storage systems")
+    storage_share: list[str] = _filter("these storage shares")
+    media: list[str] = _filter("these storage media")
+    type: list[str] = _filter("accelerators of these types")
+    model: list[str] = _filter("accelerators of these models")
+    ip_version: list[str] = _filter("addresses of these versions, 4 or 6")
 
 
 def question(query: UsageQuery) -> Question:
     """The use case's question from the address. Raises Refused."""
-    first, last = report.period(query.from_month, query.to_month, datetime.now(UTC).date())
-    return Question(
-        first, last, report.parse_by(query.by), tuple(query.site), tuple(query.vo), tuple(query.user)
+    today = datetime.now(UTC).date()
+    only = {name: getattr(query, name) for name in FILTERS}
+    return asking.asked(
+        query.kind or "", query.measure or "", query.from_month, query.to_month, query.by, only, today
     )
 
 
 @usage_api.get(
-    "/usage", permission=PUBLIC, summary="CPU hours, wall hours and VMs", responses={200: schemas.UsageOut}
+    "/usage", permission=PUBLIC, summary="Usage by any dimensions", responses={200: schemas.UsageOut}
 )
 def usage(query: UsageQuery) -> dict[str, Any]:
-    """Monthly usage by site, VO, user or cloud service. Users only for those entitled to see them."""
+    """Usage of a kind by month, day, site, NGI, country, VO, discipline and more. Users only for those entitled to
+    see them.
+    """
     asked, now = question(query), datetime.now(UTC)
-    judge = limits().judge
+    rows = list(exports.rows(ground().db, asked, current_principal(), MOST_ROWS))
     with ground().db.transaction() as session:
-        lines = report.ask(session, asked, current_principal())
-        whole = report.ask(
-            session,
-            Question(asked.first, asked.last, (), asked.sites, asked.vos, asked.users),
-            current_principal(),
-        )
-        distinct = None if asked.users else summaries.distinct_vms(session, asked)
+        total = _total(session, asked, now)
         fresh = summaries.freshness(session)
+    judge = limits().judge
     states = {each.site: judge(each.last_message_at, now) for each in fresh}
     in_time = [each.measured_until for each in fresh if states[each.site] == "in time"]
-    total = whole[0] if whole else Line((), 0, 0, 0)
     return {
-        "from": f"{asked.first:%Y-%m}", "to": f"{asked.last:%Y-%m}", "by": list(asked.by), "measure": query.measure,
-        "rows": [usage_row(asked.by, line) for line in lines],
-        "total": {
-            "cpu_hours": total.cpu_s / 3600, "wall_hours": total.wall_s / 3600, "vms": total.vms,
-            "distinct_vms": distinct,
-        },
+        "from": f"{asked.first:%Y-%m}", "to": f"{asked.last:%Y-%m}", "kind": asked.kind, "measure": asked.measure,
+        "unit": asked.figures.unit, "by": list(asked.by), "rows": [row_out(asked, row) for row in rows], "total": total,
         "complete_until": min(in_time, default=None),
         "late": [fresh_out(each, states[each.site]) for each in fresh if states[each.site] != "in time"],
         "generated_at": now,
     }  # fmt: skip
 
 
+def row_out(asked: Question, row: dict[str, Any]) -> dict[str, Any]:
+    """A row as UsageRow has it: beside hours the exact seconds."""
+    shown = {
+        name: value for name, value in row.items() if name not in MEASURES or name in asking.beside(asked)
+    }
+    for hours, seconds in SECONDS.items():
+        if hours in shown:
+            shown[seconds] = round(row[hours] * 3600)
+    for counted in ("vms", "jobs"):
+        if counted in shown:
+            shown[counted] = int(shown[counted])
+    return shown | {"value": row[asked.measure]}
+
+
+def _total(session: Session, asked: Question, now: datetime) -> dict[str, Any]:
+    whole = asked.grouped()
+    measures = asking.beside(whole)
+    lines = asking.ask(session, whole, current_principal(), asking.sums_of(measures))
+    line = lines[0] if lines else Line((), {})
+    row: dict[str, Any] = {name: MEASURES[name].figure(line.sums) for name in measures}
+    row[asked.measure] = asking.figures(session, whole, now)(line)
+    total = row_out(whole, row)
+    if "vms" in measures:
+        total["distinct_vms"] = asking.distinct_vms(session, asked)
+    return total
+
+
 @usage_api.get("/usage.csv", permission=PUBLIC, summary="The same as CSV")
 def usage_csv(query: UsageQuery) -> Response:
-    """One line a group, with the dimensions that were asked for."""
+    """One line a group, with the dimensions that were asked for, the measures beside and the measure."""
     asked = question(query)
-    with ground().db.transaction() as session:
-        lines = report.ask(session, asked, current_principal())
-    columns = [name for name in CSV_USAGE if name in asked.by or name not in summaries.DIMENSIONS]
-    rows = [usage_row(asked.by, line) for line in lines]
-    return csv_response(rows, columns, f"usage-{asked.first:%Y-%m}-{asked.last:%Y-%m}.csv")
+    rows = exports.rows(ground().db, asked, current_principal())
+    return csv_stream(rows, exports.columns(asked), _filename(asked, "csv"))
 
 
-def usage_row(by: tuple[str, ...], line: Line) -> dict[str, Any]:
-    """A line with its dimensions by name."""
-    return dict(zip(by, line.values, strict=True)) | {
-        "cpu_hours": line.cpu_s / 3600, "wall_hours": line.wall_s / 3600, "vms": line.vms,
-        "cpu_seconds": line.cpu_s, "wall_seconds": line.wall_s,
-    }  # fmt: skip
+@usage_api.get("/usage.parquet", permission=PUBLIC, summary="The same as Parquet")
+def usage_parquet(query: UsageQuery) -> Response:
+    """Dimensions as text, months and days as dates, measures as doubles."""
+    asked = question(query)
+    rows = exports.rows(ground().db, asked, current_principal())
+    answer = Response(
+        exports.parquet(exports.columns(asked), rows), content_type="application/vnd.apache.parquet"
+    )
+    return saved_as(answer, _filename(asked, "parquet"))
+
+
+def _filename(asked: Question, suffix: str) -> str:
+    return f"usage-{asked.kind}-{asked.first:%Y-%m}-{asked.last:%Y-%m}.{suffix}"
+
+
+@usage_api.get(
+    "/usage/measures",
+    permission=PUBLIC,
+    summary="What can be asked of usage",
+    responses={200: schemas.MeasuresOut},
+)
+def measures() -> dict[str, Any]:
+    """Each kind of usage with its measures, units and dimensions."""
+    return {"kinds": [_kind_out(kind.name, kind.measures) for kind in KINDS.values()]}
+
+
+def _kind_out(name: str, measures: Sequence[str]) -> dict[str, Any]:
+    return {
+        "kind": name,
+        "label": KINDS[name].label,
+        "measures": [
+            {"measure": each, "label": MEASURES[each].label, "unit": MEASURES[each].unit} for each in measures
+        ],
+        "dimensions": list(KINDS[name].dimensions),
+    }
 
 
 def fresh_out(each: summaries.Freshness | publishing.SiteStatus, state: str) -> dict[str, Any]:
+    """Until when a site's usage is known, as SiteFreshness has it."""
     return {
         "site": each.site,
         "last_message_at": each.last_message_at,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import FromClause, Numeric, Select, cast, func, literal_column, select
+from sqlalchemy import FromClause, Numeric, Row, Select, cast, func, literal_column, select
 from sqlalchemy.orm import Session
 
+from accounting.asking.contract import Column, Source
 from accounting.asking.dimensions import DIMENSIONS
-from accounting.asking.kinds import KINDS, Column, Source
+from accounting.asking.kinds import KINDS
 from accounting.asking.measures import DECLARED
 from accounting.asking.question import Question, months_back
 from accounting.asking.sight import Sight, in_sight
@@ -20,6 +21,8 @@ from accounting.places import UNKNOWN
 from hanse.database import Followed
 from hanse.errors import FieldFault, Refused
 
+READ_AT_ONCE = 5000
+NUMBERS = ("cores", "ip_version")
 # written out: as a parameter it would not be the same expression in the groups as in the columns
 _UNKNOWN: Column = literal_column(f"'{UNKNOWN}'")
 
@@ -37,20 +40,38 @@ def answer(session: Session, question: Question, sight: Sight, sums: Sequence[st
 
     With users among the dimensions or filters, only those in sight.
     """
-    names = tuple(dict.fromkeys((*question.figures.sums, *sums)))
-    statement = _statement(question, sight, names)
+    statement, names = _statement(question, sight, sums)
+    return list(_lines(session.execute(statement), question, names))
+
+
+def stream(session: Session, question: Question, sight: Sight, sums: Sequence[str] = ()) -> Iterator[Line]:
+    """The same, a few thousand lines at a time, for answers that are too long to be held."""
+    statement, names = _statement(question, sight, sums)
+    yield from _lines(session.execute(statement.execution_options(yield_per=READ_AT_ONCE)), question, names)
+
+
+def length(session: Session, question: Question, sight: Sight, most: int) -> int:
+    """How many lines the answer has; `most` + 1 for more than that."""
+    statement, _ = _statement(question, sight, ())
+    few = statement.limit(most + 1).subquery()
+    return session.scalar(select(func.count()).select_from(few)) or 0
+
+
+def _lines(rows: Iterable[Row[Any]], question: Question, names: Sequence[str]) -> Iterator[Line]:
     many = len(question.by)
-    return [
-        Line(
-            tuple(shown(name, value) for name, value in zip(question.by, row, strict=False)),
-            {name: _number(value) for name, value in zip(names, row[many:], strict=False)},
-        )
-        for row in session.execute(statement)
-        if row[-1]
-    ]
+    for row in rows:
+        if row[-1]:
+            yield Line(
+                tuple(shown(name, value) for name, value in zip(question.by, row, strict=False)),
+                {name: _number(value) for name, value in zip(names, row[many:], strict=False)},
+            )
 
 
-def _statement(question: Question, sight: Sight, sums: Sequence[str]) -> Select[Any]:
+def _statement(
+    question: Question, sight: Sight, beside: Sequence[str]
+) -> tuple[Select[Any], tuple[str, ...]]:
+    """The query, and the sums that it gives behind the dimensions; a count of rows stands last."""
+    sums = tuple(dict.fromkeys((*question.figures.sums, *beside)))
     filters = [name for name, _ in question.only]
     source = KINDS[question.kind].source((*question.by, *filters), sums)
     if source is None:
@@ -72,7 +93,7 @@ def _statement(question: Question, sight: Sight, sums: Sequence[str]) -> Select[
     if question.by:
         groups = [columns[name] for name in question.by]
         statement = statement.group_by(*groups).order_by(*groups)
-    return statement
+    return statement, sums
 
 
 def _span(question: Question, source: Source) -> tuple[date, date]:
@@ -116,8 +137,8 @@ def _disciplines() -> FromClause:
 
 
 def _typed(name: str, values: Sequence[str]) -> list[Any]:
-    """Values of a filter as its column has them. Raises Refused for what is no number of cores."""
-    if name != "cores":
+    """Values of a filter as its column has them. Raises Refused for what is no number where it is one."""
+    if name not in NUMBERS:
         return list(values)
     try:
         found = [Decimal(value) for value in values]

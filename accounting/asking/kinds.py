@@ -1,100 +1,73 @@
-"""The kinds of usage, and the tables that answer for each: the smallest that keeps what is asked for is read."""
+"""The kinds of usage, and the tables that answer for each, the smallest first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
-from sqlalchemy import ColumnElement, FromClause, Numeric, cast, func
+from sqlalchemy import FromClause, Numeric, cast, func
 
-from accounting.asking.dimensions import DIMENSIONS
-from accounting.models import UsageDay, UsageMonth, UsageSummary
-
-Column = ColumnElement[Any]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A table with the dimensions and sums that it keeps. `only` narrows it down to one kind."""
-
-    table: FromClause
-    columns: Mapping[str, Column]
-    sums: Mapping[str, Column]
-    only: tuple[ColumnElement[bool], ...] = ()
-
-    @property
-    def when(self) -> Column:
-        """The column of the month, or of the day."""
-        return self.columns["day"] if "day" in self.columns else self.columns["month"]
-
-    def keeps(self, names: Iterable[str], sums: Iterable[str]) -> bool:
-        """Whether it can group by all these dimensions and give all these sums."""
-        kept = {*self.columns, *(name for name, each in DIMENSIONS.items() if each.of in self.columns)}
-        return kept.issuperset(names) and self.sums.keys() >= set(sums)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of usage: its measures, the first of them its own, and its tables, the smallest first."""
-
-    name: str
-    label: str
-    measures: tuple[str, ...]
-    sources: tuple[Source, ...]
-
-    @cached_property
-    def dimensions(self) -> tuple[str, ...]:
-        """What its usage can be grouped by."""
-        return tuple(name for name in DIMENSIONS if any(source.keeps([name], []) for source in self.sources))
-
-    def source(self, names: Sequence[str], sums: Sequence[str]) -> Source | None:
-        """The smallest table that keeps all this; None when no table keeps it together."""
-        return next((each for each in self.sources if each.keeps(names, sums)), None)
-
-
-def _columns(table: FromClause, **named: str) -> dict[str, Column]:
-    """Columns of a table by the names of dimensions, those called otherwise by `named`."""
-    return {name: table.c[column] for name, column in named.items()}
-
+from accounting.asking.contract import Column, Kind, Source
+from accounting.models import (
+    AcceleratorSummary,
+    IpSummary,
+    JobSummary,
+    StorageSummary,
+    UsageDay,
+    UsageMonth,
+    UsageSummary,
+)
 
 _MONTHS: Final = UsageMonth.__table__
 _DAYS: Final = UsageDay.__table__
 _CLOUD: Final = UsageSummary.__table__
+_JOBS: Final = JobSummary.__table__
+_GPUS: Final = AcceleratorSummary.__table__
+_STORAGE: Final = StorageSummary.__table__
+_IPS: Final = IpSummary.__table__
+_WHO: Final = {
+    "month": "month", "site": "site", "vo": "vo", "group": "vo_group", "role": "vo_role", "user": "user_name",
+}  # fmt: skip
+
+
+def _named(table: FromClause, names: Mapping[str, str]) -> dict[str, Column]:
+    """Columns of a table by the names that questions use."""
+    return {name: table.c[column] for name, column in names.items()}
 
 
 def _sums(table: FromClause, *names: str) -> dict[str, Column]:
     return {name: table.c[name] for name in names}
 
 
-def _month_source(kind: str, *sums: str) -> Source:
-    columns = _columns(_MONTHS, month="month", site="site", vo="vo")
+def _by_month(kind: str, *sums: str) -> Source:
+    """The roll-up of a kind."""
+    columns = _named(_MONTHS, {"month": "month", "site": "site", "vo": "vo"})
     return Source(_MONTHS, columns, _sums(_MONTHS, *sums), (_MONTHS.c.kind == kind,))
+
+
+def _benchmark(table: FromClause, kind: str, value: str) -> dict[str, Column]:
+    return {"benchmark": func.concat_ws(" ", table.c[kind], cast(table.c[value], Numeric(10, 2)))}
 
 
 CLOUD: Final = Kind(
     "cloud",
     "Cloud",
     (
-        "cpu_hours", "wall_hours", "core_hours", "vms", "efficiency", "share", "normalised_cpu_hours",
+        "cpu_hours", "wall_hours", "vms", "core_hours", "efficiency", "share", "normalised_cpu_hours",
         "normalised_wall_hours", "network",
     ),
     (
-        _month_source(
+        _by_month(
             "cloud", "wall_s", "cpu_s", "wall_core_s", "normalised_wall_s", "normalised_cpu_s", "network_in",
             "network_out", "vms", "begun",
         ),
         Source(
-            _DAYS, _columns(_DAYS, day="day", site="site", vo="vo"), _sums(_DAYS, "wall_s", "cpu_s", "vms")
+            _DAYS, _named(_DAYS, {"day": "day", "site": "site", "vo": "vo"}), _sums(_DAYS, "wall_s", "cpu_s", "vms")
         ),
         Source(
             _CLOUD,
-            _columns(
-                _CLOUD, month="month", site="site", vo="vo", group="vo_group", role="vo_role", user="user_name",
-                service="service", status="status", image="image", cores="cores",
-            )
-            | {"benchmark": func.concat_ws(" ", _CLOUD.c.benchmark_type, cast(_CLOUD.c.benchmark, Numeric(10, 2)))},
+            _named(_CLOUD, _WHO | {"service": "service", "status": "status", "image": "image", "cores": "cores"})
+            | _benchmark(_CLOUD, "benchmark_type", "benchmark"),
             _sums(_CLOUD, "wall_s", "cpu_s", "wall_core_s", "network_in", "network_out", "vms")
             | {
                 "normalised_wall_s": _CLOUD.c.wall_s * _CLOUD.c.benchmark,
@@ -102,5 +75,69 @@ CLOUD: Final = Kind(
             },
         ),
     ),
+    beside=("cpu_hours", "wall_hours", "vms"),
 )  # fmt: skip
-KINDS: Final[Mapping[str, Kind]] = {each.name: each for each in (CLOUD,)}
+JOBS: Final = Kind(
+    "jobs",
+    "Jobs",
+    (
+        "normalised_cpu_hours", "cpu_hours", "jobs", "wall_hours", "core_hours", "normalised_wall_hours", "efficiency",
+        "share",
+    ),
+    (
+        _by_month("jobs", "wall_s", "cpu_s", "wall_core_s", "normalised_wall_s", "normalised_cpu_s", "jobs"),
+        Source(
+            _JOBS,
+            _named(
+                _JOBS,
+                _WHO | {"submit_host": "submit_host", "infrastructure": "infrastructure_type", "cores": "processors"},
+            )
+            | _benchmark(_JOBS, "service_level_type", "service_level"),
+            _sums(_JOBS, "wall_s", "cpu_s", "wall_core_s", "jobs")
+            | _named(_JOBS, {"normalised_wall_s": "norm_wall_s", "normalised_cpu_s": "norm_cpu_s"}),
+        ),
+    ),
+    beside=("cpu_hours", "wall_hours", "jobs"),
+)  # fmt: skip
+GPUS: Final = Kind(
+    "gpu",
+    "Accelerators",
+    ("gpu_hours", "gpu_active_hours", "gpu_use"),
+    (
+        Source(
+            _GPUS,
+            _named(_GPUS, _WHO | {"service": "service", "type": "type", "model": "model"})
+            | _benchmark(_GPUS, "benchmark_type", "benchmark"),
+            _sums(_GPUS, "available_s", "active_s", "vms"),
+        ),
+    ),
+)
+STORAGE: Final = Kind(
+    "storage",
+    "Storage",
+    ("storage",),
+    (
+        Source(
+            _STORAGE,
+            _named(
+                _STORAGE,
+                _WHO
+                | {"system": "storage_system", "storage_share": "storage_share", "media": "storage_media"},
+            ),
+            _sums(_STORAGE, "byte_s"),
+        ),
+    ),
+)
+IPS: Final = Kind(
+    "ip",
+    "Public IPs",
+    ("public_ips",),
+    (
+        Source(
+            _IPS,
+            _named(_IPS, _WHO | {"service": "service", "ip_version": "ip_version"}),
+            {"ips": cast(_IPS.c.sum_count, Numeric) / func.greatest(_IPS.c.snapshots, 1)},
+        ),
+    ),
+)
+KINDS: Final[Mapping[str, Kind]] = {each.name: each for each in (CLOUD, JOBS, GPUS, STORAGE, IPS)}

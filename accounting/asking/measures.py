@@ -9,7 +9,9 @@ from typing import Final
 DECLARED: Final = "declared_s"
 """A sum that no table holds: the CPU seconds that declared vCPUs could have given; `accounting.asking.places`."""
 HOUR: Final = 3600
-GIB: Final = 2**30
+TB: Final = 10**12
+MONTH: Final = 365.25 * 86_400 / 12
+"""Seconds of a mean month: a terabyte that stayed all of a year makes twelve TB-months."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Measure:
 
     def figure(self, sums: Mapping[str, float]) -> float | None:
         """The figure in the measure's unit; None where a ratio has nothing below its line."""
-        above = sum(sums.get(name, 0) for name in self.over) / self.scale
+        above = sum(sums.get(name, 0) for name in self.over)
         if not self.per:
-            return above
+            return above if self.scale == 1 else above / self.scale  # counts stay whole
         below = sums.get(self.per, 0)
         return above * 100 / below if below else None
 
@@ -64,6 +66,9 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "network": Measure("Network traffic", "GB in and out", ("network_in", "network_out")),
     "gpu_hours": Measure("GPU hours", "GPU hours", ("available_s",), HOUR),
     "gpu_active_hours": Measure("Active GPU hours", "active GPU hours", ("active_s",), HOUR),
-    "storage": Measure("Storage", "TB-months", ("used_byte_s",), 1e12 * 86400 * 365.25 / 12, decimals=2),
-    "public_ips": Measure("Public IPs", "public IPs", ("ips",)),
+    "gpu_use": Measure(
+        "Use of accelerators", "% of the time available", ("active_s",), per="available_s", decimals=1
+    ),
+    "storage": Measure("Storage", "TB-months", ("byte_s",), TB * MONTH, decimals=2),
+    "public_ips": Measure("Public IPs", "public IPs, mean of a month", ("ips",), decimals=1),
 }

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
+from accounting.asking.contract import Kind
 from accounting.asking.dimensions import DIMENSIONS
-from accounting.asking.kinds import KINDS, Kind
+from accounting.asking.kinds import KINDS
 from accounting.asking.measures import DECLARED, MEASURES, Measure
 from hanse.errors import FieldFault, Refused
 

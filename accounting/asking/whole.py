@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from accounting.asking.answers import Line, answer
-from accounting.asking.kinds import CLOUD
+from accounting.asking.capacity import capacity
+from accounting.asking.kinds import CLOUD, KINDS
+from accounting.asking.measures import DECLARED, MEASURES
 from accounting.asking.question import Question, months_back
 from accounting.asking.sight import NOBODY, demand_sight, sight_of
+from accounting.places import places
 from hanse.identity.principals import Principal
 
 
@@ -22,6 +26,35 @@ def ask(session: Session, question: Question, principal: Principal, sums: Sequen
         sight = sight_of(session, principal)
         demand_sight(principal, sight)
     return answer(session, question, sight, sums)
+
+
+def figures(session: Session, question: Question, now: datetime) -> Callable[[Line], float | None]:
+    """How a line of the answer becomes the figure of the measure, also where that is a share of what was declared."""
+    measure = question.figures
+    if measure.per != DECLARED:
+        return lambda line: measure.figure(line.sums)
+    held = capacity(places(session), question, now)
+
+    def share(line: Line) -> float | None:
+        declared = held.cpu_s(dict(zip(question.by, line.values, strict=True)))
+        return measure.figure(line.sums | {DECLARED: declared})
+
+    return share
+
+
+def beside(question: Question) -> tuple[str, ...]:
+    """Measures that are given beside the one that was asked for, as far as the same table keeps them."""
+    kind = KINDS[question.kind]
+    names = (*question.by, *(name for name, _ in question.only))
+    wanted = [
+        name for name in kind.beside if kind.source(names, (*question.figures.sums, *MEASURES[name].sums))
+    ]
+    return tuple(wanted)
+
+
+def sums_of(measures: Sequence[str]) -> tuple[str, ...]:
+    """The sums that these measures are made of."""
+    return tuple(dict.fromkeys(name for measure in measures for name in MEASURES[measure].sums))
 
 
 def distinct_vms(session: Session, question: Question) -> int | None:

@@ -1,7 +1,8 @@
 """The pages, one file a page. They ask the use cases that the API asks."""
 
+from accounting.views.crosschecks import crosschecks_pages
+from accounting.views.portal import usage_pages
 from accounting.views.publishing import publishing_pages
 from accounting.views.refused import refused_pages
-from accounting.views.usage import usage_pages
 
-__all__ = ["publishing_pages", "refused_pages", "usage_pages"]
+__all__ = ["crosschecks_pages", "publishing_pages", "refused_pages", "usage_pages"]

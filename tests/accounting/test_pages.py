@@ -65,7 +65,7 @@ def test_usage_follows_its_address(used: House, client: FlaskClient) -> None:
     page = client.get(f"/usage?measure=wall_hours&by=site&from={last}&to={last}&vo=chipster")
     said = text_of(page)
     assert "5 wall hours in 1 month at 1 site." in said
-    call = f"GET /api/v1/usage?measure=wall_hours&by=site,month&from={last}&to={last}&vo=chipster"
+    call = f"GET /api/v1/usage?kind=cloud&measure=wall_hours&from={last}&to={last}&by=site,month&vo=chipster"
     assert call in said
 
 

@@ -1,0 +1,113 @@
+"""Answers as files: rows with named columns, and Parquet written while it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from itertools import islice
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy.orm import Session
+
+from accounting import asking
+from accounting.asking import MEASURES, NOBODY, TIMES, Question, Sight
+from hanse.database import Database
+from hanse.errors import FieldFault, Refused
+from hanse.identity.principals import Principal
+
+MOST_ROWS: Final = 1_000_000
+ROW_GROUP: Final = 50_000
+Cell = str | float | None
+
+
+def sight_for(session: Session, question: Question, principal: Principal) -> Sight:
+    """What the principal may see of an answer. Raises Unauthorised or Forbidden when that is no user at all."""
+    if not question.names_people:
+        return NOBODY
+    sight = asking.sight_of(session, principal)
+    asking.demand_sight(principal, sight)
+    return sight
+
+
+def columns(question: Question) -> tuple[str, ...]:
+    """Dimensions, the measures that stand beside, and the measure."""
+    return tuple(dict.fromkeys((*question.by, *asking.beside(question), question.measure)))
+
+
+def rows(
+    db: Database, question: Question, principal: Principal, most: int = MOST_ROWS
+) -> Iterator[dict[str, Cell]]:
+    """The answer row by row. Raises Unauthorised, Forbidden, and Refused when it has more than `most` rows."""
+    with db.transaction() as session:
+        sight = sight_for(session, question, principal)
+        if asking.length(session, question, sight, most) > most:
+            raise Refused(
+                f"This answer has more than {most:,} rows.",
+                FieldFault(
+                    "by", "narrow it down with filters or a shorter period, or ask for fewer dimensions"
+                ),
+            )
+    return _rows(db, question, sight)
+
+
+def _rows(db: Database, question: Question, sight: Sight) -> Iterator[dict[str, Cell]]:
+    measures = asking.beside(question)
+    with db.transaction() as session:
+        figure = asking.figures(session, question, datetime.now(UTC))
+        for line in asking.stream(session, question, sight, asking.sums_of(measures)):
+            row: dict[str, Cell] = dict(zip(question.by, line.values, strict=True))
+            for name in measures:
+                row[name] = MEASURES[name].figure(line.sums)
+            row[question.measure] = figure(line)
+            yield row
+
+
+def parquet(names: Sequence[str], given: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """Rows as a Parquet file, a row group at a time; months and days are dates, measures are doubles."""
+    schema = pa.schema([pa.field(name, _type(name)) for name in names])
+    sink = _Sink()
+    found = iter(given)
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        while some := list(islice(found, ROW_GROUP)):
+            arrays = [pa.array([_typed(name, row.get(name)) for row in some], _type(name)) for name in names]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            yield sink.taken()
+    yield sink.taken()
+
+
+def _type(name: str) -> Any:
+    if name in TIMES:
+        return pa.date32()
+    return pa.float64() if name in MEASURES else pa.string()
+
+
+def _typed(name: str, value: Cell) -> Any:
+    if name in TIMES and isinstance(value, str):
+        return date.fromisoformat(f"{value}-01" if name == "month" else value)
+    return float(value) if name in MEASURES and value is not None else value
+
+
+class _Sink:
+    """What the writer writes into, and the answer is sent from."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, part: bytes) -> int:
+        self._parts.append(bytes(part))
+        return len(part)
+
+    def flush(self) -> None:
+        """Everything that was written is sent with the next row group."""
+
+    def close(self) -> None:
+        """The answer ends by itself."""
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
