@@ -41,6 +41,38 @@ class AccountingSettings(ServiceSettings):
     )
     pull_at_most: int = Field(100, ge=1, le=1000, description="Messages asked for in one pull.")
     pull_poll_s: float = Field(5, gt=0, description="Seconds between two pulls while nothing waits.")
+    forward_url: str = Field(
+        "", description="Address of the AMS of a higher federation that month summaries go to; empty = none."
+    )
+    forward_project: str = Field("accounting", description="Project at that AMS.")
+    forward_cloud_topic: str = Field(
+        "eu-egi-cloud-accounting", description="Topic there for summaries of clouds; empty = they stay here."
+    )
+    forward_job_topic: str = Field(
+        "gLite-APEL", description="Topic there for summaries of jobs; empty = they stay here."
+    )
+    forward_token: SecretStr = Field(
+        SecretStr(""), description="Token that may publish there; best as forward_token_file."
+    )
+    forward_ca: Path | None = Field(
+        None,
+        description="File or hashed folder of CAs for the certificate of that AMS; empty = the public ones.",
+    )
+    forward_cert: Path | None = Field(
+        None,
+        description="Certificate that signs what is forwarded, PEM; empty = that of this service (tls_cert).",
+    )
+    forward_key: Path | None = Field(None, description="Its key, PEM; empty = tls_key.")
+    forward_from: str = Field(
+        "",
+        pattern=r"^(\d{4}-(0[1-9]|1[0-2]))?$",
+        description="First month that is forwarded, YYYY-MM; empty = all.",
+    )
+    forward_at: str = Field(
+        "04:30",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="Time of day (UTC) at which is forwarded, HH:MM.",
+    )
     future_tolerance_s: int = Field(
         3600, ge=0, description="How far a record's times may lie ahead of its receipt, in seconds."
     )
@@ -70,6 +102,7 @@ class AccountingSettings(ServiceSettings):
         ge=1,
         description="Days without a report after which a running machine is a finding of the cross-checks.",
     )
+    mail_interval_s: float = Field(10, gt=0, description="Seconds between two looks at the queue of mails.")
     replay_interval_s: float = Field(
         5, gt=0, description="Seconds between two looks for replays of many records that were asked for."
     )
