@@ -57,6 +57,13 @@ CAUSES: dict[str, Cause] = {
     "line_without_colon": Cause("A line has no colon", "The site: its exporter"),
     "separator_in_value": Cause("%% stands inside a value", "The site: names without %%"),
     "name_too_long": Cause("A key is too long", "The site: shorter names"),
+    "outside_of_month": Cause("A time lies outside of the summary's month", "The site: its exporter"),
+    "mixed_benchmarks": Cause("Two figures are of different benchmarks", "The site: its exporter"),
+    "broken_json": Cause("The text is no JSON", "The site: its exporter"),
+    "broken_xml": Cause("The text is no XML", "The site: its exporter"),
+    "doctype": Cause("The XML declares a document type", "The site: its exporter"),
+    "no_record_list": Cause("The JSON has no list of records", "The site: its exporter"),
+    "not_a_record": Cause("An element is no record", "The site: its exporter"),
     "nul_in_text": Cause("A NUL character in a text", "The site: its exporter"),
 }
 REMARKS: dict[str, str] = {
@@ -75,6 +82,14 @@ REMARKS: dict[str, str] = {
     "reset": "counter began anew",
     "cpu_reset": "CPU counter fell",
     "resize": "CPU fell with a resize",
+    "told_twice": "a month told in two ways",
+    "no_service_level": "no ServiceLevel",
+    "zero_service_level": "ServiceLevel 0",
+    "unknown_infrastructure": "neither grid nor local",
+    "no_duration": "storage without duration",
+    "beyond_month": "accelerator available for more than its month",
+    "active_beyond_available": "accelerator active for longer than available",
+    "unknown_accelerator": "unknown type of accelerator",
 }
 
 

@@ -6,8 +6,10 @@ import importlib
 import pkgutil
 from functools import cache
 
-from accounting.formats.keyvalue import Head, head_of
+from accounting.formats.jsonframe import json_head
+from accounting.formats.keyvalue import Head, head_of, shown
 from accounting.formats.records import Format, Note, Unreadable
+from accounting.formats.xmlframe import xml_head
 
 
 @cache
@@ -25,13 +27,13 @@ def recognise(text: str) -> tuple[Format, Head, list[Note]]:
     """The format of a message, its header, and remarks on it. Raises Unreadable when no format answers."""
     if not text.strip():
         raise Unreadable("empty_message", "The message is empty; send the records with their header line.")
-    head = head_of(text)
+    head = _head(text)
     known = formats()
     found = known.get(head.name)
     if found is None:
         raise Unreadable(
             "unknown_format",
-            f"The message begins with {_shown(text)}, which is no header that is read here; known:"
+            f"The message begins with {_shown(text, head)}, which is no header that is read here; known:"
             f" {', '.join(sorted(known))}.",
             head.line,
         )
@@ -47,9 +49,15 @@ def recognise(text: str) -> tuple[Format, Head, list[Note]]:
     return found, head, [remark]
 
 
-def _shown(text: str) -> str:
+def _head(text: str) -> Head:
+    """What a message says of itself: XML by its namespace, JSON by its Type, others by their first line."""
+    first = text.lstrip("\ufeff \t\r\n")[:1]
+    return {"<": xml_head, "{": json_head}.get(first, head_of)(text)
+
+
+def _shown(text: str, head: Head) -> str:
     line = text.strip().split("\n", 1)[0].strip()
-    return f'"{line[:60]}..."' if len(line) > 60 else f'"{line}"'
+    return shown(head.name if head.name and line[:1] in ("<", "{") else line)
 
 
 __all__ = ["formats", "recognise"]

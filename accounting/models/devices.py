@@ -105,7 +105,8 @@ class IpSnapshot(Base):
 
 class IpSummary(Base):
     """Public addresses of a site in a month: `last_count` by the month's last snapshot of each service and local
-    group (told at `last_at`), `most` at once, and the sum over all `snapshots`, for a mean.
+    group (the latest told at `last_at`), `most` the sum of what each of these held at most, and the mean as
+    `sum_count` / `snapshots`.
     """
 
     __tablename__ = "ip_summary"

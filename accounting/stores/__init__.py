@@ -11,20 +11,23 @@ from accounting.stores.contract import Placed, Said, Store, Touched
 
 
 @cache
+def _found() -> tuple[Store[Any], ...]:
+    """The STORE of every file of this folder."""
+    modules = sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name)
+    made = [getattr(importlib.import_module(f"{__name__}.{found.name}"), "STORE", None) for found in modules]
+    return tuple(store for store in made if isinstance(store, Store))
+
+
+@cache
 def stores() -> dict[str, Store[Any]]:
-    """Every store of this folder, by its kind."""
-    table: dict[str, Store[Any]] = {}
-    for found in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        made = getattr(importlib.import_module(f"{__name__}.{found.name}"), "STORE", None)
-        if isinstance(made, Store):
-            table[made.kind] = made
-    return table
+    """A store of every kind; those of one kind sum alike."""
+    return {store.kind: store for store in _found()}
 
 
 @cache
 def store_for(row_type: type) -> Store[Any]:
     """The store that takes rows of this type."""
-    return next(store for store in stores().values() if store.row_type is row_type)
+    return next(store for store in _found() if store.row_type is row_type)
 
 
 __all__ = ["Placed", "Said", "Store", "Touched", "store_for", "stores"]

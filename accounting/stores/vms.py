@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from accounting import usage
 from accounting.formats.records import Note, VmSnapshot
+from accounting.stores import received
 from accounting.stores.contract import Placed, Said, Store, Touched
 from hanse.database import Database
 
@@ -266,10 +267,11 @@ def _parts(
 
 
 def resum(session: Session, site: str, month: date) -> None:
-    """Make the usage summary of a site and month anew from its machines."""
+    """Make the usage summary of a site and month anew from its machines, or from summaries where there are none."""
     given = {"site": site, "month": month}
     session.execute(text("delete from usage_summary where site = :site and month = :month"), given)
     session.execute(_RESUM, given)
+    received.add_to_usage(session, site, month)
 
 
 _GROUP = ", ".join(GROUP_COLUMNS)

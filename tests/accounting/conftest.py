@@ -145,6 +145,12 @@ class House:
             found = session.scalars(select(Remark)).all()
         return {each.code: each.records for each in found}
 
+    def remark_reasons(self) -> dict[str, str]:
+        """Remarks by code: the reason of the newest."""
+        with self.db.transaction() as session:
+            found = session.scalars(select(Remark).order_by(Remark.message_id)).all()
+        return {each.code: each.reason for each in found}
+
     def message(self, number: int) -> Message:
         """The row of a message."""
         with self.db.transaction() as session:

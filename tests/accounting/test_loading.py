@@ -175,7 +175,7 @@ def test_a_header_alone_is_loaded_with_a_remark(house: House) -> None:
 
 
 def test_a_wrong_header_refuses_the_message(house: House) -> None:
-    outcome = house.load("APEL-sync-message: v0.1\nSite: X\n")
+    outcome = house.load("APEL-cabbage-message: v0.1\nSite: X\n")
     assert outcome.state == "refused"
     assert house.refused()[0].code == "unknown_format"
 
