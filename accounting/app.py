@@ -7,16 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
-from accounting import inbox, publishing
-from accounting.api import publishing_api, refused_api, usage_api
+from accounting import crosschecks, inbox, publishing
+from accounting.api import crosschecks_api, publishing_api, refused_api, usage_api
 from accounting.inbox import Inbox
 from accounting.loading import make_loader
 from accounting.protocols.ams import ams
 from accounting.protocols.authn import authn
+from accounting.protocols.egi_portal import egi_portal
 from accounting.protocols.https_post import apel_rest, messages_api
 from accounting.publishing import Limits
 from accounting.settings import AccountingSettings
-from accounting.views import publishing_pages, refused_pages, usage_pages
+from accounting.views import crosschecks_pages, exports_pages, publishing_pages, refused_pages, usage_pages
 from hanse.database import Database
 from hanse.errors import Unavailable
 from hanse.follow import lag
@@ -30,6 +31,7 @@ METRICS: dict[str, str] = {
     "hanse_accounting_refused_records": "Records of a site that are refused and neither replayed nor discarded.",
     "hanse_accounting_last_message_age_seconds": "Seconds since the last message of a site that brought records.",
     "hanse_accounting_site_state": "How a site publishes: 0 in time, 1 late, 2 missing or never.",
+    "hanse_accounting_findings": "Findings of the cross-checks, by check, that stand and that nobody accepted.",
 }
 _STATES = {"in time": 0.0, "late": 1.0, "missing": 2.0, "never": 2.0}
 
@@ -57,6 +59,10 @@ def create_app(settings: AccountingSettings) -> Flask:
             authn,
             messages_api,
             apel_rest,
+            egi_portal,
+            exports_pages,
+            crosschecks_api,
+            crosschecks_pages,
         ],
         authority=Authority(db, settings.service_tokens, trust, tokens),
         ready={"registry": _registry_followed(settings, db)},
@@ -89,6 +95,7 @@ def gauges(settings: AccountingSettings, db: Database) -> list[Gauge]:
     with db.transaction() as session:
         waiting = inbox.waiting(session)
         statuses = publishing.statuses(session, limits, now)
+        findings = crosschecks.open_by_kind(session)
     found = [_gauge("hanse_accounting_messages_waiting", float(waiting))]
     for status in statuses:
         found.append(_gauge("hanse_accounting_refused_records", float(status.refused_open), status.site))
@@ -96,6 +103,8 @@ def gauges(settings: AccountingSettings, db: Database) -> list[Gauge]:
         age = status.age_s(now)
         if age is not None:
             found.append(_gauge("hanse_accounting_last_message_age_seconds", age, status.site))
+    name = "hanse_accounting_findings"
+    found += [Gauge(name, METRICS[name], float(many), {"check": kind}) for kind, many in findings.items()]
     return found
 
 

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from accounting import summaries
+from datetime import UTC, datetime
+
+from accounting import bulk_replay, crosschecks, membership, summaries
+from accounting.loading import make_loader
+from accounting.models import Mail
 from accounting.settings import AccountingSettings
+from hanse import mails
 from hanse.database import Database
 from hanse.follow import follow_jobs
 from hanse.jobs import Job
 
 
 def jobs(settings: AccountingSettings, db: Database) -> list[Job]:
-    """Follow registry and membership; sum what a loader that died left unsummed."""
-    return [
+    """Follow registry and membership; sum what a loader that died left unsummed; compare, tell, and replay."""
+    loader = make_loader(settings, db)
+    found = [
         *follow_jobs(settings, db, "registry", "vomsdb"),
         Job("summarise", lambda: _summarise(db), every_s=60),
+        Job("cross-checks", lambda: cross_check(settings, db), every_s=settings.cross_check_interval_s),
+        Job("replays", lambda: bulk_replay.work_off(loader), every_s=settings.replay_interval_s),
     ]
+    if settings.smtp_host:
+        relay = mails.Relay(settings.smtp_host, settings.smtp_port, settings.mail_from)
+        found.append(Job("mails", lambda: mails.deliver(db, Mail, relay), every_s=settings.mail_interval_s))
+    return found
+
+
+def cross_check(settings: AccountingSettings, db: Database) -> str:
+    """Carry out the cross-checks and tell the owners of what is new; a sentence for the run log."""
+    now = datetime.now(UTC)
+    asked = membership.asking(settings)
+    seen = crosschecks.look(
+        db, now, months=settings.cross_check_months, silent_days=settings.silent_days,
+        ask_members=asked.subjects if asked else None,
+    )  # fmt: skip
+    return f"{seen} {crosschecks.tell_owners(db, now, settings.url)}"
 
 
 def _summarise(db: Database) -> str:

@@ -57,6 +57,13 @@ CAUSES: dict[str, Cause] = {
     "line_without_colon": Cause("A line has no colon", "The site: its exporter"),
     "separator_in_value": Cause("%% stands inside a value", "The site: names without %%"),
     "name_too_long": Cause("A key is too long", "The site: shorter names"),
+    "archived": Cause(
+        "The raw message lies in the archive", "The operator: hanse accounting restore, then replay", True
+    ),
+    "redacted": Cause("A name in the message was replaced on request", "The site: send the records again"),
+    "month_archived": Cause(
+        "The month is archived", "The operator: hanse accounting restore, then replay", True
+    ),
     "outside_of_month": Cause("A time lies outside of the summary's month", "The site: its exporter"),
     "mixed_benchmarks": Cause("Two figures are of different benchmarks", "The site: its exporter"),
     "broken_json": Cause("The text is no JSON", "The site: its exporter"),
@@ -150,12 +157,22 @@ def settle(session: Session, message_id: int, numbers: Sequence[int], by: str, a
     )
 
 
-def discard(session: Session, site: str, ids: Sequence[int], by: str, at: datetime) -> int:
-    """Take refused records off the list for good; they stay readable. Returns how many."""
+def discard(session: Session, site: str, ids: Sequence[int], by: str, at: datetime, why: str = "") -> int:
+    """Take refused records off the list; they stay readable, and can be taken back. Returns how many."""
     statement = (
         update(RefusedRecord)
         .where(RefusedRecord.site == site, RefusedRecord.id.in_(ids), RefusedRecord.state == "refused")
-        .values(state="discarded", decided_at=at, decided_by=by)
+        .values(state="discarded", decided_at=at, decided_by=by, decided_why=plain(why))
+    )
+    return len(session.scalars(statement.returning(RefusedRecord.id)).all())
+
+
+def take_back(session: Session, site: str, ids: Sequence[int]) -> int:
+    """Put discarded records back among the refused ones. Returns how many."""
+    statement = (
+        update(RefusedRecord)
+        .where(RefusedRecord.site == site, RefusedRecord.id.in_(ids), RefusedRecord.state == "discarded")
+        .values(state="refused", decided_at=None, decided_by="", decided_why="")
     )
     return len(session.scalars(statement.returning(RefusedRecord.id)).all())
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from accounting import quarantine, signatures, summaries
+from accounting import events, quarantine, signatures, summaries
 from accounting.loading import Loader, Outcome, Selection
 from accounting.models import RefusedRecord
 from hanse.errors import NotFound, Refused
@@ -29,13 +29,15 @@ class Replayed:
     reason: str
 
 
-def replay(loader: Loader, site: str, ids: Sequence[int], *, as_site: str | None, by: str) -> Replayed:
+def replay(
+    loader: Loader, site: str, ids: Sequence[int], *, as_site: str | None, by: str, told: bool = True
+) -> Replayed:
     """Run refused records of `site` through the pipeline again; a whole message (record 0) with all its
     records.
 
     With `as_site` they are judged as if SiteName said so; the signer must be allowed to speak for it. A
-    record that the site has sent again meanwhile is not added twice, and the later receipt counts. Raises
-    NotFound and Refused.
+    record that the site has sent again meanwhile is not added twice, and the later receipt counts. `told` writes an
+    event, where the caller does not. Raises NotFound and Refused.
     """
     chosen = _chosen(loader, site, ids)
     if as_site is not None:
@@ -47,11 +49,22 @@ def replay(loader: Loader, site: str, ids: Sequence[int], *, as_site: str | None
         if outcome is not None:
             outcomes.append(outcome)
     summaries.summarise(loader.db)
-    return Replayed(
-        counted=sum(each.loaded for each in outcomes),
-        refused=sum(each.refused for each in outcomes),
-        reason=_still_why(loader, site, ids),
-    )
+    counted = sum(each.loaded for each in outcomes)
+    if counted and told:
+        _tell(loader, site, f"{counted:,} refused records of {site} were counted by a replay.", by, ids)
+    return Replayed(counted, sum(each.refused for each in outcomes), _still_why(loader, site, ids))
+
+
+def _tell(
+    loader: Loader, site: str, sentence: str, by: str, ids: Sequence[int], kind: str = "replay"
+) -> None:
+    with loader.db.transaction() as session:
+        events.tell(session, kind, sentence, by=by, site=own(site), records=len(ids))
+
+
+def own(site: str) -> str:
+    """The site as the tables have it: "" for what is nobody's."""
+    return "" if site == NOBODYS else site
 
 
 def _chosen(loader: Loader, site: str, ids: Sequence[int]) -> dict[int, set[int]]:
@@ -76,7 +89,7 @@ def _chosen(loader: Loader, site: str, ids: Sequence[int]) -> dict[int, set[int]
 def _open(session: Session, site: str, ids: Sequence[int]) -> list[RefusedRecord]:
     wanted = select(RefusedRecord).where(
         RefusedRecord.id.in_(ids),
-        RefusedRecord.site == ("" if site == NOBODYS else site),
+        RefusedRecord.site == own(site),
         RefusedRecord.state == "refused",
     )
     return list(session.scalars(wanted))
@@ -94,8 +107,24 @@ def _still_why(loader: Loader, site: str, ids: Sequence[int]) -> str:
         return min(rows, key=lambda row: row.id).reason if rows else ""
 
 
-def discard(loader: Loader, site: str, ids: Sequence[int], by: str) -> int:
-    """Take refused records off the list without counting them. Returns how many."""
+def discard(loader: Loader, site: str, ids: Sequence[int], by: str, why: str = "") -> int:
+    """Take refused records off the list without counting them, with the reason why. Returns how many."""
     with loader.db.transaction() as session:
-        own = "" if site == NOBODYS else site
-        return quarantine.discard(session, own, ids, by, datetime.now(UTC))
+        count = quarantine.discard(session, own(site), ids, by, datetime.now(UTC), why)
+        if count:
+            words = f"{count:,} refused records of {site} were discarded uncounted." + (
+                f" Reason: {why}" if why else ""
+            )
+            events.tell(session, "discard", words, by=by, site=own(site), records=count)
+        return count
+
+
+def take_back(loader: Loader, site: str, ids: Sequence[int], by: str) -> int:
+    """Put discarded records back on the list of refused ones. Returns how many. Raises NotFound when there is none."""
+    with loader.db.transaction() as session:
+        count = quarantine.take_back(session, own(site), ids)
+        if not count:
+            raise NotFound(f"None of these records of {site} is discarded.")
+        words = f"{count:,} discarded records of {site} are on the list of refused ones again."
+        events.tell(session, "discard", words, by=by, site=own(site), records=count)
+        return count

@@ -1,7 +1,8 @@
 """The JSON API, one file a room: parses, calls a use case, renders."""
 
+from accounting.api.crosschecks import crosschecks_api
 from accounting.api.publishing import publishing_api
 from accounting.api.refused import refused_api
 from accounting.api.usage import usage_api
 
-__all__ = ["publishing_api", "refused_api", "usage_api"]
+__all__ = ["crosschecks_api", "publishing_api", "refused_api", "usage_api"]

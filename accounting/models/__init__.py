@@ -7,7 +7,7 @@ from accounting.models.cloud_summaries import ReceivedCloudSummary
 from accounting.models.devices import AcceleratorRecord, AcceleratorSummary, IpSnapshot, IpSummary
 from accounting.models.inbox import RECEIPTS, Message, SitePublishing
 from accounting.models.jobs import JobRecord, JobSummary, Overlap, ReceivedJobSummary, SyncCount
-from accounting.models.keeping import ArchivePart, Finding, Pseudonym, ReplayRun, UsageEvent
+from accounting.models.keeping import ArchivePart, Finding, Mail, Pseudonym, ReplayRun, UsageEvent
 from accounting.models.portal import UsageMonth
 from accounting.models.quarantine import RefusedRecord, Remark
 from accounting.models.storage import StorageRecord, StorageSummary
@@ -39,6 +39,7 @@ __all__ = [
     "IpSummary",
     "JobRecord",
     "JobSummary",
+    "Mail",
     "Message",
     "Overlap",
     "Pseudonym",

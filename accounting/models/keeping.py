@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from accounting.models.base import NAME, Base
 from hanse.database import UtcTime
+from hanse.mails import MailColumns
 
 
 class Finding(Base):
@@ -135,6 +136,19 @@ class ArchivePart(Base):
     made_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("clock_timestamp()"))
     made_by: Mapped[str] = mapped_column(Text)
     restored_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class Mail(MailColumns, Base):
+    """One mail to one address about findings of the cross-checks; `about` is their owner, as `site:BIFI`."""
+
+    __tablename__ = "mail"
+    __table_args__ = (
+        CheckConstraint("state in ('pending', 'delivered', 'failed')", name="mail_state"),
+        Index("mail_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    )
+
+    about: Mapped[str]
+    attempts: Mapped[int] = mapped_column(server_default="0")
 
 
 class Pseudonym(Base):

@@ -59,6 +59,7 @@ class RefusedRecord(Base):
     state: Mapped[str] = mapped_column(Text, server_default="refused")
     decided_at: Mapped[datetime | None] = mapped_column(UtcTime)
     decided_by: Mapped[str] = mapped_column(Text, server_default="")
+    decided_why: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class Remark(Base):

@@ -2,6 +2,7 @@
 
 from accounting.views.crosschecks import crosschecks_pages
 from accounting.views.portal import usage_pages
+from accounting.views.crosschecks import crosschecks_pages
 from accounting.views.publishing import publishing_pages
 from accounting.views.refused import refused_pages
 

@@ -1,0 +1,149 @@
+"""What goes over the wire about findings, events, replays of many, and remarks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FindingState = Literal["open", "acknowledged", "accepted", "gone"]
+
+
+class FindingOut(BaseModel):
+    """One finding. `owner` mends it: `site:X`, `vo:X` or `federation`; `gone_at` is when it was found no longer."""
+
+    id: int
+    kind: str
+    owner: str
+    site: str
+    vo: str
+    subject: str
+    month: str | None = Field(description="YYYY-MM.")
+    sentence: str
+    cpu_hours: float
+    since: datetime
+    seen_at: datetime
+    gone_at: datetime | None
+    told_at: datetime | None = Field(description="When the owner was written to.")
+    state: FindingState
+    reason: str
+    decided_at: datetime | None
+    decided_by: str
+
+
+class CheckOut(BaseModel):
+    """One check, who mends what it finds, and how many findings are in each state."""
+
+    kind: str
+    title: str
+    mend: str
+    open: int
+    acknowledged: int
+    accepted: int
+    gone: int
+
+
+class DecisionIn(BaseModel):
+    """What is decided about a finding, and why."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    decision: Literal["acknowledged", "accepted"]
+    reason: str = Field("", max_length=500)
+
+
+class EventOut(BaseModel):
+    """One thing that was done to the figures."""
+
+    id: int
+    at: datetime
+    kind: str
+    site: str = Field(description='"" = the whole federation.')
+    month: str | None = Field(description="YYYY-MM.")
+    done_by: str
+    sentence: str
+
+
+class ReplayRunOut(BaseModel):
+    """A replay of all refused records with one cause. `done` of `records` were judged again so far."""
+
+    id: int
+    code: str
+    field: str | None
+    month: str | None
+    as_site: str | None
+    state: Literal["waiting", "running", "done", "failed"]
+    records: int
+    done: int
+    counted: int
+    refused: int
+    reason: str
+    asked_at: datetime
+    asked_by: str
+    finished_at: datetime | None
+
+
+class ReplayRunIn(BaseModel):
+    """Which refused records to replay: all of one cause, and of a field and month where given."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    code: str = Field(min_length=1, max_length=100)
+    field: str | None = Field(None, max_length=255)
+    month: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
+    as_site: str | None = Field(None, max_length=255, description="Judge them as if SiteName said this.")
+
+
+class TakenBackOut(BaseModel):
+    """How many discarded records are refused ones again."""
+
+    taken_back: int
+
+
+class RemarkOut(BaseModel):
+    """Something said about counted records of one message: how many it concerns, and the first of them."""
+
+    message: int
+    site: str
+    code: str
+    title: str
+    field: str
+    records: int
+    record: int
+    line: int | None
+    reason: str
+    received_at: datetime
+
+
+class RepublishIn(BaseModel):
+    """Why the month is taken out."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class RepublishOut(BaseModel):
+    """How many records of each kind were taken out."""
+
+    site: str
+    month: str
+    records: dict[str, int]
+
+
+class PseudonymIn(BaseModel):
+    """The name to replace, as records carry it (GlobalUserName)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    user: str = Field(min_length=1, max_length=255)
+
+
+class PseudonymOut(BaseModel):
+    """What stands in the name's place, and in how many rows, messages and archive files it was replaced."""
+
+    pseudonym: str
+    rows: int
+    messages: int
+    archives: int

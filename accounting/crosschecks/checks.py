@@ -1,0 +1,182 @@
+"""The checks, one table: what each looks for, who mends it, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import text
+
+from accounting.crosschecks.found import FEDERATION, Found, Looked, Scene
+from accounting.crosschecks.known import Members, months_of_use, same_name
+from accounting.crosschecks.used import used
+
+NOT_READ = "The registry's feed was never read."
+MOST_SILENT = 1000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its title and what mends what it finds."""
+
+    title: str
+    mend: str
+    look: Callable[[Scene], Looked]
+
+
+def not_a_member(scene: Scene) -> Looked:
+    """Usage under a name that is no member of the VO it names, or was none any more."""
+    if scene.known.members is None:
+        return Looked(blind={"": "Membership's feed was never read."})
+    found: list[Found] = []
+    blind: dict[str, str] = {}
+    rows = used(scene, ("site", "vo", "user_name"), "vo <> '' and user_name <> ''")
+    for (site, vo, user), cpu_s, first, last in rows:
+        members = scene.known.members.get(vo)
+        if members is None or not user.startswith(("/", "CN=", "C=", "DC=")):
+            continue  # a VO that membership does not keep, or a name that is no certificate's subject
+        sentence = _stranger(members, vo, user, first, last)
+        if not sentence:
+            continue
+        if members.nameless and same_name(user) not in members.until:
+            blind[vo] = _nameless(vo, members)
+            continue
+        words = f"{sentence} {site} reports {cpu_s / 3600:,.1f} CPU hours in {months_of_use(first, last)}."
+        found.append(Found(f"{site} {vo} {user}", f"vo:{vo}", words, site, vo, user[:255], last, cpu_s))
+    return Looked(found, blind)
+
+
+def _stranger(members: Members, vo: str, user: str, first: date, last: date) -> str:
+    name = same_name(user)
+    if name not in members.until:
+        return f"{user} is not a member of {vo}."
+    until = members.until[name]
+    if until is None or last <= until.date().replace(day=1):
+        return ""
+    return f"{user} is no longer a member of {vo}."
+
+
+def _nameless(vo: str, members: Members) -> str:
+    why = f" {members.why}" if members.why else ""
+    return (
+        f"Membership does not tell the subjects of {members.nameless} certificates of {vo}, so names that are not"
+        f" found there are not judged.{why}"
+    )
+
+
+def not_certified(scene: Scene) -> Looked:
+    """Usage from sites that are not certified, or that the registry does not know (any more)."""
+    if scene.known.sites is None:
+        return Looked(blind={"": NOT_READ})
+    found = []
+    for (site,), cpu_s, first, last in used(scene, ("site",)):
+        known = scene.known.sites.get(site)
+        if known is not None and known.certification == "Certified":
+            continue
+        since = known.certified_since if known else None
+        if since is not None and last < since.date().replace(day=1):
+            continue  # it was certified while that was used
+        state = f"is {known.certification or 'not certified'}" if known else "is not in the registry"
+        words = (
+            f"{site} {state} and reports {cpu_s / 3600:,.1f} CPU hours in {months_of_use(first, last)}. Certify it, or"
+            " ask it to stop publishing."
+        )
+        found.append(Found(site, FEDERATION, words, site, month=last, cpu_s=cpu_s))
+    return Looked(found)
+
+
+def vo_not_supported(scene: Scene) -> Looked:
+    """Usage of VOs that the site does not declare to support."""
+    if scene.known.sites is None:
+        return Looked(blind={"": NOT_READ})
+    found = []
+    for (site, vo), cpu_s, first, last in used(scene, ("site", "vo"), "vo <> ''"):
+        known = scene.known.sites.get(site)
+        if known is None or vo in known.vos:
+            continue
+        words = (
+            f"{site} reports {cpu_s / 3600:,.1f} CPU hours of {vo} in {months_of_use(first, last)} and does not declare"
+            f" in the registry that it supports {vo}. Add the VO share, or mend the FQAN of the records."
+        )
+        found.append(Found(f"{site} {vo}", f"site:{site}", words, site, vo, month=last, cpu_s=cpu_s))
+    return Looked(found)
+
+
+# Machines whose newest report says that they run, and which are silent although their site goes on reporting.
+_SILENT = text(
+    """
+    select v.site, v.vmuuid, v.vo, v.measured_at, v.machine_name
+      from vm_snapshot v join site_publishing p on p.site = v.site
+     where v.status = 'started' and v.measured_at >= :since
+       and v.measured_at < least(p.measured_until, :now) - make_interval(days => :days)
+       and not exists (select from vm_snapshot n
+                        where n.site = v.site and n.vmuuid = v.vmuuid and n.measured_at > v.measured_at)
+     order by v.measured_at desc limit :most
+    """
+)
+
+
+def silent_machine(scene: Scene) -> Looked:
+    """Machines that were running in their last report, which is too old."""
+    since = scene.now - timedelta(days=365)
+    given = {"since": since, "now": scene.now, "days": scene.silent_days, "most": MOST_SILENT}
+    found = []
+    for site, vmuuid, vo, measured_at, name in scene.session.execute(_SILENT, given):
+        called = f"{name} ({vmuuid})" if name and name != vmuuid else vmuuid
+        words = (
+            f"Machine {called} of {site} was running on {measured_at:%d %B %Y, %H:%M} UTC and has not been reported"
+            " since, while others were. If it ended, send its last record with Status: completed; if it runs, mend the"
+            " exporter."
+        )
+        month = measured_at.date().replace(day=1)
+        found.append(Found(f"{site} {vmuuid}", f"site:{site}", words, site, vo, vmuuid, month))
+    blind = {}
+    if len(found) == MOST_SILENT:
+        blind[""] = f"Only the {MOST_SILENT:,} machines that fell silent last are listed."
+    return Looked(found, blind)
+
+
+# A month without usage that lies between two months with usage.
+_GAPS = text(
+    """
+    select s.site, m.month::date
+      from (select site, min(month) as first, max(month) as last from usage_summary where month >= :since
+             group by site) s,
+           generate_series(s.first, s.last, interval '1 month') m (month)
+     where not exists (select from usage_summary u where u.site = s.site and u.month = m.month::date)
+     order by 1, 2
+    """
+)
+
+
+def month_gap(scene: Scene) -> Looked:
+    """Months without any usage between months with usage."""
+    since = date(scene.now.year - 2, scene.now.month, 1)
+    found = []
+    for site, month in scene.session.execute(_GAPS, {"since": since}):
+        words = (
+            f"{site} has no usage in {month:%B %Y}, and some before and after. Publish the month again, or say"
+            " why there is none."
+        )
+        found.append(Found(f"{site} {month:%Y-%m}", f"site:{site}", words, site, month=month))
+    return Looked(found)
+
+
+CHECKS: dict[str, Check] = {
+    "not_a_member": Check(
+        "Usage by names that are not members of the VO", "The VO's manager: was it a member; the site: its mapping",
+        not_a_member,
+    ),
+    "not_certified": Check(
+        "Usage from sites that are not certified", "The operator: certify the site, or stop it", not_certified
+    ),
+    "vo_not_supported": Check(
+        "VOs that the site does not support", "The site: VO shares in the registry, or FQANs in its records",
+        vo_not_supported,
+    ),
+    "silent_machine": Check(
+        "Running machines without records", "The site: its exporter, or the last record of what ended", silent_machine
+    ),
+    "month_gap": Check("Months without usage between others", "The site: publish the month again", month_gap),
+}  # fmt: skip
