@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,8 @@ from hanse.database import Database
 from hanse.errors import Unavailable
 
 NOT_BASE64 = "not_base64"
+BATCH_BYTES = 8_000_000
+LOOKED_AT = 200
 _ONCE = {
     "ams": (("empaid", "sha256"), ONCE_BY_EMPAID),
     "pull": (("empaid", "sha256"), ONCE_BY_EMPAID),
@@ -120,13 +122,51 @@ def waiting(session: Session, at_most: int | None = None) -> int:
     return session.scalar(select(func.count()).select_from(wanted)) or 0
 
 
-def claim(session: Session, number: int | None = None) -> Message | None:
-    """Lock the oldest message that waits and nobody else holds, or message `number`, for this transaction."""
-    if number is not None:
-        return session.get(Message, number, with_for_update=True, populate_existing=True)
-    due = (Message.retry_at.is_(None)) | (Message.retry_at <= func.clock_timestamp())
-    statement = select(Message).where(Message.state == "waiting", due).order_by(Message.id).limit(1)
-    return session.scalars(statement.with_for_update(skip_locked=True)).first()
+def claim(session: Session, number: int) -> list[Message]:
+    """Lock message `number` for this transaction."""
+    message = session.get(Message, number, with_for_update=True, populate_existing=True)
+    return [] if message is None else [message]
+
+
+def claim_next(session: Session) -> list[Message]:
+    """Lock the oldest message that waits and nobody else holds."""
+    statement = select(Message).where(*_due()).order_by(Message.id).limit(1)
+    return list(session.scalars(statement.with_for_update(skip_locked=True)))
+
+
+def claim_batch(session: Session) -> list[Message]:
+    """Lock the oldest messages that wait and nobody else holds, up to `BATCH_BYTES` of text.
+
+    A loader writes a site's records under the lock of the site, so it takes messages of senders whose messages no
+    other loader has at the moment, as long as there are such.
+    """
+    shown = select(Message.id, Message.sender_site, func.octet_length(Message.body)).where(*_due())
+    oldest = session.execute(shown.order_by(Message.id).limit(LOOKED_AT)).all()
+    free = {site for site in dict.fromkeys(site for _, site, _ in oldest) if _reserve(session, site)}
+    numbers: list[int] = []
+    size = 0
+    for number, site, length in oldest:
+        if free and site not in free:
+            continue
+        size += length
+        if numbers and size > BATCH_BYTES:
+            break
+        numbers.append(number)
+    statement = select(Message).where(Message.id.in_(numbers), *_due()).order_by(Message.id)
+    return list(session.scalars(statement.with_for_update(skip_locked=True)))
+
+
+def _due() -> tuple[ColumnElement[bool], ...]:
+    ripe = (Message.retry_at.is_(None)) | (Message.retry_at <= func.clock_timestamp())
+    return Message.state == "waiting", ripe
+
+
+def _reserve(session: Session, site: str) -> bool:
+    """Tell other loaders until the end of the transaction that this one has messages of the site; False when another
+    has. Nobody waits for it.
+    """
+    taken = text("select pg_try_advisory_xact_lock(hashtextextended(:site, 8))")
+    return bool(session.scalar(taken, {"site": site}))
 
 
 def send_again(session: Session, digest: bytes, now: datetime) -> int | None:

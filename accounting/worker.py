@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from threading import Event
 
@@ -14,13 +15,13 @@ from accounting.loading import Loader, Outcome
 from accounting.models import SummaryDue
 from hanse.database import FollowCursor, is_connection_loss
 
-SUMMARISE_AFTER = 50
+SUMMARISE_AFTER_S = 5.0
 log = structlog.get_logger(__name__)
 
 
 @dataclass
 class Worker:
-    """Loads what waits, and sums what was touched: after `SUMMARISE_AFTER` messages, and whenever the inbox
+    """Loads what waits, and sums what was touched: after `SUMMARISE_AFTER_S` seconds, and whenever the inbox
     is empty.
 
     `registry_expected`: with a registry configured, nothing is judged before its feed was read once, since
@@ -44,16 +45,18 @@ class Worker:
                 stop.wait(max(self.poll_s, 1.0))
 
     def work(self, stop: Event | None = None) -> int:
-        """Load what waits now, at most `SUMMARISE_AFTER` messages, and sum; returns how many were loaded."""
+        """Load what waits now, for at most `SUMMARISE_AFTER_S` seconds, and sum; returns how many were loaded."""
         if not self._registry_known():
             return 0
         count = 0
-        while count < SUMMARISE_AFTER and not (stop and stop.is_set()):
-            outcome = self.loader.load_next()
-            if outcome is None:
+        until = time.monotonic() + SUMMARISE_AFTER_S
+        while time.monotonic() < until and not (stop and stop.is_set()):
+            outcomes = self.loader.load_batch()
+            if not outcomes:
                 break
-            _tell(outcome)
-            count += 1
+            for outcome in outcomes:
+                _tell(outcome)
+            count += len(outcomes)
         if count or self._due():
             summaries.summarise(self.loader.db)
         return count
