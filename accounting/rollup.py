@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 CLOUD: Final = "cloud"
+JOBS: Final = "jobs"
 _FORGET = text("delete from usage_month where kind = :kind and site = :site and month = :month")
 _CLOUD = """
     insert into usage_month (kind, site, month, vo, wall_s, cpu_s, wall_core_s, normalised_wall_s, normalised_cpu_s,
@@ -29,7 +30,14 @@ _CLOUD = """
      where u.site = :site and u.month = :month
      group by u.site, u.month, u.vo
 """
-_OF_STORES: Final[Mapping[str, tuple[str, str]]] = {"vm": (CLOUD, _CLOUD)}
+_JOBS = """
+    insert into usage_month (kind, site, month, vo, wall_s, cpu_s, wall_core_s, normalised_wall_s, normalised_cpu_s,
+                             jobs)
+    select 'jobs', site, month, vo, sum(wall_s), sum(cpu_s), sum(wall_core_s), sum(norm_wall_s), sum(norm_cpu_s),
+           sum(jobs)
+      from job_summary where site = :site and month = :month group by site, month, vo
+"""
+_OF_STORES: Final[Mapping[str, tuple[str, str]]] = {"vm": (CLOUD, _CLOUD), "job": (JOBS, _JOBS)}
 """By the kind of a store: the kind of usage, and how it is rolled up."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -268,3 +269,44 @@ def test_the_wire_knows_every_kind_measure_and_dimension() -> None:
     assert kept == set(asking.DIMENSIONS)
     assert set(schemas.UsageRow.model_fields) >= kept
     assert set(UsageQuery.model_fields) >= kept - set(asking.TIMES)
+
+
+SAMPLES = Path(__file__).with_name("samples")
+
+
+@pytest.fixture
+def everything(house: House) -> House:
+    """One message of each other kind, by sites of the registry that are called as in the samples."""
+    for site in ("ALFA-GRID", "ALFA-CLOUD", "BETA-GRID", "ALFA-STORE"):
+        house.site(site)
+    for name in ("job-v0.3.msg", "gpu-v0.1.json", "ip-v0.2.json", "star-caso.xml", "star.xml"):
+        outcome = house.load((SAMPLES / name).read_text())
+        assert outcome.loaded, (name, house.refused())
+    return house
+
+
+@pytest.mark.parametrize(
+    ("kind", "measure"),
+    [("jobs", "normalised_cpu_hours"), ("gpu", "gpu_hours"), ("storage", "storage"), ("ip", "public_ips")],
+)
+def test_other_kinds_are_summed_alike_by_each_of_their_dimensions(
+    everything: House, kind: str, measure: str
+) -> None:
+    whole = asking.asked(kind, measure, "2020-01", None, "", {}, TODAY)
+    (total,) = figures(everything, whole).values()
+    assert total
+    for name in KINDS[kind].dimensions:
+        assert sum(
+            value or 0 for value in figures(everything, whole.grouped(name)).values()
+        ) == pytest.approx(total)
+
+
+def test_jobs_are_rolled_up_like_machines(everything: House) -> None:
+    rolled = asking.asked("jobs", "jobs", "2020-01", None, "vo", {}, TODAY)
+    finer = rolled.grouped("vo", "submit_host")
+    by_vo = figures(everything, rolled)
+    assert (
+        sum(value or 0 for value in by_vo.values())
+        == sum(value or 0 for value in figures(everything, finer).values())
+        > 0
+    )
