@@ -6,18 +6,21 @@ each time would be most of its work.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.revisions import Body, History, feed_epoch, head
+from hanse.revisions import Body, FeedIdentity, History, Revision, feed_epoch, head
 from registry import states
+from registry.absence import Away, away
+from registry.lately import Lately
 from registry.models import Endpoint, Service, Site
 
 
@@ -82,10 +85,29 @@ def listed(entity_id: str, body: Mapping[str, Any]) -> Listed:
     )
 
 
-class _Known(NamedTuple):
+@dataclass(frozen=True)
+class Federation:
+    """The sites as the log has them at `revision` of `epoch`: all by name, who is watched, who is away as a whole.
+
+    The same object as long as nothing of it changes, so that what is made of it can be kept (`registry.lately`).
+    """
+
     epoch: str
     revision: int
-    sites: Mapping[str, Listed]
+    by_id: Mapping[str, Listed]
+    sites: tuple[Listed, ...]
+    monitored: frozenset[str]
+    away: Away
+
+    def holds(self, epoch: str, revision: int, now: datetime) -> bool:
+        """Whether it is still so, without a further look at the log."""
+        over = self.away.until is not None and self.away.until <= now
+        return (self.epoch, self.revision) == (epoch, revision) and not over
+
+
+_NOTHING = Federation("", 0, {}, (), frozenset(), Away(frozenset(), None))
+_SITES_OF = frozenset({"site"})
+_MONITORED_OF = frozenset({"site", "service", "endpoint"})
 
 
 class Directory:
@@ -93,39 +115,68 @@ class Directory:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known = _Known("", 0, {})
-        self._watched: tuple[tuple[str, int], frozenset[str]] = ("", -1), frozenset()
+        self._known = _NOTHING
 
-    def sites(self, session: Session) -> list[Listed]:
-        """All sites now, by name."""
-        epoch, newest = feed_epoch(session), head(session)
-        known = self._known
-        if (known.epoch, known.revision) != (epoch, newest):
+    def look(self, session: Session) -> Federation:
+        """The sites now."""
+        epoch, newest = _newest(session)
+        known, now = self._known, datetime.now(UTC)
+        if not known.holds(epoch, newest, now):
             with self._lock:
-                known = self._known = self._in_step(session, epoch, newest)
-        return sorted(known.sites.values(), key=lambda site: site.name)
+                known = self._known
+                if not known.holds(epoch, newest, now):
+                    known = self._known = _in_step(session, known, epoch, newest)
+        return known
 
-    def _in_step(self, session: Session, epoch: str, newest: int) -> _Known:
-        known = self._known
-        if known.epoch != epoch or known.revision > newest:
-            known = _Known(epoch, 0, {})
-        # revisions commit in the order of their numbers, so none below the newest can still appear
-        changed = session.execute(
-            select(History.entity_id, History.body).where(
-                History.kind == "site", History.from_revision > known.revision, History.to_revision.is_(None)
-            )
+
+def _newest(session: Session) -> tuple[str, int]:
+    row = session.execute(_NEWEST).one()
+    return row[0] or feed_epoch(session), row[1] or 0
+
+
+_NEWEST = select(
+    select(FeedIdentity.epoch).scalar_subquery(), select(func.max(Revision.number)).scalar_subquery()
+)
+
+
+def _in_step(session: Session, known: Federation, epoch: str, newest: int) -> Federation:
+    """What `known` has become; read again is only what the log says may differ."""
+    if known.epoch != epoch or known.revision > newest:
+        known = _NOTHING
+    # revisions commit in the order of their numbers, so none below the newest can still appear
+    touched = _MONITORED_OF if known is _NOTHING else _touched(session, known.revision)
+    by_id, sites = known.by_id, known.sites
+    if touched & _SITES_OF:
+        by_id = _changed(session, known)
+        sites = tuple(sorted(by_id.values(), key=lambda site: site.name))
+    monitored = known.monitored
+    if touched & _MONITORED_OF:
+        monitored = _same_or(known.monitored, frozenset(session.scalars(_WATCHED)))
+    absent = away(session)
+    absent = Away(_same_or(known.away.sites, absent.sites), absent.until)
+    return Federation(epoch, newest, by_id, sites, monitored, absent)
+
+
+def _same_or(known: frozenset[str], found: frozenset[str]) -> frozenset[str]:
+    """The very object that is known, where nothing differs."""
+    return known if known == found else found
+
+
+def _touched(session: Session, since: int) -> frozenset[str]:
+    """The kinds of what later revisions changed."""
+    return frozenset(session.scalars(select(History.kind).where(History.from_revision > since).distinct()))
+
+
+def _changed(session: Session, known: Federation) -> dict[str, Listed]:
+    changed = session.execute(
+        select(History.entity_id, History.body).where(
+            History.kind == "site", History.from_revision > known.revision, History.to_revision.is_(None)
         )
-        sites = dict(known.sites)
-        for entity_id, body in changed:
-            _put(sites, entity_id, body)
-        return _Known(epoch, newest, sites)
-
-    def monitored(self, session: Session) -> frozenset[str]:
-        """Names of the sites with an endpoint that is watched."""
-        now = feed_epoch(session), head(session)
-        if self._watched[0] != now:
-            self._watched = now, frozenset(session.scalars(_WATCHED))
-        return self._watched[1]
+    )
+    sites = dict(known.by_id)
+    for entity_id, body in changed:
+        _put(sites, entity_id, body)
+    return sites
 
 
 def _put(sites: dict[str, Listed], entity_id: str, body: Body | None) -> None:
@@ -141,18 +192,27 @@ _WATCHED = select(Site.name).where(
     )
 )
 _directories: WeakKeyDictionary[Database, Directory] = WeakKeyDictionary()
+_then: Lately[tuple[Listed, ...]] = Lately(4)
 
 
-def sites(db: Database, session: Session, as_of: str | None = None) -> list[Listed]:
+def look(db: Database, session: Session) -> Federation:
+    """The sites now, who is watched and who is away."""
+    return _directories.setdefault(db, Directory()).look(session)
+
+
+def sites(db: Database, session: Session, as_of: str | None = None) -> Sequence[Listed]:
     """All sites by name, now or as they were. Raises Refused for a time that cannot be read."""
-    if as_of is None:
-        return _directories.setdefault(db, Directory()).sites(session)
-    return [listed(state.id, state.body) for state in states.by_name(session, "site", as_of=as_of)]
+    number = states.number_at(session, as_of)
+    if number is None:
+        return look(db, session).sites
+    # what was does not change but by erasing people, who are not in here
+    how = (feed_epoch(session), min(number, head(session)))
+    return _then.get((db,), how, lambda: _sites_then(session, number))
 
 
-def monitored(db: Database, session: Session) -> frozenset[str]:
-    """Sites with an endpoint that is watched now."""
-    return _directories.setdefault(db, Directory()).monitored(session)
+def _sites_then(session: Session, number: int) -> tuple[Listed, ...]:
+    found = states.by_name(session, "site", as_of=str(number))
+    return tuple(listed(state.id, state.body) for state in found)
 
 
 @dataclass(frozen=True)
@@ -189,10 +249,15 @@ def _inside(site: Listed, box: tuple[float, float, float, float]) -> bool:
     return south <= site.latitude <= north and west <= site.longitude <= east
 
 
-def choices(found: Iterable[Listed]) -> dict[str, list[tuple[str, str]]]:
-    """What can be chosen in each filter, as (value, word), from the sites there are."""
-    every = list(found)
+_choices: Lately[Mapping[str, list[tuple[str, str]]]] = Lately(4)
 
+
+def choices(every: Sequence[Listed]) -> Mapping[str, list[tuple[str, str]]]:
+    """What can be chosen in each filter, as (value, word), from the sites there are."""
+    return _choices.get((every,), None, lambda: _choices_of(every))
+
+
+def _choices_of(every: Sequence[Listed]) -> Mapping[str, list[tuple[str, str]]]:
     def options(values: Iterable[str]) -> list[tuple[str, str]]:
         return [("", "any"), *((value, value) for value in sorted({value for value in values if value}))]
 

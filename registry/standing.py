@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from registry.lately import Lately
 from registry.neighbours import Heard
 
 WORST_FIRST: Final = ("down", "degraded", "downtime", "unknown", "ok", "suspended", "not_monitored")
@@ -20,7 +21,7 @@ class Named(Protocol):
     def __getitem__(self, field: str, /) -> Any: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A site's state with its cause and since when (ISO 8601); `endpoints` by id, `days` the last 90."""
 
@@ -51,6 +52,18 @@ def standings(
     """
     told = {str(one.get("site")): one for one in status.body.get("sites", ())}
     return {site["name"]: _standing(site, told.get(site["name"]), monitored, away) for site in sites}
+
+
+_kept: Lately[dict[str, Standing]] = Lately()
+
+
+def of_all(
+    status: Heard, sites: Sequence[Named], monitored: frozenset[str], away: frozenset[str]
+) -> dict[str, Standing]:
+    """The same for a list of sites that requests share, such as the directory's; not to be changed."""
+    return _kept.get(
+        (status.body, sites), (monitored, away), lambda: standings(status, sites, monitored, away)
+    )
 
 
 def _standing(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
@@ -23,15 +23,43 @@ from hanse.identity.signatures import UNREADABLE
 from hanse.identity.tokens import same_token, token_key
 from hanse.identity.trust import TrustError, TrustStore
 
-# the fields are spelt out, and not parameters, so that the indices on these expressions serve
-_WHERE: Mapping[str, str] = {
-    "id": "{id} = any(:values)",  # of an identity: its key
-    "person": "body ->> 'person' = any(:values)",
-    "principal": "body ->> 'principal' = any(:values)",
-}
-_FOLLOWED = "select body from followed where kind = :kind and "
-# what this service itself keeps in its revision log: the state that no later revision ended
-_HISTORY = "select body from history where to_revision is null and op = 'put' and kind = :kind and "
+# Everything that is said of one key, in one question: its identities, those of the same person, the grants of all.
+# The fields are spelt out, and the values gathered in arrays, so that the indices on these expressions serve.
+_SAID = """
+with own as ({own}),
+person as (select distinct body ->> 'person' as id from own where body ->> 'person' is not null
+    union select cast(:person as text) where cast(:person as text) is not null),
+linked as ({linked}),
+keys as (select cast(:key as text) as key union select 'person:' || id from person
+    union select body ->> 'key' from linked)
+select 'own' as said, body from own union all select 'linked', body from linked union all {grants}
+"""
+# what others keep, and what this service itself keeps in its revision log: the state that no later revision ended
+_FOLLOWED = "select {what} from followed where kind = '{kind}' and {condition}"
+_HISTORY = (
+    "select {what} from history where to_revision is null and op = 'put' and kind = '{kind}' and {condition}"
+)
+
+
+def _question(*tables: tuple[str, str]) -> TextClause:
+    """What is asked of tables, each a select and the column of the ids."""
+
+    def asked(kind: str, condition: str, what: str = "body") -> str:
+        every = [
+            select.format(what=what, kind=kind, condition=condition.format(id=column))
+            for select, column in tables
+        ]
+        return " union all ".join(every)
+
+    own = asked("identity", "{id} = :key")
+    linked = asked("identity", "body ->> 'person' = any(array(select id from person))")
+    grants = asked("grant", "body ->> 'principal' = any(array(select key from keys))", "'grant', body")
+    return text(_SAID.format(own=own, linked=linked, grants=grants))
+
+
+_OF_OTHERS = _question((_FOLLOWED, "id"))
+_OF_ALL = _question((_FOLLOWED, "id"), (_HISTORY, "entity_id"))
+Body = dict[str, Any]
 _KINDS: Mapping[str, PrincipalKind] = {"x509": "x509", "token": "token", "person": "person", "oidc": "oidc"}
 
 
@@ -65,6 +93,7 @@ class Authority:
         lent: CertificateTokens | None = None,
     ) -> None:
         self._db = db
+        self._has_history = False
         self._lent = lent
         self._trust = trust
         self._service_tokens = {
@@ -156,38 +185,50 @@ class Authority:
 
     def _look_up(self, key: str) -> _Found:
         with self._db.transaction() as session:
-            reader = _Reader(session)
-            found = _Found({key})
-            _expand(reader, key, found)
-            _collect_grants(reader, found, datetime.now(UTC))
+            said = self._ask(session, key)
+        found = _Found({key})
+        _expand(said, key, found)
+        _collect_grants(said, found, datetime.now(UTC))
         return found
 
-
-class _Reader:
-    """Reads entities from the followed feeds and, where there is one, this service's revision log."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._has_history = session.scalar(text("select to_regclass('history') is not null"))
-
-    def bodies(self, kind: str, field_name: str, values: Iterable[str]) -> list[dict[str, Any]]:
-        """Bodies of the kind whose id, person or principal is one of the values."""
-        condition = _WHERE[field_name]
-        statement = _FOLLOWED + condition.format(id="id")
-        if self._has_history:
-            statement += " union all " + _HISTORY + condition.format(id="entity_id")
-        found = self._session.scalars(text(statement), {"kind": kind, "values": sorted(values)})
-        return [body for body in found if isinstance(body, dict)]
+    def _ask(self, session: Session, key: str) -> _Said:
+        if not self._has_history:  # a table that is there stays there
+            self._has_history = bool(session.scalar(text("select to_regclass('history') is not null")))
+        person = key.removeprefix("person:") if key.startswith("person:") else None
+        said = _Said()
+        rows = session.execute(_OF_ALL if self._has_history else _OF_OTHERS, {"key": key, "person": person})
+        parts = {"own": said.own, "linked": said.linked, "grant": said.grants}
+        for part, body in rows:
+            if isinstance(body, dict):
+                parts[part].append(body)
+        return said
 
 
-def _expand(reader: _Reader, key: str, found: _Found) -> None:
+@dataclass(frozen=True)
+class _Said:
+    """What the followed feeds and this service's revision log say of a key, of whom it belongs to, of their grants."""
+
+    own: list[Body] = field(default_factory=list)
+    linked: list[Body] = field(default_factory=list)
+    grants: list[Body] = field(default_factory=list)
+
+    def of(self, people: Collection[str]) -> list[Body]:
+        """The identities of these people."""
+        return [body for body in self.linked if str(body.get("person")) in people]
+
+    def granted(self, keys: Collection[str]) -> list[Body]:
+        """The grants of these keys."""
+        return [body for body in self.grants if str(body.get("principal")) in keys]
+
+
+def _expand(said: _Said, key: str, found: _Found) -> None:
     """Fill in the person behind the key and the person's other keys."""
     now = datetime.now(UTC)
-    own = [] if key.startswith("person:") else _valid(reader.bodies("identity", "id", [key]), now)
+    own = [] if key.startswith("person:") else _valid(said.own, now)
     people = {str(body["person"]) for body in own if body.get("person")}
     if key.startswith("person:"):
         people = {key.removeprefix("person:")}
-    linked = _valid(reader.bodies("identity", "person", people), now) if people else []
+    linked = _valid(said.of(people), now)
     if len(people) > 1:  # two registers claim the same credential: neither may lend it the other's rights
         people, linked = set(), []
     for body in linked:
@@ -204,8 +245,8 @@ def _expand(reader: _Reader, key: str, found: _Found) -> None:
         found.x509 = _identity_of(body) or found.x509
 
 
-def _collect_grants(reader: _Reader, found: _Found, now: datetime) -> None:
-    for body in _valid(reader.bodies("grant", "principal", found.keys), now):
+def _collect_grants(said: _Said, found: _Found, now: datetime) -> None:
+    for body in _valid(said.granted(found.keys), now):
         role, scope = body.get("role"), body.get("scope")
         if role and scope:
             found.grants.add(Grant(str(role), str(scope), str(body.get("name") or "")))

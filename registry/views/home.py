@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,8 @@ from hanse.identity.principals import Principal
 from hanse.pages.charts import Stack, stacked
 from hanse.web import Pages, current_principal, ground, page
 from registry import directory, neighbours, overview, standing, waiting
+from registry.directory import Listed
+from registry.lately import Lately
 from registry.neighbours import Heard
 from registry.rights import is_operator
 from registry.schemas.fields import parse_time
@@ -73,9 +75,10 @@ def landing(principal: Principal) -> BaseResponse:
     db = ground().db
     heard = neighbours.ask(db, known, {"status": standing.QUESTION})["status"]
     with db.transaction() as session:
-        sites = directory.sites(db, session)
+        federation = directory.look(db, session)
         ongoing = looking.ongoing(session)
-        found = standing.standings(heard, sites, directory.monitored(db, session), looking.away(session))
+    sites = federation.sites
+    found = standing.of_all(heard, sites, federation.monitored, federation.away.sites)
     offered = sum(site.capacity.get("vcpu") or 0 for site in sites)
     return page(
         "registry/landing.html",
@@ -84,7 +87,7 @@ def landing(principal: Principal) -> BaseResponse:
             len(sites), len({site.country for site in sites}), f"{offered:,}"
         ),
         sites=sites,
-        map=mapping.draw(sites, found),
+        map=_map(sites, found),
         counted=standing.tell(list(found.values())),
         ongoing=ongoing,
         principal=principal,
@@ -99,11 +102,10 @@ def operators_page() -> BaseResponse:
     now = datetime.now(UTC)
     with db.transaction() as session:
         own = overview.look(session, now)
-        sites = directory.sites(db, session)
+        federation = directory.look(db, session)
+        sites = federation.sites
         tasks = waiting.for_person(session, current_principal(), sites)
-        found = standing.standings(
-            heard["status"], sites, directory.monitored(db, session), looking.away(session)
-        )
+    found = standing.of_all(heard["status"], sites, federation.monitored, federation.away.sites)
     return page(
         "registry/home.html",
         title=f"{now:%A} {now.day} {now:%B %Y}",
@@ -116,7 +118,7 @@ def operators_page() -> BaseResponse:
             {**one, **{edge: parse_time(one[edge]) for edge in ("start", "end")}} for one in own.downtimes
         ],
         tasks=tasks,
-        map=mapping.draw(sites, found),
+        map=_map(sites, found),
         now=now,
         minute=now.replace(second=0, microsecond=0),
         counted=standing.tell(list(found.values())),
@@ -126,6 +128,13 @@ def operators_page() -> BaseResponse:
         chart=_usage_chart(heard["accounting"]),
         settings=known,
     )
+
+
+_maps: Lately[mapping.Map] = Lately(2)
+
+
+def _map(sites: Sequence[Listed], found: Mapping[str, standing.Standing]) -> mapping.Map:
+    return _maps.get((sites, found), None, lambda: mapping.draw(sites, found))
 
 
 _WORDS = {

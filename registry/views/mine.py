@@ -84,9 +84,8 @@ def _read(
     session: Session, rows: Sequence[Site], heard: Mapping[str, neighbours.Heard], now: datetime
 ) -> list[Mine]:
     bodies = [states.find(session, "site", str(row.id)).body for row in rows]
-    found = standing.standings(
-        heard["monitoring"], bodies, directory.monitored(ground().db, session), looking.away(session)
-    )
+    federation = directory.look(ground().db, session)
+    found = standing.standings(heard["monitoring"], bodies, federation.monitored, federation.away.sites)
     brief = {one.site.name: one for one in site_list.rows(_listed(rows, bodies), found, heard)}
     refused = {
         one.get("site"): int(one.get("refused_open") or 0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from registry.directory import Listed
+from registry.lately import Lately
 from registry.neighbours import Heard
 from registry.standing import Standing
 from registry.views.parts import Question
@@ -16,7 +17,7 @@ PAGE: Final = 50
 WORST_FIRST: Final = "state"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A site with what the other services tell of it; None where they tell nothing."""
 
@@ -96,8 +97,20 @@ def questions(columns: Sequence[Column], now: datetime) -> dict[str, Question]:
     return {name: every[name] for name in {column.asks for column in columns} if name in every}
 
 
-def rows(sites: Sequence[Listed], standings: Mapping[str, Standing], heard: Mapping[str, Heard]) -> list[Row]:
-    """A row for each site."""
+_kept: Lately[tuple[Row, ...]] = Lately()
+
+
+def rows(
+    sites: Sequence[Listed], standings: Mapping[str, Standing], heard: Mapping[str, Heard]
+) -> Sequence[Row]:
+    """A row for each site; the very same ones as long as nothing differs that they are made of."""
+    told = tuple(heard[name].body if name in heard else None for name in ("accounting", "cpu", "vomsdb"))
+    return _kept.get((sites, standings, *told), None, lambda: tuple(_rows(sites, standings, heard)))
+
+
+def _rows(
+    sites: Sequence[Listed], standings: Mapping[str, Standing], heard: Mapping[str, Heard]
+) -> Iterator[Row]:
     usage = {one.get("site"): one for one in _items(heard, "accounting", "items")}
     hours = {one.get("site"): one.get("cpu_hours") for one in _items(heard, "cpu", "rows")}
     oldest: dict[Any, Mapping[str, Any]] = {}
@@ -105,18 +118,20 @@ def rows(sites: Sequence[Listed], standings: Mapping[str, Standing], heard: Mapp
         known = oldest.get(pair.get("site"))
         if known is None or (pair.get("age_s") or 0) > (known.get("age_s") or 0):
             oldest[pair.get("site")] = pair
-    return [
-        Row(
+    for site in sites:
+        sent, pair = usage.get(site.name, _NOTHING), oldest.get(site.name, _NOTHING)
+        yield Row(
             site=site,
             standing=standings[site.name],
-            usage_age_s=usage.get(site.name, {}).get("age_s"),
-            usage_state=str(usage.get(site.name, {}).get("state") or ""),
-            identities_age_s=oldest.get(site.name, {}).get("age_s"),
-            identities_state=str(oldest.get(site.name, {}).get("state") or ""),
+            usage_age_s=sent.get("age_s"),
+            usage_state=str(sent.get("state") or ""),
+            identities_age_s=pair.get("age_s"),
+            identities_state=str(pair.get("state") or ""),
             cpu_hours=hours.get(site.name),
         )
-        for site in sites
-    ]
+
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _items(heard: Mapping[str, Heard], name: str, field: str) -> list[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from registry import directory, finding, neighbours, standing, states
 from registry.models import Site
 from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, KEEP_MACHINES, may_site
 from registry.schemas.services import ServiceQuery
-from registry.views import certification_part, drift, looking, programs, site_parts
+from registry.views import certification_part, drift, programs, site_parts
 from registry.views.home import settings
 from registry.views.parts import Part, Question, SiteLook, read_parts
 
@@ -88,12 +88,8 @@ def _look(session: Session, name: str, as_of: str | None, heard: Mapping[str, ne
     called = site.body["name"]
     services = finding.services(session, ServiceQuery(site=called, as_of=as_of, limit=1000))
     row = session.get(Site, int(site.id))
-    found = standing.standings(
-        heard["monitoring"],
-        [site.body],
-        directory.monitored(ground().db, session),
-        looking.away(session, called),
-    )
+    federation = directory.look(ground().db, session)
+    found = standing.standings(heard["monitoring"], [site.body], federation.monitored, federation.away.sites)
     number = states.number_at(session, as_of)
     return SiteLook(
         session=session,

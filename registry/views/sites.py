@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Response, request
 from markupsafe import Markup
@@ -16,11 +16,13 @@ from hanse.identity.permissions import PUBLIC, allows
 from hanse.web import Pages, csv_response, current_principal, ground, page
 from registry import directory, neighbours, standing, states
 from registry.directory import Listed, Wanted
+from registry.lately import Lately
 from registry.rights import REGISTER_SITE
-from registry.views import looking, mapping, site_list
+from registry.views import mapping, site_list
 from registry.views.home import settings
 from registry.views.site_list import Column, Row
 
+Made = TypeVar("Made")
 pages = Pages(
     "registry_pages",
     __name__,
@@ -100,12 +102,18 @@ def _box(text: str) -> tuple[mapping.Box | None, str]:
 
 @dataclass(frozen=True)
 class _Found:
-    """The sites of the list, and of all, with what the others tell."""
+    """The sites of the list, and of all, with what the others tell. `whole` = nothing is filtered out."""
 
-    every: list[Listed]
-    rows: list[Row]
+    every: Sequence[Listed]
+    rows: Sequence[Row]
+    whole: bool
     heard: Mapping[str, neighbours.Heard]
     moment: tuple[datetime | None, int] | None
+
+
+_lists: Lately[tuple[list[Row], str]] = Lately()
+_sums: Lately[dict[str, float]] = Lately()
+_maps: Lately[mapping.Map] = Lately()
 
 
 def _find(asked: _Asked) -> _Found:
@@ -115,16 +123,26 @@ def _find(asked: _Asked) -> _Found:
         questions |= site_list.questions(asked.columns, now)
     heard = neighbours.ask(db, settings(), questions)
     with db.transaction() as session:
-        every = directory.sites(db, session, asked.as_of)
-        known = standing.standings(
-            heard["monitoring"], every, directory.monitored(db, session), looking.away(session)
-        )
+        federation = directory.look(db, session)
+        every = federation.sites if asked.as_of is None else directory.sites(db, session, asked.as_of)
         moment = _moment(session, asked.as_of)
-    matching = [site for site in every if asked.wanted.matches(site)]
-    rows = site_list.rows(matching, known, heard)
-    if asked.state:
-        rows = [row for row in rows if row.standing.kind == asked.state]
-    return _Found(every, rows, heard, moment)
+    known = standing.of_all(heard["monitoring"], every, federation.monitored, federation.away.sites)
+    rows = site_list.rows(every, known, heard)
+    if asked.wanted == Wanted() and not asked.state:
+        return _Found(every, rows, True, heard, moment)
+    matching = [
+        row for row in rows if asked.wanted.matches(row.site) and asked.state in ("", row.standing.kind)
+    ]
+    return _Found(every, matching, False, heard, moment)
+
+
+def _kept(kept: Lately[Made], found: _Found, how: Hashable, make: Callable[[], Made]) -> Made:
+    """What is made of all sites is kept while nothing of them changes; a choice of them is made anew."""
+    return kept.get((found.rows,), how, make) if found.whole else make()
+
+
+def _ordered(found: _Found, sort: str) -> tuple[list[Row], str]:
+    return _kept(_lists, found, sort, lambda: site_list.ordered(found.rows, sort))
 
 
 @pages.get("/sites", permission=PUBLIC)
@@ -132,22 +150,24 @@ def all_sites() -> BaseResponse:
     """Sites, those in trouble first, as a list and on a map."""
     asked = _asked()
     found = _find(asked)
-    rows, sort = site_list.ordered(found.rows, request.args.get("sort", ""))
-    shown, totals = site_list.part(rows, request.args.get("cursor", "")), _totals(rows)
+    rows, sort = _ordered(found, request.args.get("sort", ""))
+    shown = site_list.part(rows, request.args.get("cursor", ""))
+    totals = _kept(_sums, found, None, lambda: _totals(rows))
+    counted = standing.tell([row.standing for row in rows])
     return page(
         "registry/sites.html",
         title="Sites",
-        sentence=_list_sentence(rows, totals),
+        sentence=_list_sentence(rows, totals, counted),
         api=_api_of("/api/v1/sites"),
         csv=_api_of("/sites/list.csv"),
         shown=shown,
         sort=sort,
-        counted=standing.tell([row.standing for row in rows]),
+        counted=counted,
         choices=directory.choices(found.every),
         states=STATES,
         columns=asked.columns,
         every_column=site_list.COLUMNS,
-        map=_map(asked, rows),
+        map=_map(asked, found),
         totals=totals,
         joining=[row for row in rows if row.site.certification in JOINING][:8],
         filters=_filters(asked),
@@ -167,19 +187,25 @@ def all_sites() -> BaseResponse:
 def list_csv() -> Response:
     """The whole list as it is filtered and sorted, with the columns that are shown."""
     asked = _asked()
-    rows, _ = site_list.ordered(_find(asked).rows, request.args.get("sort", ""))
+    rows, _ = _ordered(_find(asked), request.args.get("sort", ""))
     return csv_response(*site_list.table(rows, asked.columns), "sites.csv")
 
 
-def _map(asked: _Asked, rows: Sequence[Row]) -> mapping.Map | None:
+def _map(asked: _Asked, found: _Found) -> mapping.Map | None:
     if asked.view == "list":
         return None
-    return mapping.draw(
-        [row.site for row in rows],
-        {row.site.name: row.standing for row in rows},
-        asked.region,
-        wide=asked.view == "map",
-        box=asked.wanted.box,
+    wide, box = asked.view == "map", asked.wanted.box
+    return _kept(
+        _maps,
+        found,
+        (asked.region, wide),
+        lambda: mapping.draw(
+            [row.site for row in found.rows],
+            {row.site.name: row.standing for row in found.rows},
+            asked.region,
+            wide=wide,
+            box=box,
+        ),
     )
 
 
@@ -212,7 +238,9 @@ def _api_of(path: str) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _list_sentence(rows: Sequence[Row], totals: Mapping[str, float]) -> Markup:
+def _list_sentence(
+    rows: Sequence[Row], totals: Mapping[str, float], counted: Sequence[tuple[str, int]]
+) -> Markup:
     countries = len({row.site.country for row in rows})
     first = Markup("{} {} in {} {} offer{} {} vCPU{}.").format(
         f"{len(rows):,}",
@@ -223,7 +251,7 @@ def _list_sentence(rows: Sequence[Row], totals: Mapping[str, float]) -> Markup:
         f"{totals['vcpu']:,.0f}",
         f", {totals['ram'] / 1000:,.1f} TB RAM" if totals["ram"] >= 1000 else "",
     )
-    return first + _trouble_words(dict(standing.tell([row.standing for row in rows])))
+    return first + _trouble_words(dict(counted))
 
 
 def _trouble_words(counted: Mapping[str, Any]) -> Markup:

@@ -13,7 +13,7 @@ from lxml import html
 from registry import directory
 from registry.directory import Listed, Wanted
 from registry.standing import WORST_FIRST, Standing
-from registry.views import looking, mapping, site_list
+from registry.views import mapping, site_list
 from registry.views.site_list import Row
 
 from .conftest import Registry
@@ -175,7 +175,7 @@ def test_the_list_in_brief_keeps_in_step_with_the_log(registry: Registry) -> Non
 def test_who_is_watched_keeps_in_step_with_the_log(registry: Registry) -> None:
     def watched() -> frozenset[str]:
         with registry.db.transaction() as session:
-            return directory.monitored(registry.db, session)
+            return directory.look(registry.db, session).monitored
 
     assert "BIFI" in watched()
     number = registry.get("/api/v1/services?site=BIFI")["items"][0]["id"]
@@ -232,8 +232,7 @@ def test_a_whole_outage_is_not_told_of_a_site_where_an_endpoint_still_works(regi
     registry.declare("BIFI", -timedelta(minutes=5), timedelta(hours=2), endpoints=[first])
     registry.declare("UKIM", -timedelta(minutes=5), timedelta(hours=2))
     with registry.db.transaction() as session:
-        assert looking.away(session) == {"UKIM"}
-        assert looking.away(session, "BIFI") == set()
+        assert directory.look(registry.db, session).away.sites == {"UKIM"}
 
 
 def test_services_are_found_by_a_part_of_host_type_or_site_page_by_page(registry: Registry) -> None:
