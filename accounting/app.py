@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 
 from accounting import crosschecks, inbox, publishing
-from accounting.api import crosschecks_api, publishing_api, refused_api, usage_api
+from accounting.api import crosschecks_api, publishing_api, quarantine_api, refused_api, usage_api
 from accounting.inbox import Inbox
 from accounting.loading import make_loader
 from accounting.protocols.ams import ams
@@ -62,6 +62,7 @@ def create_app(settings: AccountingSettings) -> Flask:
             egi_portal,
             exports_pages,
             crosschecks_api,
+            quarantine_api,
             crosschecks_pages,
         ],
         authority=Authority(db, settings.service_tokens, trust, tokens),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -203,6 +203,29 @@ def remark(session: Session, message: Message, site: str, notes: Sequence[tuple[
                 set_={"records": statement.excluded.records, "reason": statement.excluded.reason},
             )
         )
+
+
+def remarks(
+    session: Session,
+    site: str,
+    *,
+    since: datetime,
+    code: str | None = None,
+    after: tuple[int, str, str] | None = None,
+    limit: int = 51,
+) -> list[Remark]:
+    """Remarks on records of a site, newest message first, after (message, code, field)."""
+    statement = select(Remark).where(Remark.site == site, Remark.received_at >= since)
+    if code:
+        statement = statement.where(Remark.code == code)
+    if after is not None:
+        message, *rest = after
+        later = tuple_(Remark.code, Remark.field) > tuple_(*map(literal, rest))
+        statement = statement.where(
+            or_(Remark.message_id < message, and_(Remark.message_id == message, later))
+        )
+    ordered = statement.order_by(Remark.message_id.desc(), Remark.code, Remark.field)
+    return list(session.scalars(ordered.limit(limit)))
 
 
 @dataclass(frozen=True)

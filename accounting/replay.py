@@ -41,7 +41,7 @@ def replay(
     """
     chosen = _chosen(loader, site, ids)
     if as_site is not None:
-        _check_as_site(loader, as_site)
+        check_as_site(loader, as_site)
     outcomes: list[Outcome] = []
     for message, numbers in chosen.items():
         selection = Selection(None if 0 in numbers else frozenset(numbers), as_site)
@@ -95,7 +95,8 @@ def _open(session: Session, site: str, ids: Sequence[int]) -> list[RefusedRecord
     return list(session.scalars(wanted))
 
 
-def _check_as_site(loader: Loader, as_site: str) -> None:
+def check_as_site(loader: Loader, as_site: str) -> None:
+    """Raise Refused when the registry has no such site."""
     with loader.db.transaction() as session:
         if as_site not in signatures.directory(session).sites:
             raise Refused(f'"{as_site}" is not a site of the registry.')

@@ -162,6 +162,7 @@ class RefusedOut(BaseModel):
     state: RecordState
     decided_at: datetime | None
     decided_by: str
+    decided_why: str
 
 
 class RefusedDetail(RefusedOut):
@@ -182,11 +183,12 @@ class ReplayIn(BaseModel):
 
 
 class DiscardIn(BaseModel):
-    """Which refused records to take off the list uncounted."""
+    """Which refused records to take off the list uncounted, and why."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     ids: list[RecordId] = Field(min_length=1, max_length=1000)
+    reason: str = Field(min_length=1, max_length=500)
 
 
 class ReplayOut(BaseModel):
@@ -218,6 +220,52 @@ class PublishingOut(BaseModel):
     remarked: int
     refused_open: int
     waiting: int
+
+
+class FreshnessOut(BaseModel):
+    """How old a site's usage is, as a probe says it: `code` is 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
+
+    site: str
+    state: Literal["OK", "WARNING", "CRITICAL", "UNKNOWN"]
+    code: int
+    reason: str
+    age_s: float | None = Field(description="Seconds since the last message that brought records.")
+    warning_s: int
+    critical_s: int
+    last_message_at: datetime | None
+    measured_until: datetime | None
+
+
+class SyncOut(BaseModel):
+    """Jobs of a month at a submit host: as the site counts them, as they are counted here, and the difference."""
+
+    month: str
+    submit_host: str
+    said: int
+    counted: int
+    difference: int
+
+
+class PublishingDay(BaseModel):
+    """Messages received on a day (UTC) and their records."""
+
+    day: date
+    messages: int
+    loaded: int
+    refused: int
+    remarked: int
+
+
+class SitePublishingOut(BaseModel):
+    """One site's publishing: its freshness, months without usage between others, the sync check, the last days."""
+
+    freshness: FreshnessOut
+    gaps: list[str] = Field(
+        description="Months, YYYY-MM, without usage between the first and the last with some."
+    )
+    silent_machines: int = Field(description="Machines that ran in their last report, which is too old.")
+    sync: list[SyncOut]
+    days: list[PublishingDay]
 
 
 class MessageOut(BaseModel):

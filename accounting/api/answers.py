@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from accounting.schemas import RecordId
+
 FindingState = Literal["open", "acknowledged", "accepted", "gone"]
 
 
@@ -93,6 +95,14 @@ class ReplayRunIn(BaseModel):
     field: str | None = Field(None, max_length=255)
     month: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
     as_site: str | None = Field(None, max_length=255, description="Judge them as if SiteName said this.")
+
+
+class RecordsIn(BaseModel):
+    """Refused records by their numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ids: list[RecordId] = Field(min_length=1, max_length=1000)
 
 
 class TakenBackOut(BaseModel):

@@ -75,7 +75,7 @@ def refused_out(row: RefusedRecord) -> dict[str, Any]:
         "replayable": cause.replayable, "subject": row.subject, "vo": row.vo,
         "cpu_hours": None if row.cpu_s is None else row.cpu_s / 3600,
         "month": f"{row.month:%Y-%m}" if row.month else None, "received_at": row.received_at, "state": row.state,
-        "decided_at": row.decided_at, "decided_by": row.decided_by,
+        "decided_at": row.decided_at, "decided_by": row.decided_by, "decided_why": row.decided_why,
     }  # fmt: skip
 
 
@@ -115,4 +115,5 @@ def replay_records(path: SitePath, body: schemas.ReplayIn) -> dict[str, Any]:
 )
 def discard_records(path: SitePath, body: schemas.DiscardIn) -> dict[str, int]:
     """They stay readable as discarded."""
-    return {"discarded": replay.discard(loader(), path.site, body.ids, current_principal().name)}
+    by = current_principal().name
+    return {"discarded": replay.discard(loader(), path.site, body.ids, by, body.reason)}

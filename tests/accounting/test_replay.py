@@ -148,7 +148,7 @@ def test_a_replay_that_can_no_longer_open_the_message_leaves_what_was_counted(
 def test_discarded_records_leave_the_list_and_stay_readable(
     house: House, client: FlaskClient, misnamed: list[int], laura: dict[str, str]
 ) -> None:
-    answer = client.post(f"{PATH}/discard", json={"ids": misnamed}, headers=laura)
+    answer = client.post(f"{PATH}/discard", json={"ids": misnamed, "reason": "a test"}, headers=laura)
     assert answer.json == {"discarded": 2}
     assert client.get(PATH, headers=laura).json["items"] == []  # type: ignore[index]
     discarded = client.get(f"{PATH}?state=discarded", headers=laura).json
