@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
@@ -17,9 +18,10 @@ from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, Forbidden, NotFound, Refused
 from hanse.identity import names
 from hanse.identity.nameparts import NameFault
+from hanse.identity.permissions import check
 from hanse.identity.principals import Principal, oidc_key
 from hanse.revisions import Change, change
-from registry import entities, mails, people
+from registry import entities, mails, people, remembered, states
 from registry.models import ApiCredential, Person, Site
 from registry.recording import lock_site, recording
 from registry.rights import DROP_API_CREDENTIALS, KEEP_API_CREDENTIALS, KEEP_MACHINES, check_site, may_site
@@ -155,6 +157,17 @@ def of_site(session: Session, principal: Principal, site_name: str) -> list[ApiC
     if not may_site(principal, DROP_API_CREDENTIALS, site):
         check_site(principal, KEEP_MACHINES, site)
     return listed(session, site.id)
+
+
+def of_site_then(session: Session, principal: Principal, site_name: str, number: int) -> list[dict[str, Any]]:
+    """Credentials of a site after revision `number`, as the API shows them. Raises NotFound, Forbidden."""
+    site = states.find_named(session, "site", site_name, str(number))
+    row = session.get(Site, int(site.id))
+    if row is None:
+        check(principal, DROP_API_CREDENTIALS, "federation")
+    elif not may_site(principal, DROP_API_CREDENTIALS, row):
+        check_site(principal, KEEP_MACHINES, row)
+    return remembered.api_credentials(session, number, site.body["name"])
 
 
 def of_caller(session: Session, principal: Principal) -> list[ApiCredential]:

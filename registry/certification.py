@@ -11,7 +11,7 @@ from hanse.database import Database
 from hanse.errors import FieldFault, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities, policy
+from registry import entities, policy, states
 from registry.models import CERTIFICATIONS, CertificationChange, Site
 from registry.recording import check_unchanged, lock_site, recording
 from registry.rights import CERTIFY_SITE, check_site, is_operator
@@ -78,6 +78,9 @@ def steps(
         asked = asked.where(CertificationChange.at >= query.since)
     if query.until is not None:
         asked = asked.where(CertificationChange.at < query.until)
+    moment = states.moment(session, query.as_of)
+    if moment is not None:
+        asked = asked.where(CertificationChange.at <= moment.at)
     if query.cursor is not None:
         asked = asked.where(CertificationChange.id < int(query.cursor))
     rows = session.execute(asked.order_by(CertificationChange.id.desc()).limit(limit))

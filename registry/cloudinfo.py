@@ -21,6 +21,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from hanse.database import Database
 from hanse.errors import FieldFault, NotFound, Refused, TooLarge
 from hanse.identity.principals import Principal
+from registry import cloud_history
 from registry.cloudinfo_reading import Reading, read
 from registry.models import CloudDocument, CloudRefusal, Endpoint, Service, Site
 from registry.observed import facts_of, same_address
@@ -28,7 +29,6 @@ from registry.recording import take_lock
 from registry.rights import PUBLISH_CLOUD, check_site
 
 REFUSALS_KEPT: Final = 20
-DOCUMENTS_KEPT: Final = 24
 Body = dict[str, Any]
 
 
@@ -56,11 +56,18 @@ class Published:
 
 
 def publish(
-    db: Database, principal: Principal, site_name: str, arrival: Arrival, now: datetime | None = None
+    db: Database,
+    principal: Principal,
+    site_name: str,
+    arrival: Arrival,
+    now: datetime | None = None,
+    *,
+    keep_days: float,
 ) -> Published:
     """Take a document for a site. Raises NotFound, Unauthorised, Forbidden; Refused with its faults, after it was kept.
 
-    The same text again changes nothing but the time at which it was last heard.
+    The same text again changes nothing but the time at which it was last heard. Of earlier documents one a day is kept
+    for `keep_days`.
     """
     now = now or datetime.now(UTC)
     with db.transaction() as session:
@@ -73,7 +80,10 @@ def publish(
     try:
         reading = read(arrival.content, now)
         with db.transaction() as session:
-            return _store(session, principal, site, arrival, reading, now)
+            made = _store(session, principal, site, arrival, reading, now)
+            if made.fresh:
+                cloud_history.forget_old(session, made.document, keep_days, now)
+            return made
     except (Refused, TooLarge) as refusal:
         with db.transaction() as session:
             _keep_refused(session, principal, site, arrival, refusal, now)
@@ -147,7 +157,6 @@ def _store(
     )
     session.add(document)
     session.flush()
-    _forget_old(session, document)
     notes = reading.notes if newest else (*reading.notes, "A newer document stands; this one was only kept.")
     return Published(document, fresh=True, notes=notes)
 
@@ -183,22 +192,6 @@ def _named(document: dict[str, list[Body]], gocdb_id: str | None) -> dict[str, l
     service = dict(document["CloudComputingService"][0])
     service["OtherInfo"] = {**(service.get("OtherInfo") or {}), "gocdb_id": gocdb_id}
     return {**document, "CloudComputingService": [service]}
-
-
-def _forget_old(session: Session, document: CloudDocument) -> None:
-    kept = (
-        select(CloudDocument.id)
-        .where(CloudDocument.site_id == document.site_id, CloudDocument.service == document.service)
-        .order_by(CloudDocument.current.desc(), CloudDocument.id.desc())
-        .limit(DOCUMENTS_KEPT)
-    )
-    session.execute(
-        delete(CloudDocument).where(
-            CloudDocument.site_id == document.site_id,
-            CloudDocument.service == document.service,
-            CloudDocument.id.not_in(kept.scalar_subquery()),
-        )
-    )
 
 
 def _keep_refused(
@@ -303,17 +296,6 @@ def _read_facts(session: Session, documents: Sequence[CloudDocument]) -> None:
                 _KNOWN_FACTS.popitem(last=False)
     for row in documents:
         set_committed_value(row, "facts", known[row.id])
-
-
-def history(session: Session, site: Site) -> list[CloudDocument]:
-    """All documents of a site that are kept, the newest first."""
-    return list(
-        session.scalars(
-            select(CloudDocument)
-            .where(CloudDocument.site_id == site.id)
-            .order_by(CloudDocument.received_at.desc(), CloudDocument.id.desc())
-        )
-    )
 
 
 def refusals(session: Session, site: Site) -> list[CloudRefusal]:

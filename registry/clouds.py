@@ -13,18 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import cloudinfo
-from registry.models import CloudDocument, Endpoint, Service, Site, VoShare
+from registry import cloud_sources
+from registry.cloud_sources import Host, Shares, Source
+from registry.models import CloudDocument
 from registry.observed import same_address
-from registry.renderings.glue21_json import CLOUD_INTERFACES, NOVA, OCCI
+from registry.renderings.glue21_json import NOVA, OCCI
 from registry.schemas.cloudinfo import CloudQuery
 
 Facts = Mapping[str, Any]
-_Declared = Mapping[tuple[int, str], tuple[int | None, str | None]]
-SHOWN: Final = frozenset({"Candidate", "Uncertified", "Certified"})
 NOT_TOLD: Final = "not told"
 TITLE: Final = "my-first-machine"
 
@@ -61,47 +59,25 @@ class Place:
     commands: Sequence[tuple[str, str]] = field(default=())
 
 
-@dataclass(frozen=True)
-class _Host:
-    """What of a site stands beside its clouds."""
-
-    name: str
-    country: str
-    middleware: str
-
-
 def find(session: Session, query: CloudQuery, now: datetime | None = None) -> list[Place]:
-    """The places that fit, those with the most room first; where nobody told, after those that did."""
-    now = now or datetime.now(UTC)
-    rows = session.execute(
-        select(Site.id, Site.name, Site.country, Site.middleware).where(Site.certification.in_(sorted(SHOWN)))
-    )
-    hosts = {number: _Host(name, country, middleware or "") for number, name, country, middleware in rows}
-    documents = [
-        one
-        for one in cloudinfo.current(session, vo=query.vo, valid_at=None if query.stale else now)
-        if one.site_id in hosts
-    ]
-    declared = _shares(session, query.vo)
+    """The places that fit, or fitted as of `query.as_of`; those with the most room first, where nobody told after those
+    that did. Raises Refused for what is no moment.
+    """
+    source = cloud_sources.at(session, query.as_of, now or datetime.now(UTC))
+    hosts = source.hosts()
+    documents = [one for one in source.documents(query.vo, stale=query.stale) if one.site_id in hosts]
+    shares = source.shares(query.vo)
     found = [
-        place for one in documents for place in _published(hosts[one.site_id], one, declared, query, now)
+        place for one in documents for place in _published(hosts[one.site_id], one, shares, query, source.at)
     ]
     if not _asks_more(query):
-        found += _declared(session, hosts, declared, query, now)
+        found += _declared(source, hosts, shares, query)
     return sorted((place for place in found if _fits(place, query)), key=_rank)
 
 
 def _asks_more(query: CloudQuery) -> bool:
     """Whether something is asked that only a published document can say."""
     return bool(query.cores or query.memory_mb or query.gpu or query.image or query.free)
-
-
-def _shares(session: Session, vo: str | None) -> dict[tuple[int, str], tuple[int | None, str | None]]:
-    """What sites declare for a VO, or for all: virtual processors and project by site and VO."""
-    rows = select(VoShare.site_id, VoShare.vo, VoShare.vcpu, VoShare.project_id)
-    if vo is not None:
-        rows = rows.where(VoShare.vo == vo)
-    return {(site_id, name): (vcpu, project) for site_id, name, vcpu, project in session.execute(rows)}
 
 
 def _rank(place: Place) -> tuple[Any, ...]:
@@ -119,9 +95,9 @@ def _rank(place: Place) -> tuple[Any, ...]:
 
 
 def _published(
-    site: _Host, document: CloudDocument, declared: _Declared, query: CloudQuery, now: datetime
+    site: Host, document: CloudDocument, declared: Shares, query: CloudQuery, now: datetime
 ) -> Iterator[Place]:
-    stale = document.valid_until <= now
+    stale = document.held_until <= now
     facts = document.facts
     for share in facts["shares"]:
         if share["vo"] is None or query.vo not in (None, share["vo"]):
@@ -171,7 +147,7 @@ def _room(share: Facts, declared: int | None) -> Room:
 
 
 def _declared(
-    session: Session, hosts: Mapping[int, _Host], declared: _Declared, query: CloudQuery, now: datetime
+    source: Source, hosts: Mapping[int, Host], declared: Shares, query: CloudQuery
 ) -> Iterator[Place]:
     """Clouds of the registry that publish nothing that holds."""
     by_site: dict[int, list[tuple[str, int | None, str | None]]] = {}
@@ -179,16 +155,10 @@ def _declared(
         by_site.setdefault(site_id, []).append((vo, vcpu, project))
     speaking = {
         (one.site_id, same_address(endpoint["url"]))
-        for one in cloudinfo.current(session, valid_at=None if query.stale else now)
+        for one in source.documents(None, stale=query.stale)
         for endpoint in one.facts["endpoints"]
     }
-    rows = session.execute(
-        select(Service.site_id, Endpoint.url, Endpoint.interface_name)
-        .join(Endpoint)
-        .where(Endpoint.interface_name.in_(CLOUD_INTERFACES))
-        .order_by(Endpoint.id)
-    )
-    for site_id, url, interface in rows:
+    for site_id, url, interface in source.endpoints():
         site = hosts.get(site_id)
         if site is None or (site_id, same_address(url)) in speaking:
             continue

@@ -54,18 +54,19 @@ def differences(session: Session, sites: Sequence[Site], now: datetime) -> dict[
         published = documents.get(site.id, [])
         valid = [one for one in published if one.valid_until > now]
         stale = [one for one in published if one.valid_until <= now]
-        found[site.id] = _found(Look(site, owned.get(site.id, []), valid, stale, closed))
+        found[site.id] = found_in(Look(site, owned.get(site.id, []), valid, stale, closed))
     return found
 
 
-def _found(look: Look) -> list[Difference]:
+def found_in(look: Look) -> list[Difference]:
+    """All differences that a look at a site shows, in the order of their kinds."""
     found = [
         Difference(
             f"document {one.service}",
             "document",
-            f"The last document of {one.service} held until {iso(one.valid_until)[:16]}Z; nothing newer came.",
+            f"The last document of {one.service} held until {iso(one.held_until)[:16]}Z; nothing newer came.",
             "a valid document",
-            iso(one.valid_until),
+            iso(one.held_until),
             one.heard_at,
         )
         for one in look.stale

@@ -14,6 +14,7 @@ from hanse.errors import Conflict
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from hanse.revisions import Actor, Change
+from registry import states
 from registry.federation_steps import Application, Step
 from registry.recording import recording
 from registry.renderings.federation_yaml import (
@@ -22,6 +23,7 @@ from registry.renderings.federation_yaml import (
 )
 from registry.rights import RUN_FEDERATION
 from registry.snapshot import document_of
+from registry.snapshot_then import document_then
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,14 @@ class _RolledBack(Exception):
     pass
 
 
-def export(db: Database, principal: Principal) -> FederationDoc:
-    """Everything that a federation file can hold. For operators: it names people and their certificates."""
+def export(db: Database, principal: Principal, as_of: str | None = None) -> FederationDoc:
+    """Everything that a federation file can hold, or could at a moment. For operators: it names people and their
+    certificates.
+    """
     check(principal, RUN_FEDERATION, "federation")
     with db.transaction() as session:
-        return document_of(session)
+        number = states.number_at(session, as_of)
+        return document_of(session) if number is None else document_then(session, number)
 
 
 def plan(db: Database, principal: Principal, text: str, *, prune: bool = False) -> Plan:

@@ -9,15 +9,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.revisions import Body, History, Revision, head
-from registry import states, trail
+from registry import downtime_finding, remembered, spanning, states, trail
 from registry.models import CERTIFICATIONS, Downtime, Endpoint, Service, Site
+from registry.schemas.downtimes import DowntimeFilter
+from registry.states import Moment
 
 LATEST = 12
 
 
 @dataclass(frozen=True)
 class Overview:
-    """What the registry knows at `at`: sites by certification, downtimes and changes of the UTC day."""
+    """What the registry knows, or knew, at `at`: sites by certification, downtimes and changes of the UTC day."""
 
     at: datetime
     revision: int
@@ -49,6 +51,35 @@ def look(session: Session, now: datetime | None = None) -> Overview:
             session,
             trail.Wanted(since=midnight),
             where=[History.kind.not_in(["grant", "endpoint"])],
+            limit=LATEST,
+        ),
+    )
+
+
+def look_then(session: Session, moment: Moment) -> Overview:
+    """The figures as they stood at a moment: its UTC day, as far as it had come."""
+    as_of = str(moment.number)
+    midnight = moment.at.replace(hour=0, minute=0, second=0, microsecond=0)
+    known = Revision.number <= moment.number
+    by_ngi = spanning.sites_by_status(session, as_of).values()
+    counted = remembered.counted(session, ("service", "endpoint"), moment.number)
+    day = DowntimeFilter(since=midnight, until=midnight + timedelta(days=1))
+    downtimes = [one.body for one in downtime_finding.find(session, day, as_of=as_of)]
+    return Overview(
+        at=moment.at,
+        revision=moment.number,
+        sites={status: sum(one[status] for one in by_ngi) for status in CERTIFICATIONS},
+        services=counted.get("service", 0),
+        endpoints=counted.get("endpoint", 0),
+        downtimes=sorted(downtimes, key=lambda one: (one["start"], int(one["id"]))),
+        changes_today=session.scalar(
+            select(func.count()).select_from(Revision).where(known, Revision.at >= midnight)
+        )
+        or 0,
+        changes=trail.events(
+            session,
+            trail.Wanted(since=midnight),
+            where=[History.kind.not_in(["grant", "endpoint"]), History.from_revision <= moment.number],
             limit=LATEST,
         ),
     )

@@ -71,14 +71,16 @@ def _newest(at: datetime) -> Select[CertificationPolicy]:
     return rows.order_by(CertificationPolicy.valid_from.desc(), CertificationPolicy.id.desc())
 
 
-def texts(session: Session) -> list[Text]:
-    """All texts, the one that counts last first; the one that comes with Hanse ends the list."""
-    now = datetime.now(UTC)
-    current = session.scalar(_newest(now).limit(1))
+def texts(session: Session, at: datetime | None = None) -> list[Text]:
+    """All texts that are known now, or were at a moment, the one that counts last first; the one that comes with Hanse
+    ends the list.
+    """
+    moment = at or datetime.now(UTC)
+    current = session.scalar(_newest(moment).limit(1))
     rows = session.scalars(
-        select(CertificationPolicy).order_by(
-            CertificationPolicy.valid_from.desc(), CertificationPolicy.id.desc()
-        )
+        select(CertificationPolicy)
+        .where(CertificationPolicy.created_at <= moment)
+        .order_by(CertificationPolicy.valid_from.desc(), CertificationPolicy.id.desc())
     )
     found = [
         Text(row.id, row.document, row.valid_from, row.created_by, row.reason, row is current) for row in rows

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
@@ -25,6 +25,7 @@ from registry.recording import lock_site
 from registry.rights import CERTIFY_SITE, EDIT_SITE, check_site, may_site
 from registry.schemas.policy import PolicyDoc
 from registry.settings import RegistrySettings
+from registry.states import State
 
 ANSWER_DAYS: Final = 60
 MOST_MAILS: Final = 500
@@ -53,25 +54,40 @@ class Contact:
 
 def states(session: Session, site: Site) -> list[Contact]:
     """The addresses of a site in the order of its contacts."""
+    return _states(session, site.id, [(one.email, one.kind) for one in site.contacts], None)
+
+
+def states_then(session: Session, site: State, at: datetime) -> list[Contact]:
+    """The addresses of a site as they stood at a moment, with what had been asked and answered by then."""
+    return _states(session, int(site.id), [(one["email"], one["kind"]) for one in site.body["contacts"]], at)
+
+
+def _states(
+    session: Session, site: int, contacts: Iterable[tuple[str | None, str]], until: datetime | None
+) -> list[Contact]:
     kinds: dict[str, list[str]] = {}
-    for one in site.contacts:
-        if one.email and one.kind not in kinds.setdefault(one.email, []):
-            kinds[one.email].append(one.kind)
-    dates = _dates(session, site.id)
+    for email, kind in contacts:
+        if email and kind not in kinds.setdefault(email, []):
+            kinds[email].append(kind)
+    dates = _dates(session, site, until)
     return [Contact(email, tuple(found), *dates.get(email, (None, None))) for email, found in kinds.items()]
 
 
-def _dates(session: Session, site: int) -> dict[str, tuple[datetime | None, datetime | None]]:
+def _dates(
+    session: Session, site: int, until: datetime | None
+) -> dict[str, tuple[datetime | None, datetime | None]]:
+    asked, confirmed = ContactConfirmation.asked_at, ContactConfirmation.confirmed_at
+    known = ContactConfirmation.site_id == site
+    if until is None:
+        told: ColumnElement[datetime | None] = func.max(confirmed)
+    else:
+        told, known = func.max(confirmed).filter(confirmed <= until), and_(known, asked <= until)
     rows = session.execute(
-        select(
-            ContactConfirmation.email,
-            func.max(ContactConfirmation.asked_at),
-            func.max(ContactConfirmation.confirmed_at),
-        )
-        .where(ContactConfirmation.site_id == site)
+        select(ContactConfirmation.email, func.max(asked), told)
+        .where(known)
         .group_by(ContactConfirmation.email)
     )
-    return {email: (asked, confirmed) for email, asked, confirmed in rows}
+    return {email: (last, answered) for email, last, answered in rows}
 
 
 def ask_when_due(db: Database, settings: RegistrySettings) -> str:

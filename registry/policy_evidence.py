@@ -8,20 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from registry import neighbours, policy_contacts
-from registry.models import CertificationEvidence, HostCertificate, Service, Site
+from registry.models import (
+    CertificationEvidence,
+    CertificationEvidenceStep,
+    HostCertificate,
+    Service,
+    Site,
+)
 from registry.neighbours import NAMES, Heard
-from registry.schemas.fields import parse_time
+from registry.policy_answers import JUDGES, Met
 from registry.schemas.policy import ItemDoc, PolicyDoc
 from registry.settings import RegistrySettings
 
-Met = Literal["met", "not_met", "unknown"]
 OWN: Final = "registry"
 QUESTIONS: Final = {
     "monitoring": "/api/v1/status?site={site}&days=true",
@@ -127,8 +133,10 @@ def store(session: Session, site: Site, found: list[Found]) -> None:
         if row is None:
             row = CertificationEvidence(site_id=site.id, item=one.item, since=one.at, state=one.state)
             session.add(row)
+            session.add(_step(site, one))
         elif row.state != one.state:
             row.since = one.at
+            session.add(_step(site, one))
         row.state, row.told, row.source, row.at = one.state, one.told[:1000], one.source, one.at
     if rows:
         session.execute(
@@ -137,6 +145,41 @@ def store(session: Session, site: Site, found: list[Found]) -> None:
             )
         )
     session.flush()
+
+
+def _step(site: Site, one: Found) -> CertificationEvidenceStep:
+    """What an item became, for looks at the past."""
+    return CertificationEvidenceStep(
+        site_id=site.id, item=one.item, at=one.at, state=one.state, told=one.told[:1000], source=one.source
+    )
+
+
+def then(session: Session, policy: PolicyDoc, site_id: int, at: datetime) -> list[Found]:
+    """The checklist as it stood at a moment: each item as it had become; what had never been looked at is unknown."""
+    newest = (
+        select(CertificationEvidenceStep)
+        .where(CertificationEvidenceStep.site_id == site_id, CertificationEvidenceStep.at <= at)
+        .ext(distinct_on(CertificationEvidenceStep.item))
+        .order_by(
+            CertificationEvidenceStep.item,
+            CertificationEvidenceStep.at.desc(),
+            CertificationEvidenceStep.id.desc(),
+        )
+    )
+    steps = {row.item: row for row in session.scalars(newest)}
+    found = []
+    for name, item in policy.items.items():
+        row = steps.get(name)
+        source = ASKED.get(item.check, OWN)
+        if row is None:
+            found.append(Found(name, item.title, "unknown", "nobody had looked yet", source, at))
+        else:
+            found.append(Found(name, item.title, _met(row.state), row.told, row.source, row.at, row.at))
+    return found
+
+
+def _met(state: str) -> Met:
+    return "met" if state == "met" else "not_met" if state == "not_met" else "unknown"
 
 
 def stored(session: Session, policy: PolicyDoc, site: Site) -> list[Found]:
@@ -156,8 +199,7 @@ def stored(session: Session, policy: PolicyDoc, site: Site) -> list[Found]:
                 Found(name, item.title, "unknown", "nobody has looked yet", ASKED.get(item.check, OWN), at)
             )
         else:
-            state: Met = "met" if row.state == "met" else "not_met" if row.state == "not_met" else "unknown"
-            found.append(Found(name, item.title, state, row.told, row.source, row.at, row.since))
+            found.append(Found(name, item.title, _met(row.state), row.told, row.source, row.at, row.since))
     return found
 
 
@@ -231,70 +273,4 @@ def _of_service(service: str, item: ItemDoc, site: str, heard: Heard, now: datet
             "unknown",
             f"{heard.fault or NAMES[service] + ' has told nothing'} (asked {now:%d %b %Y %H:%M} UTC)",
         )
-    return _JUDGES[item.check](item, site, heard.body, now)
-
-
-def _answering(_item: ItemDoc, site: str, body: Mapping[str, Any], _now: datetime) -> tuple[Met, str]:
-    """Every endpoint that is watched answers now, or is in a declared downtime."""
-    told = next((one for one in _listed(body, "sites") if one.get("site") == site), None)
-    watched = [] if told is None else _listed(told, "endpoints")
-    if not watched:
-        return "not_met", "they are registered, and none is watched yet"
-    bad = [one for one in watched if one.get("state") not in ("ok", "downtime")]
-    if not bad:
-        return "met", f"{len(watched)} of {len(watched)} endpoints answer"
-    named = [f"{one.get('url') or one.get('id')} is {one.get('state')}" for one in bad[:3]]
-    return "not_met", f"{len(watched) - len(bad)} of {len(watched)} answer: {'; '.join(named)}"
-
-
-def _monitoring(item: ItemDoc, site: str, body: Mapping[str, Any], now: datetime) -> tuple[Met, str]:
-    """Every one of the last whole days was in order or in a declared downtime."""
-    days = min(item.days or 7, 90)
-    told = next((one for one in _listed(body, "sites") if one.get("site") == site), None)
-    if told is None:
-        return "not_met", "nothing of the site is watched"
-    today = now.date().isoformat()
-    past = [one for one in _listed(told, "days") if str(one.get("day")) < today][-days:]
-    green = [one for one in past if one.get("state") in ("ok", "downtime")]
-    if len(past) == days and len(green) == days:
-        return "met", f"in order on each of the last {days} days"
-    bad = [f"{one.get('day')} {one.get('state')}" for one in past if one not in green][-3:]
-    why = f": {', '.join(bad)}" if bad else ""
-    return "not_met", f"in order on {len(green)} of the last {days} days{why}"
-
-
-def _accounting(item: ItemDoc, site: str, body: Mapping[str, Any], now: datetime) -> tuple[Met, str]:
-    days = item.days or 7
-    told = next((one for one in _listed(body, "items") if one.get("site") == site), None)
-    last = None if told is None else told.get("last_message_at")
-    if last is None:
-        return "not_met", "nothing has ever arrived"
-    at = parse_time(last)
-    age = now - at
-    state: Met = "met" if age <= timedelta(days=days) else "not_met"
-    return state, f"the last message came on {at:%d %b %Y}"
-
-
-def _vomsdb(_item: ItemDoc, site: str, body: Mapping[str, Any], _now: datetime) -> tuple[Met, str]:
-    pairs = [one for one in _listed(body, "pairs") if one.get("site") == site]
-    if not pairs:
-        return "not_met", "the site receives no VO's identities"
-    late = [str(one.get("vo")) for one in pairs if one.get("state") not in ("in_step", "behind")]
-    silent = [str(one.get("vo")) for one in pairs if one.get("acked_at") is None]
-    if late or silent:
-        return "not_met", f"not confirmed in time: {', '.join(sorted({*late, *silent})[:5])}"
-    return "met", f"{len(pairs)} VOs are in step"
-
-
-def _listed(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """A list of another service's answer; whatever is none of objects is taken for nothing."""
-    held = body.get(name)
-    return [one for one in held if isinstance(one, Mapping)] if isinstance(held, list) else []
-
-
-_JUDGES: Final[Mapping[str, Callable[[ItemDoc, str, Mapping[str, Any], datetime], tuple[Met, str]]]] = {
-    "endpoints_valid": _answering,
-    "monitoring_green": _monitoring,
-    "accounting_arriving": _accounting,
-    "identities_replicated": _vomsdb,
-}
+    return JUDGES[item.check](item, site, heard.body, now)

@@ -2,37 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from hanse.revisions import Body, History, Revision
-from registry.models.role_names import shown
+from registry.models import ApiCredential, Person
 from registry.schemas.fields import parse_time
 from registry.states import State, by_id, standing, text_of
+
+ERASED: Final = "somebody whose data was erased"
+_ROLE: Final = "^role:[0-9]+$"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whose role it was."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class RoleThen:
+    """A role as it was held, or asked for, with the names of the row that a role of today is."""
+
+    id: int
+    person: Holder
+    role: str
+    scope: str
+    status: str
+    requested_at: datetime
+    requested_by: str
+    granted_at: datetime | None = None
+    granted_by: str | None = None
+    request_reason: str = ""
+
+    @property
+    def person_id(self) -> int:
+        """The number of the person."""
+        return self.person.id
 
 
 def roles(
     session: Session, number: int, *, scope: str | None, person: int | None, status: str
-) -> list[dict[str, Any]]:
-    """Roles that were held, or asked for, after revision `number`, as the API shows them, the newest first."""
-    where: list[ColumnElement[bool]] = []
-    if scope is not None:
-        where.append(text_of("scope") == scope)
+) -> list[RoleThen]:
+    """Roles that were held, or asked for, after revision `number`, the newest first."""
+    where = [] if scope is None else [text_of("scope") == scope]
+    return _roles(session, number, where, None if person is None else [person], status)
+
+
+def roles_of(session: Session, number: int, people: Collection[int], status: str) -> list[RoleThen]:
+    """The roles of some people after revision `number`, the newest first."""
+    return _roles(session, number, [], people, status) if people else []
+
+
+def _roles(
+    session: Session,
+    number: int,
+    where: list[ColumnElement[bool]],
+    people: Collection[int] | None,
+    status: str,
+) -> list[RoleThen]:
     if status == "PENDING":
-        if person is not None:
-            where.append(text_of("person") == str(person))
-        found = by_id(session, "role_request", where=where, as_of=str(number), newest_first=True)
+        whose = [] if people is None else [text_of("person").in_([str(one) for one in people])]
+        found = by_id(session, "role_request", where=[*where, *whose], as_of=str(number), newest_first=True)
         return [_request(state) for state in found]
-    where.append(History.entity_id.regexp_match("^role:[0-9]+$"))
-    if person is not None:
-        where.append(text_of("principal") == f"person:{person}")
-    held = _standing(session, "grant", number, where)
+    whose = [] if people is None else [text_of("principal").in_([f"person:{one}" for one in people])]
+    is_role = History.entity_id.regexp_match(_ROLE)
+    held = _standing(session, "grant", number, [*where, *whose, is_role])
     began = _began(session, "grant", held)
     known = [_held(one, body, began[one]) for one, body in held.items()]
-    return sorted(known, key=lambda role: -int(role["id"]))
+    return sorted(known, key=lambda role: -role.id)
 
 
 def _standing(
@@ -60,41 +105,30 @@ def _began(session: Session, kind: str, held: Mapping[str, Body]) -> dict[str, R
     return {entity_id: revision for entity_id, revision in rows}
 
 
-def _held(entity_id: str, body: Body, began: Revision) -> dict[str, Any]:
-    return {
-        **_who(body),
-        "id": entity_id.removeprefix("role:"),
-        "person": str(body["principal"]).removeprefix("person:"),
-        "status": "GRANTED",
-        "requested_at": began.at,
-        "requested_by": began.actor_name,
-        "request_reason": "",
-        "granted_at": began.at,
-        "granted_by": began.actor_name,
-    }
+def _held(entity_id: str, body: Body, began: Revision) -> RoleThen:
+    return RoleThen(
+        id=int(entity_id.removeprefix("role:")),
+        person=Holder(int(str(body["principal"]).removeprefix("person:")), body["name"] or ERASED),
+        role=body["role"],
+        scope=body["scope"],
+        status="GRANTED",
+        requested_at=began.at,
+        requested_by=began.actor_name,
+        granted_at=began.at,
+        granted_by=began.actor_name,
+    )
 
 
-def _request(state: State) -> dict[str, Any]:
-    return {
-        **_who(state.body),
-        "id": state.id,
-        "person": state.body["person"],
-        "status": "PENDING",
-        "requested_at": parse_time(state.body["requested_at"]),
-        "requested_by": state.body["name"] or "",
-        "request_reason": "",
-        "granted_at": None,
-        "granted_by": None,
-    }
-
-
-def _who(body: Body) -> dict[str, Any]:
-    return {
-        "person_name": body["name"] or "somebody whose data was erased",
-        "role": body["role"],
-        "role_name": shown(body["role"]),
-        "scope": body["scope"],
-    }
+def _request(state: State) -> RoleThen:
+    return RoleThen(
+        id=int(state.id),
+        person=Holder(int(state.body["person"]), state.body["name"] or ERASED),
+        role=state.body["role"],
+        scope=state.body["scope"],
+        status="PENDING",
+        requested_at=parse_time(state.body["requested_at"]),
+        requested_by=state.body["name"] or "",
+    )
 
 
 def tokens(session: Session, number: int, site: str) -> list[dict[str, Any]]:
@@ -112,6 +146,33 @@ def tokens(session: Session, number: int, site: str) -> list[dict[str, Any]]:
         for entity_id, body in held.items()
     ]
     return sorted(known, key=lambda token: -int(token["id"]))
+
+
+def api_credentials(session: Session, number: int, site: str) -> list[dict[str, Any]]:
+    """API credentials of a site after revision `number`, as the API shows them; when they were used no log keeps."""
+    found = by_id(session, "api_credential", where=[text_of("site") == site], as_of=str(number))
+    rows = {
+        row.id: row
+        for row in session.scalars(
+            select(ApiCredential).where(ApiCredential.id.in_([int(state.id) for state in found]))
+        )
+    }
+    began = _began(session, "api_credential", {state.id: state.body for state in found})
+    people = {int(state.body["owner"]) for state in found}
+    named = session.execute(select(Person.id, Person.name).where(Person.id.in_(people)))
+    names = {number: name for number, name in named}
+    return [
+        {
+            **state.body,
+            "owner_name": names.get(int(state.body["owner"]), ERASED),
+            "created_at": rows[int(state.id)].created_at if int(state.id) in rows else began[state.id].at,
+            "renewed_at": parse_time(state.body["renewed_at"]),
+            "last_used_at": None,
+            "warned_at": None,
+            "deleted_on": None,
+        }
+        for state in found
+    ]
 
 
 def counted(session: Session, kinds: Iterable[str], number: int | None) -> dict[str, int]:

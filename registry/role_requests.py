@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import entities, mails, people, roles
+from registry import brief, entities, mails, people, remembered, roles
 from registry.models import Person, Role
 from registry.models.people import Owner
 from registry.models.role_names import shown
 from registry.recording import recording
-from registry.rights import held_by, may_decide_role
+from registry.remembered import RoleThen
+from registry.rights import held_by, is_operator, may_decide_role
 from registry.schemas.people import RoleRequestIn
 
 
@@ -136,9 +137,23 @@ def _waiting(session: Session, principal: Principal, number: int) -> Role:
 def waiting(session: Session) -> list[Role]:
     """All requests, the oldest first."""
     wanted = select(Role).where(Role.status == "PENDING").order_by(Role.id)
-    return list(session.scalars(wanted.options(joinedload(Role.person))))
+    return list(session.scalars(wanted.options(*brief.of_roles())))
 
 
 def for_me(session: Session, principal: Principal) -> list[Role]:
     """The requests that the principal may decide, the oldest first."""
     return [row for row in waiting(session) if may_decide_role(principal, row.owner)]
+
+
+def for_me_then(session: Session, principal: Principal, number: int) -> list[RoleThen]:
+    """The requests that waited after revision `number` and that the principal may decide by the rights of today."""
+    waited = remembered.roles(session, number, scope=None, person=None, status="PENDING")
+    return [role for role in reversed(waited) if _may_decide(session, principal, role)]
+
+
+def _may_decide(session: Session, principal: Principal, role: RoleThen) -> bool:
+    try:
+        owner = roles.resolve_scope(session, role.role, role.scope)
+    except NotFound:  # what it was asked for in has gone since, or has another name
+        return is_operator(principal)
+    return may_decide_role(principal, owner)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import ColumnElement, and_, false, func, select
+from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, Forbidden, NotFound, Refused
 from hanse.identity.permissions import who_may
-from hanse.identity.principals import Principal
+from hanse.identity.principals import FEDERATION, Principal
 from hanse.revisions import Change
-from registry import entities, mails, people
-from registry.models import ApiCredential, Person, Project, Role, RoleAction, ServiceGroup, Site
+from registry import brief, entities, mails, people
+from registry.models import ApiCredential, Ngi, Person, Project, Role, RoleAction, ServiceGroup, Site
 from registry.models.people import Owner
 from registry.models.role_names import ROLE_TYPES, held_at, shown
 from registry.recording import find_ngi, recording
@@ -242,11 +243,30 @@ def tell(session: Session, row: Role, by: Principal, what: str, reason: str, bas
 def listed(session: Session, scope: str | None, person: int | None, status: str = "GRANTED") -> list[Role]:
     """Roles that were granted (or requests: PENDING), the newest first."""
     wanted = select(Role).where(Role.status == status).order_by(Role.id.desc())
-    wanted = wanted.options(joinedload(Role.person))
     if person is not None:
         wanted = wanted.where(Role.person_id == person)
-    rows = list(session.scalars(wanted))
-    return rows if scope is None else [row for row in rows if row.scope == scope]
+    if scope is not None:
+        wanted = wanted.where(held_in(scope))
+    return list(session.scalars(wanted.options(*brief.of_roles())))
+
+
+_OWNERS: Final = {
+    "site": (Role.site_id, Site),
+    "ngi": (Role.ngi_id, Ngi),
+    "project": (Role.project_id, Project),
+    "servicegroup": (Role.service_group_id, ServiceGroup),
+}
+
+
+def held_in(scope: str) -> ColumnElement[bool]:
+    """Roles in a scope such as "site:BIFI"; none for one that is not there."""
+    if scope == FEDERATION:
+        return and_(*(column.is_(None) for column, _ in _OWNERS.values()))
+    kind, _, name = scope.partition(":")
+    if kind not in _OWNERS:
+        return false()
+    column, table = _OWNERS[kind]
+    return column == select(table.id).where(table.name == name).scalar_subquery()
 
 
 def actions(
@@ -255,12 +275,15 @@ def actions(
     scope: str | None = None,
     person: int | None = None,
     before: int | None = None,
+    until: datetime | None = None,
     limit: int = 100,
 ) -> list[RoleAction]:
-    """What was decided, the newest first; `before` is the id of the last one seen."""
+    """What was decided, by a moment if one is given, the newest first; `before` is the id of the last one seen."""
     wanted = select(RoleAction).order_by(RoleAction.id.desc()).limit(limit)
     if scope is not None:
         wanted = wanted.where(RoleAction.scope == scope)
     if person is not None:
         wanted = wanted.where((RoleAction.person_id == person) | (RoleAction.by_person_id == person))
+    if until is not None:
+        wanted = wanted.where(RoleAction.at <= until)
     return list(session.scalars(wanted if before is None else wanted.where(RoleAction.id < before)))

@@ -110,6 +110,12 @@ class RegistrySettings(ServiceSettings):
     cloudinfo_project: str = Field(
         "egi_cloud_info", description="AMS project under which clouds publish what they offer."
     )
+    cloudinfo_days: float = Field(
+        400,
+        gt=0,
+        description="Days for which one cloud-info document a day is kept of each cloud, for looks at the past; of the"
+        " last 24 all are kept.",
+    )
     disciplines_file: Path | None = Field(
         None,
         description="JSON list of scientific disciplines that `/disciplines/` answers; none = an empty list.",

@@ -46,7 +46,7 @@ def document_of(session: Session) -> FederationDoc:
     """Everything that a federation file can hold."""
     services: dict[int, list[Service]] = {}
     for service in session.scalars(
-        select(Service).order_by(Service.service_type, Service.hostname, Service.id)
+        select(Service).order_by(Service.service_type.collate("C"), Service.hostname.collate("C"), Service.id)
     ):
         services.setdefault(service.site_id, []).append(service)
     certificates: dict[int, list[HostCertificate]] = {}

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Boolean, ColumnElement, Row, Select, Text, and_, func, literal_column, select, tuple_
 from sqlalchemy.orm import Session
 
 from hanse.errors import FieldFault, NotFound, Refused
-from hanse.revisions import NEVER, Body, History, Revision, number_at_time
+from hanse.revisions import NEVER, Body, History, Revision, head, number_at_time
 from registry.older import filled
 from registry.schemas.fields import parse_time
 
@@ -61,6 +61,33 @@ def moment_of(session: Session, number: int) -> datetime | None:
     """When the revision `number`, or the last before it, was written; None before the first."""
     before = select(Revision.at).where(Revision.number <= number)
     return session.scalar(before.order_by(Revision.number.desc()).limit(1))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A look at the past: the last revision that counts, and the time, for what is kept by time and no revision."""
+
+    number: int
+    at: datetime
+
+
+def moment(session: Session, as_of: str | None) -> Moment | None:
+    """The moment that `as_of` means; None for now. Raises Refused.
+
+    A revision stands for the time at which it was written, the newest one for now: nothing was changed since.
+    """
+    number = number_at(session, as_of)
+    if number is None or as_of is None:
+        return None
+    now = datetime.now(UTC)
+    if not re.fullmatch(r"[0-9]{1,18}", as_of.strip()):
+        return Moment(number, min(parse_time(as_of.replace(" ", "+")), now))
+    if number >= head(session):
+        return Moment(number, now)
+    return Moment(number, moment_of(session, number) or _BEFORE_ALL)
+
+
+_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def standing(number: int | None) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hanse.web import Api, current_principal, ground
-from registry import api_credentials, mails
+from registry import api_credentials, mails, states
 from registry.api.answers import Body, NumberPath, SitePath, SiteThingPath
 from registry.finding import number_cursor
 from registry.models import ApiCredential, Mail
@@ -16,6 +16,7 @@ from registry.schemas.api_credentials import (
     MailPage,
     MailQuery,
 )
+from registry.schemas.sites import OneQuery
 from registry.settings import RegistrySettings
 
 api = Api("registry_api_credentials", __name__, "API credentials", csv=True)
@@ -31,9 +32,13 @@ def _settings() -> RegistrySettings:
 @api.get(
     _PATH, permission=KEEP_MACHINES, summary="API credentials of a site", responses={200: ApiCredentialList}
 )
-def list_credentials(path: SitePath) -> Body:
-    """What the site's programs are known by, who answers for each, when it was last used."""
+def list_credentials(path: SitePath, query: OneQuery) -> Body:
+    """What the site's programs are known by, who answers for each, when it was last used; the last no log keeps."""
     with ground().db.transaction() as session:
+        number = states.number_at(session, query.as_of)
+        if number is not None:
+            then = api_credentials.of_site_then(session, current_principal(), path.site, number)
+            return {"items": then}
         found = api_credentials.of_site(session, current_principal(), path.site)
         return {"items": [credential_answer(one) for one in found]}
 

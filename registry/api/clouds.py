@@ -9,12 +9,11 @@ from flask import Response
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, csv_response, current_principal, ground
-from registry import clouds, drift
+from registry import clouds, drift, drift_past, states
 from registry.api.answers import Body, SitePath
 from registry.cloudinfo import find_site
 from registry.clouds import Place
 from registry.drifting.difference import Difference
-from registry.models import Site
 from registry.rights import EDIT_SITE, READ_DRIFT, check_site
 from registry.schemas.cloudinfo import (
     AcceptIn,
@@ -31,6 +30,7 @@ from registry.schemas.cloudinfo import (
     SiteDriftOut,
     SizeOut,
 )
+from registry.schemas.sites import OneQuery
 
 api = Api("registry_clouds", __name__, "Clouds", csv=True)
 CSV_COLUMNS = (
@@ -122,10 +122,14 @@ def place_answer(place: Place) -> Body:
 
 
 @api.get("/drift", permission=READ_DRIFT, summary="Sites by open differences", responses={200: SiteDriftList})
-def list_drift() -> Body:
+def list_drift(query: OneQuery) -> Body:
     """Sites that publish, those that differ most from the registry first."""
     with ground().db.transaction() as session:
-        found = drift.of_all(session, current_principal())
+        moment = states.moment(session, query.as_of)
+        if moment is None:
+            found = drift.of_all(session, current_principal())
+        else:
+            found = drift_past.of_all(session, current_principal(), moment)
     return {
         "items": [
             SiteDriftOut(
@@ -146,16 +150,21 @@ def list_drift() -> Body:
     summary="Declared against observed",
     responses={200: DriftList},
 )
-def site_drift(path: SitePath) -> Body:
+def site_drift(path: SitePath, query: OneQuery) -> Body:
     """Where the registry and what the site publishes differ; open ones first."""
     with ground().db.transaction() as session:
+        moment = states.moment(session, query.as_of)
+        if moment is not None:
+            state = states.find_named(session, "site", path.site, query.as_of)
+            check_site(current_principal(), READ_DRIFT, drift_past.row_of(session, state))
+            return _list(path.site, drift_past.of_site(session, state, moment))
         site = find_site(session, path.site)
         check_site(current_principal(), READ_DRIFT, site)
-        return _list(site, drift.of_site(session, site))
+        return _list(site.name, drift.of_site(session, site))
 
 
-def _list(site: Site, found: list[Difference]) -> Body:
-    items = [difference_answer(site.name, one) for one in found]
+def _list(site: str, found: list[Difference]) -> Body:
+    items = [difference_answer(site, one) for one in found]
     return {"items": items, "open": sum(not one.ignored for one in found)}
 
 
@@ -217,4 +226,4 @@ def notice(path: SitePath, query: FactQuery) -> None:
 def _again(name: str) -> Body:
     with ground().db.transaction() as session:
         site = find_site(session, name)
-        return _list(site, drift.of_site(session, site, datetime.now(UTC)))
+        return _list(site.name, drift.of_site(session, site, datetime.now(UTC)))

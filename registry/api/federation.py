@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Response
 
 from hanse.web import Api, current_principal, ground
-from registry import federation, overview
+from registry import federation, overview, states
 from registry.api.answers import Body
 from registry.api.history import event_answer
 from registry.renderings.federation_yaml import write
 from registry.rights import READ_OVERVIEW, RUN_FEDERATION
 from registry.schemas.federation import ApplyIn, FileIn, OverviewOut, PlanOut
+from registry.schemas.sites import OneQuery
 
 api = Api("registry_federation", __name__, "Federation")
 
@@ -46,9 +47,9 @@ def apply_file(body: ApplyIn) -> Body:
 
 
 @api.get("/federation/export", permission=RUN_FEDERATION, summary="The federation as a file")
-def export_file() -> Response:
-    """`application/yaml`; planning with it changes nothing."""
-    text = write(federation.export(ground().db, current_principal()))
+def export_file(query: OneQuery) -> Response:
+    """`application/yaml`; planning with it changes nothing. `as_of` gives the federation as the log knew it."""
+    text = write(federation.export(ground().db, current_principal(), query.as_of))
     answer = Response(text, content_type="application/yaml; charset=utf-8")
     answer.headers["Content-Disposition"] = 'attachment; filename="federation.yaml"'
     return answer
@@ -79,10 +80,11 @@ def plan_answer(plan: federation.Plan) -> Body:
     summary="The registry's part of the operator's page",
     responses={200: OverviewOut},
 )
-def read_overview() -> Body:
-    """Sites by certification, the downtimes and changes of today (UTC)."""
+def read_overview(query: OneQuery) -> Body:
+    """Sites by certification, the downtimes and changes of today (UTC), or of the day of `as_of`."""
     with ground().db.transaction() as session:
-        seen = overview.look(session)
+        moment = states.moment(session, query.as_of)
+        seen = overview.look(session) if moment is None else overview.look_then(session, moment)
         return {
             "generated_at": seen.at,
             "revision": seen.revision,

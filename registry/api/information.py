@@ -9,12 +9,14 @@ from flask import Response, request
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, conditional, current_principal, ground
-from registry import cloudinfo, information
+from registry import cloud_history, cloudinfo, information
 from registry.api.answers import Body, SitePath, SiteThingPath
 from registry.models import CloudDocument, CloudRefusal
 from registry.renderings import glue2_ldif, glue2_xml
 from registry.rights import PUBLISH_CLOUD, may_site
 from registry.schemas.cloudinfo import DocumentOut, DocumentsOut, PublishedOut, PublishQuery, RefusalOut
+from registry.schemas.sites import OneQuery
+from registry.settings import RegistrySettings
 
 api = Api("registry_information", __name__, "Information system", csv=True)
 # the addresses that cloud tools publish to have no /api in them
@@ -34,49 +36,49 @@ def _shows_contacts() -> bool:
 
 
 @api.get("/glue2.ldif", permission=PUBLIC, summary="All sites as GLUE 2.0 LDIF, below o=glue")
-def all_ldif() -> Response:
+def all_ldif(query: OneQuery) -> Response:
     """What a BDII loads. Contacts are in it for callers who are signed in."""
     with ground().db.transaction() as session:
-        found = information.entities(session, contacts=_shows_contacts())
+        found = information.entities(session, contacts=_shows_contacts(), as_of=query.as_of)
     return _text(glue2_ldif.render(found), _LDIF)
 
 
 @api.get("/glue2.xml", permission=PUBLIC, summary="All sites as GLUE 2.0 XML")
-def all_xml() -> Response:
+def all_xml(query: OneQuery) -> Response:
     """Valid by the schema that OGF publishes (spec_2.0_r1)."""
     with ground().db.transaction() as session:
-        found = information.entities(session, contacts=_shows_contacts())
+        found = information.entities(session, contacts=_shows_contacts(), as_of=query.as_of)
     return _text(glue2_xml.render(found), _XML)
 
 
 @api.get("/glue21.json", permission=PUBLIC, summary="The clouds of all sites as GLUE 2.1 JSON")
-def all_json() -> list[Body]:
+def all_json(query: OneQuery) -> list[Body]:
     """A document for each site with a cloud."""
     with ground().db.transaction() as session:
-        return list(information.documents(session))
+        return list(information.documents(session, query.as_of))
 
 
 @api.get("/sites/<site>/glue2.ldif", permission=PUBLIC, summary="A site as GLUE 2.0 LDIF")
-def site_ldif(path: SitePath) -> Response:
+def site_ldif(path: SitePath, query: OneQuery) -> Response:
     """Below o=glue, with the entry of the suffix."""
     with ground().db.transaction() as session:
-        found = information.entities(session, path.site, contacts=_shows_contacts())
+        found = information.entities(session, path.site, contacts=_shows_contacts(), as_of=query.as_of)
     return _text(glue2_ldif.render(found), _LDIF)
 
 
 @api.get("/sites/<site>/glue2.xml", permission=PUBLIC, summary="A site as GLUE 2.0 XML")
-def site_xml(path: SitePath) -> Response:
+def site_xml(path: SitePath, query: OneQuery) -> Response:
     """Valid by the schema that OGF publishes (spec_2.0_r1)."""
     with ground().db.transaction() as session:
-        found = information.entities(session, path.site, contacts=_shows_contacts())
+        found = information.entities(session, path.site, contacts=_shows_contacts(), as_of=query.as_of)
     return _text(glue2_xml.render(found), _XML)
 
 
 @api.get("/sites/<site>/glue21.json", permission=PUBLIC, summary="A site's clouds as GLUE 2.1 JSON")
-def site_json(path: SitePath) -> Body:
+def site_json(path: SitePath, query: OneQuery) -> Body:
     """As cloud tools speak it: what the site publishes while it is valid, else what the registry declares."""
     with ground().db.transaction() as session:
-        return dict(information.document(session, path.site))
+        return dict(information.document(session, path.site, query.as_of))
 
 
 @publishing.put(
@@ -106,7 +108,9 @@ def publish_by_post(path: SitePath, query: PublishQuery) -> tuple[Body | None, i
 
 def _publish(site: str, query: PublishQuery) -> tuple[Body | None, int]:
     arrival = cloudinfo.Arrival(request.get_data(), "api", query.gocdb_id)
-    made = cloudinfo.publish(ground().db, current_principal(), site, arrival)
+    held = ground().settings
+    assert isinstance(held, RegistrySettings)
+    made = cloudinfo.publish(ground().db, current_principal(), site, arrival, keep_days=held.cloudinfo_days)
     if not made.fresh:
         return None, 204
     return published_answer(made, site), 202
@@ -141,7 +145,7 @@ def list_documents(path: SitePath) -> Body:
     now = datetime.now(UTC)
     with ground().db.transaction() as session:
         site = cloudinfo.find_site(session, path.site)
-        rows = cloudinfo.history(session, site)
+        rows = cloud_history.of_site(session, site)
         own = may_site(current_principal(), PUBLISH_CLOUD, site)
         refused = cloudinfo.refusals(session, site) if own else []
     return {

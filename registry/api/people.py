@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import Api, PathModel, current_principal, ground
-from registry import identities, people, personal_data
+from registry import identities, people, people_then, personal_data, states
 from registry.api.answers import Body, Id, NumberPath
 from registry.api.people_answers import person_answer
 from registry.api.sites import token_answer
 from registry.finding import number_cursor
-from registry.models import PersonalRead
+from registry.models import Person, PersonalRead
+from registry.people_then import PersonThen
 from registry.rights import READ_PEOPLE, RUN_FEDERATION
 from registry.schemas.people import (
     DecisionIn,
@@ -26,7 +29,7 @@ from registry.schemas.people import (
     ReadQuery,
     Said,
 )
-from registry.schemas.sites import TokenIn, TokenList, TokenMade
+from registry.schemas.sites import OneQuery, TokenIn, TokenList, TokenMade
 from registry.settings import RegistrySettings
 
 api = Api("registry_people", __name__, "People", csv=True)
@@ -114,16 +117,28 @@ def list_people(query: PersonQuery) -> Body:
     """People with identities and roles; `q` is a part of name or address."""
     after = number_cursor(query.cursor) or 0
     with ground().db.transaction() as session:
-        found = people.listed(session, query.q, after, query.limit + 1)
+        number = states.number_at(session, query.as_of)
+        found: Sequence[Person | PersonThen]
+        if number is None:
+            found = people.listed(session, query.q, after, query.limit + 1)
+        else:
+            found = people_then.listed(session, number, query.q, after, query.limit + 1)
         items = [person_answer(person) for person in found[: query.limit]]
     _noted("list of people", [int(one["id"]) for one in items])
     return {"items": items, "next": items[-1]["id"] if len(found) > query.limit else None}
 
 
 @api.get("/people/<int:number>", permission=READ_PEOPLE, summary="One person", responses={200: PersonOut})
-def one_person(path: NumberPath) -> Body:
+def one_person(path: NumberPath, query: OneQuery) -> Body:
     """A person with identities and roles; that it was read is written down for the person to see."""
-    answer = _person(path.number)
+    with ground().db.transaction() as session:
+        number = states.number_at(session, query.as_of)
+        found = (
+            people.find(session, path.number)
+            if number is None
+            else people_then.find(session, number, path.number)
+        )
+        answer = person_answer(found)
     _noted("one person", [path.number])
     return answer
 

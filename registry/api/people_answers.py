@@ -5,9 +5,11 @@ from __future__ import annotations
 from registry.api.answers import Body
 from registry.models import Credential, Person, Role, RoleAction
 from registry.models.role_names import shown
+from registry.people_then import IdentityThen, PersonThen
+from registry.remembered import RoleThen
 
 
-def person_answer(person: Person) -> Body:
+def person_answer(person: Person | PersonThen) -> Body:
     """A person for the wire."""
     return {
         "id": str(person.id),
@@ -26,7 +28,7 @@ def person_answer(person: Person) -> Body:
     }
 
 
-def identity_answer(row: Credential) -> Body:
+def identity_answer(row: Credential | IdentityThen) -> Body:
     """A way to sign in, for the wire."""
     return {
         "id": str(row.id),
@@ -44,7 +46,7 @@ def identity_answer(row: Credential) -> Body:
     }
 
 
-def role_answer(role: Role) -> Body:
+def role_answer(role: Role | RoleThen) -> Body:
     """A role for the wire."""
     return {
         "id": str(role.id),

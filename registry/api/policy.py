@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hanse.identity.permissions import PUBLIC, SIGNED_IN
 from hanse.web import Api, current_principal, ground
-from registry import certification, policy, policy_contacts, policy_evidence, policy_proposals
+from registry import certification, policy, policy_contacts, policy_proposals, proposals_then, states
 from registry.api.answers import Body, NumberPath, SitePath
+from registry.certification_standing import Standing, standing_of
 from registry.models import CertificationProposal
 from registry.policy_contacts import Contact
 from registry.rights import CERTIFY_SITE, LOOK_AT_SITE, RUN_FEDERATION, is_operator
@@ -22,6 +23,7 @@ from registry.schemas.policy import (
     ProposalQuery,
     ProposeIn,
 )
+from registry.schemas.sites import OneQuery
 from registry.settings import RegistrySettings
 
 api = Api("registry_policy", __name__, "Certification policy", csv=True)
@@ -41,10 +43,12 @@ def settings() -> RegistrySettings:
     responses={200: PolicyPage},
     revised=True,
 )
-def list_policies() -> Body:
+def list_policies(query: OneQuery) -> Body:
     """With the one that comes with Hanse at the end."""
     with ground().db.transaction() as session:
-        return {"items": [policy_answer(one) for one in policy.texts(session)], "next": None}
+        moment = states.moment(session, query.as_of)
+        texts = policy.texts(session, moment.at if moment else None)
+        return {"items": [policy_answer(one) for one in texts], "next": None}
 
 
 @api.post(
@@ -79,34 +83,34 @@ def policy_answer(text: policy.Text) -> Body:
     summary="Where a site stands: its checklist",
     responses={200: CertificationOut},
 )
-def read_certification(path: SitePath) -> Body:
+def read_certification(path: SitePath, query: OneQuery) -> Body:
     """The evidence as it was last looked at, the contacts' answers, the proposal that waits."""
     with ground().db.transaction() as session:
-        site = policy_contacts.find_site(session, path.site)
-        rules = policy.in_force(session)
-        row = policy_proposals.waiting(session, site)
-        return {
-            "site": site.name,
-            "status": site.certification,
-            "since": site.certification_since,
-            "evidence": [
-                {
-                    "item": one.item,
-                    "title": one.title,
-                    "state": one.state,
-                    "told": one.told,
-                    "source": one.source,
-                    "at": one.at if one.since else None,
-                    "since": one.since,
-                }
-                for one in policy_evidence.stored(session, rules, site)
-            ],
-            "contacts": [contact_answer(one) for one in policy_contacts.states(session, site)],
-            "proposal": None if row is None else proposal_answer(row, rules),
-            "next_steps": certification.next_steps(
-                site.certification, operator=is_operator(current_principal())
-            ),
-        }
+        return certification_answer(standing_of(session, path.site, query.as_of))
+
+
+def certification_answer(found: Standing) -> Body:
+    """Where a site stands, for the wire."""
+    return {
+        "site": found.site,
+        "status": found.status,
+        "since": found.since,
+        "evidence": [
+            {
+                "item": one.item,
+                "title": one.title,
+                "state": one.state,
+                "told": one.told,
+                "source": one.source,
+                "at": one.at if one.since else None,
+                "since": one.since,
+            }
+            for one in found.evidence
+        ],
+        "contacts": [contact_answer(one) for one in found.contacts],
+        "proposal": None if found.proposal is None else proposal_answer(found.proposal, found.rules),
+        "next_steps": certification.next_steps(found.status, operator=is_operator(current_principal())),
+    }
 
 
 def contact_answer(contact: Contact) -> Body:
@@ -128,7 +132,8 @@ def contact_answer(contact: Contact) -> Body:
 def refresh_evidence(path: SitePath) -> Body:
     """Asks the other services, each within the deadline; proposes what the policy then allows."""
     policy_proposals.refresh(ground().db, settings(), current_principal(), path.site)
-    return read_certification(path)
+    with ground().db.transaction() as session:
+        return certification_answer(standing_of(session, path.site, None))
 
 
 @api.post(
@@ -151,8 +156,12 @@ def ask_contacts(path: SitePath) -> Body:
 def list_proposals(query: ProposalQuery) -> Body:
     """Filters are exact; `state=waiting` gives those that are undecided."""
     with ground().db.transaction() as session:
-        rules = policy.in_force(session)
-        found = policy_proposals.listed(session, query, query.limit + 1)
+        moment = states.moment(session, query.as_of)
+        rules = policy.in_force(session, moment.at if moment else None)
+        if moment is None:
+            found = policy_proposals.listed(session, query, query.limit + 1)
+        else:
+            found = proposals_then.listed(session, query, query.limit + 1, moment.at)
         shown = [proposal_answer(row, rules) for row in found[: query.limit]]
     return {"items": shown, "next": shown[-1]["id"] if len(found) > query.limit else None}
 

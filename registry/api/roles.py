@@ -20,6 +20,7 @@ from registry.schemas.people import (
     RoleQuery,
     RoleRequestIn,
 )
+from registry.schemas.sites import OneQuery
 from registry.settings import RegistrySettings
 
 api = Api("registry_roles", __name__, "People", csv=True)
@@ -41,7 +42,7 @@ def list_roles(query: RoleQuery) -> Body:
             then = remembered.roles(
                 session, number, scope=query.scope, person=query.person, status=query.status
             )
-            return {"items": then}
+            return {"items": [role_answer(role) for role in then]}
         found = roles.listed(session, query.scope, query.person, query.status)
         return {"items": [role_answer(role) for role in found]}
 
@@ -75,9 +76,13 @@ def ask_for_role(body: RoleRequestIn) -> tuple[Body, int]:
 
 
 @api.get("/role-requests", permission=SIGNED_IN, summary="Requests I may decide", responses={200: RoleList})
-def waiting_requests() -> Body:
+def waiting_requests(query: OneQuery) -> Body:
     """The oldest first; everybody sees the own ones too (GET /me)."""
     with ground().db.transaction() as session:
+        number = states.number_at(session, query.as_of)
+        if number is not None:
+            then = role_requests.for_me_then(session, current_principal(), number)
+            return {"items": [role_answer(role) for role in then]}
         return {"items": [role_answer(role) for role in role_requests.for_me(session, current_principal())]}
 
 
@@ -119,6 +124,7 @@ def role_actions(query: RoleActionQuery) -> Body:
             scope=query.scope,
             person=query.person,
             before=number_cursor(query.cursor),
+            until=moment.at if (moment := states.moment(session, query.as_of)) else None,
             limit=query.limit + 1,
         )
         items = [role_action_answer(one) for one in found[: query.limit]]

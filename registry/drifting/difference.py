@@ -21,7 +21,10 @@ Accept = Callable[[Session, Change, Site], None]
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference. `accept` writes the observed side into the registry; None where only people can mend it."""
+    """One difference. `accept` writes the observed side into the registry; None where only people can mend it.
+
+    `looked_at` is the moment of a look at the past: what was ignored then.
+    """
 
     fact: str
     kind: str
@@ -32,14 +35,15 @@ class Difference:
     accepting: str = ""
     accept: Accept | None = field(default=None, compare=False)
     decision: DriftDecision | None = field(default=None, compare=False)
+    looked_at: datetime | None = field(default=None, compare=False)
 
     @property
     def ignored(self) -> bool:
-        """Whether somebody found it to be in order, as it is now, and for now."""
+        """Whether somebody found it to be in order, as it is, and for now."""
         decision = self.decision
         if decision is None or decision.seen != self.seen:
             return False
-        return decision.until is None or decision.until > datetime.now(UTC)
+        return decision.until is None or decision.until > (self.looked_at or datetime.now(UTC))
 
     @property
     def seen(self) -> dict[str, Any]:

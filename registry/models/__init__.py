@@ -45,6 +45,7 @@ from registry.models.people import (
 )
 from registry.models.policy import (
     CertificationEvidence,
+    CertificationEvidenceStep,
     CertificationPolicy,
     CertificationProposal,
     ContactConfirmation,
@@ -68,6 +69,7 @@ __all__ = [
     "Base",
     "CertificationChange",
     "CertificationEvidence",
+    "CertificationEvidenceStep",
     "CertificationPolicy",
     "CertificationProposal",
     "CloudDocument",

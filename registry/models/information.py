@@ -20,7 +20,8 @@ class CloudDocument(Base):
     """A cloud-info document that was in order. One of each cloud service (`service` = its GLUE ID) is current.
 
     `body` is the document as GLUE 2.1 JSON whatever it came as, `facts` what drift and search read of it.
-    `received_at` is when this very text came first, `heard_at` when last.
+    `received_at` is when this very text came first, `heard_at` when last. `stood_until` is set when documents after it
+    are no longer kept: until then one of them, or itself, held.
     """
 
     __tablename__ = "cloud_document"
@@ -29,6 +30,7 @@ class CloudDocument(Base):
         CheckConstraint(one_of("source", DOCUMENT_SOURCES), name="cloud_document_source"),
         UniqueConstraint("site_id", "service", "sha256", name="cloud_document_once"),
         Index("cloud_document_current", "site_id", "service", unique=True, postgresql_where=text("current")),
+        Index("cloud_document_came", "site_id", "service", "received_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -43,11 +45,17 @@ class CloudDocument(Base):
     heard_at: Mapped[datetime] = mapped_column(UtcTime)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     valid_until: Mapped[datetime] = mapped_column(UtcTime)
+    stood_until: Mapped[datetime | None] = mapped_column(UtcTime)
     current: Mapped[bool]
     body: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True)
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True)
 
     site: Mapped[Site] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def held_until(self) -> datetime:
+        """Until when it tells what was published, for those who look back."""
+        return self.stood_until or self.valid_until
 
 
 class CloudRefusal(Base):

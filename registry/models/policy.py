@@ -45,6 +45,24 @@ class CertificationEvidence(Base):
     since: Mapped[datetime] = mapped_column(UtcTime)
 
 
+class CertificationEvidenceStep(Base):
+    """What an item of the checklist became at a site, and when: the past of `CertificationEvidence`."""
+
+    __tablename__ = "certification_evidence_step"
+    __table_args__ = (
+        CheckConstraint(one_of("state", EVIDENCE_STATES), name="certification_evidence_step_state"),
+        Index("certification_evidence_step_at", "site_id", "item", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"))
+    item: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcTime)
+    state: Mapped[str] = mapped_column(Text)
+    told: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+
+
 class CertificationProposal(Base):
     """A step that the policy allows, for a person to decide; with two persons `first_*` is the one who began.
 

@@ -44,10 +44,16 @@ def _take(principal: Principal, content: bytes) -> str:
     arrival = cloudinfo.Arrival(content, "ams")
     site = _site_of(principal, content)
     try:
-        cloudinfo.publish(ground().db, principal, site, arrival)
+        cloudinfo.publish(ground().db, principal, site, arrival, keep_days=_keep_days())
     except (Refused, TooLarge) as refusal:  # kept with its reason by the use case
         log.warning("cloud_document_refused", site=site, sha256=arrival.sha256, faults=len(refusal.fields))
     return arrival.sha256[:16]
+
+
+def _keep_days() -> float:
+    held = ground().settings
+    assert isinstance(held, RegistrySettings)
+    return held.cloudinfo_days
 
 
 def _site_of(principal: Principal, content: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from registry.schemas.fields import Line, Query, UtcTime, Wire, one_line
+from registry.schemas.fields import AsOf, Line, Query, UtcTime, Wire, one_line
 
 
 def _identifier(text: str) -> str:
@@ -277,6 +277,7 @@ class CloudQuery(Query):
         Annotated[int, Field(ge=1, le=10**9, description="Virtual processors that must be free.")] | None
     ) = None
     stale: Annotated[bool, Field(description="Also what was published too long ago.")] = False
+    as_of: AsOf | None = None
     cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,9}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 

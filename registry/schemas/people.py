@@ -116,8 +116,9 @@ class PersonPage(Wire):
 
 
 class PersonQuery(Query):
-    """Which people; `q` looks for a part of name or e-mail address."""
+    """Which people; `q` looks for a part of name or e-mail address, `as_of` gives them as the log knew them."""
 
+    as_of: AsOf | None = None
     q: Annotated[str, Field(max_length=255)] | None = None
     cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
@@ -199,8 +200,9 @@ class ReadQuery(Query):
 
 
 class RoleActionQuery(ReadQuery):
-    """Which decisions."""
+    """Which decisions; `as_of` gives those that had been made by then."""
 
+    as_of: AsOf | None = None
     scope: ScopeText | None = None
     person: EntityId | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100

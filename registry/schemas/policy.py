@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from registry.schemas.fields import Line, Query, Reason, SiteName, UtcTime, Wire
+from registry.schemas.fields import AsOf, Line, Query, Reason, SiteName, UtcTime, Wire
 from registry.schemas.sites import Certification, ContactKind
 
 Check = Literal[
@@ -164,6 +164,7 @@ class ProposalQuery(Query):
     state: Literal["waiting", "open", "seconding", "accepted", "declined", "withdrawn", "expired"] | None = (
         None
     )
+    as_of: AsOf | None = None
     cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 

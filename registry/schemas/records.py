@@ -199,12 +199,13 @@ class CertificationChangePage(Wire):
 
 
 class CertificationChangeQuery(Query):
-    """Which steps; `since` and `until` bound their time."""
+    """Which steps; `since` and `until` bound their time, `as_of` gives those that had been taken by then."""
 
     site: SiteName | None = None
     status: Certification | None = None
     since: UtcTime | None = None
     until: UtcTime | None = None
+    as_of: AsOf | None = None
     cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.errors import HanseError
 from hanse.web import FormFaults, Pages, current_principal, ground, page
-from registry import cloudinfo, drift
+from registry import cloud_history, cloudinfo, drift
 from registry.rights import EDIT_SITE, PUBLISH_CLOUD, READ_DRIFT, check_site, may_site
 from registry.schemas.cloudinfo import AcceptIn, IgnoreIn
 from registry.schemas.fields import parse_time
@@ -54,7 +54,7 @@ def _page(name: str, form: FormFaults, *, status: int = 200) -> BaseResponse:
         site = cloudinfo.find_site(session, name)
         check_site(principal, READ_DRIFT, site)
         found = drift.of_site(session, site)
-        documents = cloudinfo.history(session, site)
+        documents = cloud_history.of_site(session, site)
         refused = cloudinfo.refusals(session, site) if may_site(principal, PUBLISH_CLOUD, site) else []
         may_edit = may_site(principal, EDIT_SITE, site)
     open_ones = [one for one in found if not one.ignored]
