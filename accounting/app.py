@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
-from accounting import crosschecks, inbox, publishing
+from accounting import crosschecks, inbox, publishing, site_publishing
 from accounting.api import crosschecks_api, publishing_api, quarantine_api, refused_api, usage_api
 from accounting.inbox import Inbox
 from accounting.loading import make_loader
@@ -31,6 +32,9 @@ METRICS: dict[str, str] = {
     "hanse_accounting_refused_records": "Records of a site that are refused and neither replayed nor discarded.",
     "hanse_accounting_last_message_age_seconds": "Seconds since the last message of a site that brought records.",
     "hanse_accounting_site_state": "How a site publishes: 0 in time, 1 late, 2 missing or never.",
+    "hanse_accounting_silence_limit_seconds": "Silence after which a site is late (warning) and missing (critical).",
+    "hanse_accounting_gap_months": "Months of a site without usage between its first and its last with some.",
+    "hanse_accounting_sync_differences": "Job counts of a site's own sync messages that differ from what is counted.",
     "hanse_accounting_findings": "Findings of the cross-checks, by check, that stand and that nobody accepted.",
 }
 _STATES = {"in time": 0.0, "late": 1.0, "missing": 2.0, "never": 2.0}
@@ -96,6 +100,8 @@ def gauges(settings: AccountingSettings, db: Database) -> list[Gauge]:
     with db.transaction() as session:
         waiting = inbox.waiting(session)
         statuses = publishing.statuses(session, limits, now)
+        gaps = site_publishing.gaps(session)
+        differing = Counter(each.site for each in site_publishing.sync(session) if each.difference)
         findings = crosschecks.open_by_kind(session)
     found = [_gauge("hanse_accounting_messages_waiting", float(waiting))]
     for status in statuses:
@@ -104,6 +110,11 @@ def gauges(settings: AccountingSettings, db: Database) -> list[Gauge]:
         age = status.age_s(now)
         if age is not None:
             found.append(_gauge("hanse_accounting_last_message_age_seconds", age, status.site))
+        found.append(_gauge("hanse_accounting_gap_months", float(len(gaps.get(status.site, []))), status.site))
+        found.append(_gauge("hanse_accounting_sync_differences", float(differing[status.site]), status.site))
+    name = "hanse_accounting_silence_limit_seconds"
+    for level, days in (("warning", limits.warning_days), ("critical", limits.critical_days)):
+        found.append(Gauge(name, METRICS[name], days * 86_400.0, {"level": level}))
     name = "hanse_accounting_findings"
     found += [Gauge(name, METRICS[name], float(many), {"check": kind}) for kind, many in findings.items()]
     return found

@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from accounting import inbox, quarantine, signatures, summaries
+from accounting import inbox, places, quarantine, summaries
 from accounting.models import Message, RefusedRecord, UsageSummary
 from accounting.summaries import Freshness
 
@@ -56,12 +56,15 @@ class SiteStatus:
         return None if self.last_message_at is None else (now - self.last_message_at).total_seconds()
 
 
-def statuses(session: Session, limits: Limits, now: datetime) -> list[SiteStatus]:
-    """Every site of the registry and every other that has sent something; the longest silent first."""
+def statuses(session: Session, limits: Limits, now: datetime, only: str | None = None) -> list[SiteStatus]:
+    """Every site of the registry and every other that has sent something, or one of them; the longest silent first."""
     fresh = {each.site: each for each in summaries.freshness(session)}
     counts = _counts(session, now - PERIOD)
     still_refused = _open_refusals(session)
-    sites = {*signatures.directory(session).sites, *fresh, *counts, *still_refused} - {""}
+    known = {place.site for place in places.places(session)}
+    sites = {*known, *fresh, *counts, *still_refused} - {""}
+    if only is not None:
+        sites &= {only}
     made = [_status(site, fresh.get(site), counts, still_refused, limits, now) for site in sites]
     oldest = datetime.min.replace(tzinfo=UTC)
     return sorted(made, key=lambda status: (status.last_message_at or oldest, status.site))

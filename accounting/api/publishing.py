@@ -7,11 +7,12 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy import select
 
-from accounting import publishing, replay, schemas
+from accounting import publishing, replay, schemas, site_publishing
 from accounting.api.common import SitePath, limits
 from accounting.api.usage import fresh_out
 from accounting.models import Message
 from accounting.permissions import OVERVIEW, READ_ANY_REFUSED, READ_REFUSED
+from accounting.publishing import Limits, SiteStatus
 from hanse.errors import NotFound
 from hanse.identity.permissions import PUBLIC
 from hanse.web import (
@@ -57,6 +58,60 @@ def _statuses() -> list[dict[str, Any]]:
     with ground().db.transaction() as session:
         found = publishing.statuses(session, limits(), now)
     return [vars(each) | {"age_s": each.age_s(now)} for each in found]
+
+
+@publishing_api.get(
+    "/sites/<site>/freshness",
+    permission=PUBLIC,
+    summary="How old a site's usage is, as a probe's result",
+    responses={200: schemas.FreshnessOut},
+)
+def freshness(path: SitePath) -> dict[str, Any]:
+    """State and code as Nagios has them, with the sentence; always 200 for a site that is known."""
+    now, bounds = datetime.now(UTC), limits()
+    with ground().db.transaction() as session:
+        status = site_publishing.status_of(session, path.site, bounds, now)
+    return freshness_out(status, bounds, now)
+
+
+def freshness_out(status: SiteStatus, bounds: Limits, now: datetime) -> dict[str, Any]:
+    """A site's state as FreshnessOut has it."""
+    judged = site_publishing.freshness(status, bounds, now)
+    return {
+        "site": status.site, "state": judged.level, "code": judged.code, "reason": judged.reason,
+        "age_s": status.age_s(now), "warning_s": bounds.warning_days * 86_400,
+        "critical_s": bounds.critical_days * 86_400, "last_message_at": status.last_message_at,
+        "measured_until": status.measured_until,
+    }  # fmt: skip
+
+
+@publishing_api.get(
+    "/publishing/<site>",
+    permission=PUBLIC,
+    summary="How one site publishes, in detail",
+    responses={200: schemas.SitePublishingOut},
+)
+def publishing_of_site(path: SitePath) -> dict[str, Any]:
+    """Freshness, gaps by month, the sync check against the site's own counts, and messages of the last 90 days."""
+    now, bounds = datetime.now(UTC), limits()
+    with ground().db.transaction() as session:
+        status = site_publishing.status_of(session, path.site, bounds, now)
+        gaps = site_publishing.gaps(session, path.site).get(path.site, [])
+        silent = site_publishing.silent_machines(session, path.site)
+        sync = site_publishing.sync(session, path.site)
+        days = site_publishing.by_day(session, path.site, now, 90)
+    return {
+        "freshness": freshness_out(status, bounds, now), "gaps": [f"{month:%Y-%m}" for month in gaps],
+        "silent_machines": silent,
+        "sync": [
+            {
+                "month": f"{each.month:%Y-%m}", "submit_host": each.submit_host, "said": each.said,
+                "counted": each.counted, "difference": each.difference,
+            }
+            for each in sync
+        ],
+        "days": [vars(day) for day in days],
+    }  # fmt: skip
 
 
 @publishing_api.get(
