@@ -15,7 +15,7 @@ from hanse.identity import names
 from hanse.identity.principals import Principal, X509Identity
 from hanse.identity.tokens import new_token, token_key
 from hanse.revisions import Actor, Change, change
-from registry import entities, identity_bodies
+from registry import brief, entities, identity_bodies
 from registry.models import Credential, HostCertificate, LinkCode, Person
 from registry.recording import recording
 from registry.schemas.people import MeIn
@@ -140,7 +140,7 @@ def listed(session: Session, q: str | None, after: int, limit: int) -> list[Pers
         wanted = wanted.where(
             or_(Person.name.icontains(q, autoescape=True), Person.email.icontains(q, autoescape=True))
         )
-    return list(session.scalars(wanted))
+    return list(session.scalars(wanted.options(*brief.of_people())))
 
 
 def make_token(db: Database, principal: Principal, form: TokenIn) -> tuple[Credential, str]:

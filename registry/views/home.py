@@ -87,7 +87,7 @@ def landing(principal: Principal) -> BaseResponse:
             len(sites), len({site.country for site in sites}), f"{offered:,}"
         ),
         sites=sites,
-        map=_map(sites, found),
+        **_map(sites, found),
         counted=standing.tell(list(found.values())),
         ongoing=ongoing,
         principal=principal,
@@ -118,7 +118,7 @@ def operators_page() -> BaseResponse:
             {**one, **{edge: parse_time(one[edge]) for edge in ("start", "end")}} for one in own.downtimes
         ],
         tasks=tasks,
-        map=_map(sites, found),
+        **_map(sites, found),
         now=now,
         minute=now.replace(second=0, microsecond=0),
         counted=standing.tell(list(found.values())),
@@ -133,8 +133,9 @@ def operators_page() -> BaseResponse:
 _maps: Lately[mapping.Map] = Lately(2)
 
 
-def _map(sites: Sequence[Listed], found: Mapping[str, standing.Standing]) -> mapping.Map:
-    return _maps.get((sites, found), None, lambda: mapping.draw(sites, found))
+def _map(sites: Sequence[Listed], found: Mapping[str, standing.Standing]) -> dict[str, Any]:
+    drawn = _maps.get((sites, found), None, lambda: mapping.draw(sites, found))
+    return {"map": drawn, "map_markup": mapping.markup(drawn, "/sites")}
 
 
 _WORDS = {

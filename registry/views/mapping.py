@@ -8,8 +8,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from flask import get_template_attribute
+from markupsafe import Markup
+
 from hanse.pages.projections import VIEWS, WIDTH, MapView
 from registry.directory import Listed
+from registry.lately import Lately
 from registry.standing import WORST_FIRST, Standing
 
 MOST_APART: Final = 60
@@ -112,6 +116,19 @@ def draw(
         outside=tuple(outside),
         unplaced=tuple(site.name for site in every if site.latitude is None or site.longitude is None),
     )
+
+
+_markup: Lately[Markup] = Lately(16)
+
+
+def markup(drawn: Map, elsewhere: str) -> Markup:
+    """The map as it stands in a page. `elsewhere` is the address of the list, to which a marker adds its area."""
+    return _markup.get((drawn,), elsewhere, lambda: _rendered(drawn, elsewhere))
+
+
+def _rendered(drawn: Map, elsewhere: str) -> Markup:
+    macro = get_template_attribute("registry/site_map.html", "site_map")
+    return Markup(macro(drawn, elsewhere))  # noqa: S704 - the template has escaped it
 
 
 def _at(site: Listed) -> tuple[float, float]:

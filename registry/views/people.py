@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
@@ -35,7 +37,7 @@ def _people_page(form: FormFaults, status: int = 200) -> BaseResponse:
     with ground().db.transaction() as session:
         found = people.listed(session, q, after, PAGE + 1) if scope is None else _holders(session, scope)
         places = scope_choices(session)
-        everybody = people.listed(session, None, 0, 1000)
+        choices = _choices(session, found[:PAGE], str(form.kept.get("person", "")))
     listed = found[:PAGE]
     note_read("list of people", [one.id for one in listed])
     return page(
@@ -52,10 +54,16 @@ def _people_page(form: FormFaults, status: int = 200) -> BaseResponse:
         role_choices=ROLE_CHOICES,
         role_name=shown,
         places=places,
-        person_choices=[
-            (str(one.id), f"{one.name} ({one.email})" if one.email else one.name) for one in everybody
-        ],
+        person_choices=choices,
     )
+
+
+def _choices(session: Session, listed: Sequence[Person], kept: str) -> list[tuple[str, str]]:
+    """Whom a role can be granted to: those in the list, and who was chosen before the form was refused."""
+    here = {str(one.id): one for one in listed}
+    if kept.isdigit() and kept not in here and (chosen := session.get(Person, int(kept[:18]))) is not None:
+        here[kept] = chosen
+    return [(key, f"{one.name} ({one.email})" if one.email else one.name) for key, one in here.items()]
 
 
 def scope_choices(session: Session) -> list[str]:

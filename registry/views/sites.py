@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.identity.permissions import PUBLIC, allows
+from hanse.pages.words import with_query
 from hanse.web import Pages, csv_response, current_principal, ground, page
 from registry import directory, neighbours, standing, states
 from registry.directory import Listed, Wanted
@@ -154,6 +155,7 @@ def all_sites() -> BaseResponse:
     shown = site_list.part(rows, request.args.get("cursor", ""))
     totals = _kept(_sums, found, None, lambda: _totals(rows))
     counted = standing.tell([row.standing for row in rows])
+    drawn = _map(asked, found)
     return page(
         "registry/sites.html",
         title="Sites",
@@ -167,7 +169,8 @@ def all_sites() -> BaseResponse:
         states=STATES,
         columns=asked.columns,
         every_column=site_list.COLUMNS,
-        map=_map(asked, found),
+        map=drawn,
+        map_markup=None if drawn is None else mapping.markup(drawn, with_query(box=None, cursor=None)),
         totals=totals,
         joining=[row for row in rows if row.site.certification in JOINING][:8],
         filters=_filters(asked),
