@@ -28,6 +28,12 @@ def line_of(element: etree._Element) -> int:
     return cast("int | None", element.sourceline) or 1
 
 
+def _name(element: etree._Element) -> tuple[str, str]:
+    """Namespace and local name; libxml2 lets through some that lxml's QName does not ("sr:")."""
+    namespace, _, local = str(element.tag).rpartition("}")
+    return namespace.removeprefix("{"), local
+
+
 class Tree:
     """One record. Paths are local names joined by slashes, all in the namespace of the record."""
 
@@ -66,30 +72,32 @@ def xml_head(text: str) -> Head:
     """The namespace of the outermost element, as the name. Raises Unreadable when there is none."""
     try:
         for _, element in _events(text):
-            return Head(etree.QName(element).namespace or "", "", line_of(element))
+            return Head(_name(element)[0], "", line_of(element))
     except etree.XMLSyntaxError as error:
         raise Unreadable("broken_xml", _sentence(error), error.lineno or 1) from None
     raise Unreadable("broken_xml", "The message begins like XML and has no element.", 1)
 
 
 def xml_parts(text: str, namespace: str, record: str, read: Callable[[Tree], Given]) -> Iterator[Part]:
-    """The elements named `record`, each with the values that `read` finds in it. An element of another name
-    that stands where records stand is a part without values and with a fault.
+    """The elements named `record`, each with the values that `read` finds in it: those in the outermost element, or
+    that one alone. An element of another name that stands where records stand is a part without values and with a
+    fault.
     """
     wanted = f"{{{namespace}}}{record}"
     done = depth = count = 0
-    line = 1
+    line, alone = 1, False
     try:
         for event, element in _events(text):
             if event == "start":
                 depth, count = depth + 1, count + 1
-                if depth <= 2:
+                alone = alone or (depth == 1 and element.tag == wanted)
+                if depth == (1 if alone else 2):
                     line, count = line_of(element), 1
                 if count > MOST_ELEMENTS:
                     raise _TooLarge
                 continue
             depth -= 1
-            if depth == 1 or (depth == 0 and element.tag == wanted):
+            if depth == (0 if alone else 1):
                 done += 1
                 yield _part(done, line, element, wanted, read)
                 _forget(element)
@@ -104,9 +112,9 @@ def _part(
 ) -> Part:
     raw = etree.tostring(element, encoding="unicode", with_tail=False)
     if element.tag == wanted:
-        return Part(number, line, raw, read(Tree(element, etree.QName(wanted).namespace or "")))
-    name = etree.QName(element).localname
-    words = f"{name[:60]} is not a record that is read here; {etree.QName(wanted).localname} is."
+        return Part(number, line, raw, read(Tree(element, _name(element)[0])))
+    name = _name(element)[1]
+    words = f"{name[:60]} is not a record that is read here; {wanted.rpartition('}')[2]} is."
     return Part(number, line, raw, {}, [Note("not_a_record", name[:60], line, words)])
 
 
