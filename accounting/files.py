@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,7 +57,7 @@ def load(loader: Loader, box: Inbox, path: Path) -> Loaded:
 
 def _again(loader: Loader, body: bytes) -> int | None:
     with loader.db.transaction() as session:
-        return inbox.send_again(session, hashlib.sha256(body).digest(), datetime.now(UTC))
+        return inbox.send_again(session, body, datetime.now(UTC))
 
 
 def _read(path: Path) -> bytes:

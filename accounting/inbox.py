@@ -169,15 +169,19 @@ def _reserve(session: Session, site: str) -> bool:
     return bool(session.scalar(taken, {"site": site}))
 
 
-def send_again(session: Session, digest: bytes, now: datetime) -> int | None:
+def send_again(session: Session, body: bytes, now: datetime) -> int | None:
     """Put a loaded file back in the inbox with a new receipt when the same bytes are loaded again; its
     number.
     """
     message = session.scalars(
-        select(Message).where(Message.source == "load", Message.sha256 == digest).with_for_update()
+        select(Message)
+        .where(Message.source == "load", Message.sha256 == hashlib.sha256(body).digest())
+        .with_for_update()
     ).first()
     if message is None:
         return None
     message.receipt = session.execute(RECEIPTS.next_value()).scalar_one()
     message.received_at, message.state, message.attempts, message.retry_at = now, "waiting", 0, None
+    # it may have been archived meanwhile, or names in it replaced
+    message.body, message.archived_at, message.redacted_at = body, None, None
     return message.id

@@ -105,6 +105,18 @@ def refused(site: str, bad: Unreadable, found: Verdict | None = None) -> Verdict
 def _open(message: Message, known: Directory, envelope: Envelope, verdict: Verdict) -> tuple[Speaker, bytes]:
     if message.code == inbox.NOT_BASE64:
         raise Unreadable(message.code, message.reason)
+    if message.archived_at is not None:
+        raise Unreadable(
+            "archived",
+            f"The raw message lies in the archive. The operator brings it back (hanse accounting restore"
+            f" {message.received_at:%Y-%m}); then replay.",
+        )
+    if message.redacted_at is not None:
+        raise Unreadable(
+            "redacted",
+            "A name in this message was replaced on request, so its signature holds no longer and it cannot be"
+            " replayed. Send the records again.",
+        )
     if not message.body.strip():
         raise Unreadable("empty_message", "The message is empty; send the records with their header line.")
     speaker, opened = signatures.hear(envelope, message, known)

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from accounting import inbox, judging, quarantine, seen, signatures, summaries
+from accounting.archive.turning import turn_away
 from accounting.formats.records import Unreadable
 from accounting.judging import WHOLE, Verdict
 from accounting.judging import Selection as Selection
@@ -148,6 +149,7 @@ class Loader:
             again = seen.count_as_first_received(session, message, verdict.statement)
             if again is not None:
                 verdict.say(verdict.site, 0, again)
+        turn_away(session, [verdict for _, verdict in judged])
         _store(self.db, session, judged)
         now = self.now()
         for message, verdict in judged:

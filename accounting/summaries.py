@@ -10,6 +10,7 @@ from sqlalchemy import case, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from accounting.archive.kept import closed
 from accounting.models import SitePublishing, SummaryDue
 from accounting.rollup import roll_up
 from accounting.stores import stores
@@ -41,6 +42,8 @@ def summarise(db: Database) -> int:
         with db.transaction() as session:
             due = _take_due(session)
             for kind, site, month in due:
+                if closed(session, kind, month):
+                    continue
                 stores()[kind].resum(session, site, month)
                 roll_up(session, kind, site, month)
         total += len(due)
