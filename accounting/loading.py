@@ -6,7 +6,7 @@ refusals and the notes for the summariser are all there, or nothing is and the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -144,7 +144,7 @@ class Loader:
     def _write(
         self, session: Session, judged: Sequence[tuple[Message, Verdict]], selection: Selection, by: str
     ) -> list[Outcome]:
-        _lock_sites(session, {site for _, verdict in judged for site in verdict.placed})
+        summaries.lock_sites(session, {site for _, verdict in judged for site in verdict.placed})
         for message, verdict in judged:
             again = seen.count_as_first_received(session, message, verdict.statement)
             if again is not None:
@@ -193,12 +193,6 @@ class Loader:
             quarantine.keep(session, message, verdict.refusals)
             _conclude(message, verdict, WHOLE, self.now())
             return _outcome(message, verdict)
-
-
-def _lock_sites(session: Session, sites: Iterable[str]) -> None:
-    """Take the lock of each site until the transaction ends: two loaders never write records of one site at once."""
-    for site in sorted(sites):
-        session.execute(text("select pg_advisory_xact_lock(hashtextextended(:site, 7))"), {"site": site})
 
 
 def _store(db: Database, session: Session, judged: Sequence[tuple[Message, Verdict]]) -> None:

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounting.archive.kept import closed
-from accounting.models import SitePublishing, SummaryDue
+from accounting.models import SitePublishing, SummaryDue, Uncounted
 from accounting.rollup import roll_up
-from accounting.stores import stores
+from accounting.stores import stores, vm_anew
 from hanse.database import Database
 
 SUMMED_AT_ONCE = 20
@@ -37,6 +37,7 @@ def mark_due(session: Session, touched: Iterable[tuple[str, str, date]]) -> None
 
 def summarise(db: Database) -> int:
     """Sum again what is due and no other summariser holds; returns how many site-months were summed."""
+    _count_anew(db)
     total = 0
     while True:
         with db.transaction() as session:
@@ -49,6 +50,23 @@ def summarise(db: Database) -> int:
         total += len(due)
         if not due:
             return total
+
+
+def _count_anew(db: Database) -> None:
+    """Count the machines of sites anew that wait for it (`Uncounted`)."""
+    with db.transaction() as session:
+        sites = session.scalars(select(Uncounted.site).order_by(Uncounted.site)).all()
+    for site in sites:
+        with db.transaction() as session:
+            lock_sites(session, [site])
+            months = vm_anew.count(db, session, [site])
+            mark_due(session, [("vm", *each) for each in months])
+
+
+def lock_sites(session: Session, sites: Iterable[str]) -> None:
+    """Take the lock of each site until the transaction ends: two loaders never write records of one site at once."""
+    for site in sorted(sites):
+        session.execute(text("select pg_advisory_xact_lock(hashtextextended(:site, 7))"), {"site": site})
 
 
 def _take_due(session: Session) -> list[tuple[str, str, date]]:

@@ -1,8 +1,8 @@
-"""From cumulative reports to usage by month: what was used between two reports, cut at month ends.
+"""From cumulative reports to usage by month and day: what was used between two reports, cut at month and day ends.
 
 Pure integer arithmetic: nothing is rounded away. The sum over all months equals the last cumulative value of
 every reset-free stretch of every machine, whatever was missed, shuffled or repeated between (a property
-test).
+test); the days of a month add up to the month.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
+
+DAY_S = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """The counters of one machine at one time. Epoch seconds; None = this report did not state the counter."""
 
     measured_at: int
@@ -25,10 +26,11 @@ class Reading:
     wall_s: int | None
     cpu_s: int | None
     cores: Decimal = Decimal(0)
+    network_in: int | None = None
+    network_out: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """What a machine used from `begin` to `end` (epoch seconds). `remark` is "", "reset", "cpu_reset" or
     "resize".
     """
@@ -38,16 +40,19 @@ class Interval:
     wall_s: int
     cpu_s: int
     remark: str = ""
+    network_in: int = 0
+    network_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(NamedTuple):
     """Where the last report left the counters; carried over reports that did not state them."""
 
     measured_at: int
     wall_s: int
     cpu_s: int
     cores: Decimal
+    network_in: int = 0
+    network_out: int = 0
 
 
 def intervals(readings: Sequence[Reading], before: Before | None = None) -> list[Interval]:
@@ -61,47 +66,57 @@ def intervals(readings: Sequence[Reading], before: Before | None = None) -> list
     """
     made = []
     for reading in readings:
-        interval, before = _next(reading, before)
+        interval, before = following(reading, before)
         made.append(interval)
     return made
 
 
 def carried(reading: Reading, before: Before | None) -> Before:
     """The state of the counters after `reading`."""
-    return _next(reading, before)[1]
+    return following(reading, before)[1]
 
 
-def _next(reading: Reading, before: Before | None) -> tuple[Interval, Before]:
+def following(reading: Reading, before: Before | None) -> tuple[Interval, Before]:
+    """The interval that ends with `reading`, and where it leaves the counters."""
+    measured, started, wall, cpu, cores, inbound, outbound = reading
     if before is None:
-        wall, cpu = reading.wall_s or 0, reading.cpu_s or 0
-        begin = min(reading.started_at, reading.measured_at)
-        after = Before(reading.measured_at, wall, cpu, reading.cores)
-        return Interval(begin, reading.measured_at, wall, cpu), after
-    wall = before.wall_s if reading.wall_s is None else reading.wall_s
-    cpu = before.cpu_s if reading.cpu_s is None else reading.cpu_s
-    begin, (wall_used, cpu_used, remark) = before.measured_at, _used(reading, before, wall, cpu)
-    if remark == "reset":
-        begin = min(max(begin, reading.started_at), reading.measured_at)
-        wall, cpu = reading.wall_s or 0, reading.cpu_s or 0
-    after = Before(reading.measured_at, wall, cpu, reading.cores)
-    return Interval(begin, reading.measured_at, wall_used, cpu_used, remark), after
+        after = Before(measured, wall or 0, cpu or 0, cores, inbound or 0, outbound or 0)
+        return Interval(min(started, measured), measured, *after[1:3], "", *after[4:6]), after
+    if wall is not None and wall < before.wall_s:  # the machine began anew, and with it all counters
+        begin = min(max(before.measured_at, started), measured)
+        after = Before(measured, wall, cpu or 0, cores, inbound or 0, outbound or 0)
+        return Interval(begin, measured, *after[1:3], "reset", *after[4:6]), after
+    after = Before(
+        measured,
+        before.wall_s if wall is None else wall,
+        before.cpu_s if cpu is None else cpu,
+        cores,
+        before.network_in if inbound is None else inbound,
+        before.network_out if outbound is None else outbound,
+    )
+    wall_used = after.wall_s - before.wall_s
+    cpu_used, remark = after.cpu_s - before.cpu_s, ""
+    if cpu_used < 0:
+        cpu_used, remark = _fallen(after, before, wall_used)
+    network = (_grown(after.network_in, before.network_in), _grown(after.network_out, before.network_out))
+    return Interval(before.measured_at, measured, wall_used, cpu_used, remark, *network), after
 
 
-def _used(reading: Reading, before: Before, wall: int, cpu: int) -> tuple[int, int, str]:
-    if wall < before.wall_s:  # the machine began anew, and with it both counters
-        return wall, reading.cpu_s or 0, "reset"
-    wall_used = wall - before.wall_s
-    if cpu >= before.cpu_s:
-        return wall_used, cpu - before.cpu_s, ""
-    if reading.cores and before.cores and reading.cores < before.cores:
-        return wall_used, min(cpu, int(wall_used * reading.cores)), "resize"
-    return wall_used, cpu, "cpu_reset"
+def _fallen(after: Before, before: Before, wall_used: int) -> tuple[int, str]:
+    if after.cores and before.cores and after.cores < before.cores:
+        return min(after.cpu_s, int(wall_used * after.cores)), "resize"
+    return after.cpu_s, "cpu_reset"
+
+
+def _grown(now: int, before: int) -> int:
+    return now - before if now >= before else now
 
 
 def part_of(group: Sequence[object]) -> int:
     """The number by which a combination of VO, user, size and so on is known: 64 bits of a hash over its texts."""
-    told = "\x1f".join(map(str, group)).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big", signed=True)
+    told = "\x00".join([f"{each:.3f}" if isinstance(each, Decimal) else str(each) for each in group])
+    digest = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 @lru_cache(maxsize=4096)
@@ -119,25 +134,64 @@ def month_of(seconds: int) -> int:
     return moment.year * 12 + moment.month - 1
 
 
-def cut(interval: Interval) -> Iterator[tuple[int, int, int]]:
-    """(month, wall seconds, CPU seconds) of an interval, in proportion to time; the parts add up exactly.
+def last_month(begin: int, end: int) -> int:
+    """The last month of a time from `begin` to `end`: one that ends with a month does not touch the next."""
+    month = month_of(end)
+    return month - 1 if end > begin and month_start(month) == end else month
+
+
+def last_day(begin: int, end: int) -> int:
+    """The last day of a time from `begin` to `end`; days count from 1970."""
+    return (end - 1 if end > begin else end) // DAY_S
+
+
+class Share(NamedTuple):
+    """What of an interval lies in one month or day (`period`)."""
+
+    period: int
+    wall_s: int
+    cpu_s: int
+    network_in: int
+    network_out: int
+
+
+def by_month(interval: Interval) -> list[Share]:
+    """An interval cut at month ends in proportion to time; the parts add up exactly.
 
     Each month gets floor(total up to its end) - floor(total up to its start), so no second is lost or made.
     An interval without length lies in the month of its instant.
     """
-    first, last = month_of(interval.begin), month_of(interval.end)
-    if last > first and month_start(last) == interval.end:
-        last -= 1  # it ends with the month, not in the next
+    first, last = month_of(interval.begin), last_month(interval.begin, interval.end)
     if first >= last:
-        yield first, interval.wall_s, interval.cpu_s
-        return
-    length = interval.end - interval.begin
-    wall_before = cpu_before = 0
-    for month in range(first, last + 1):
-        done = min(month_start(month + 1), interval.end) - interval.begin
-        wall, cpu = interval.wall_s * done // length, interval.cpu_s * done // length
-        yield month, wall - wall_before, cpu - cpu_before
-        wall_before, cpu_before = wall, cpu
+        return [Share(first, interval.wall_s, interval.cpu_s, interval.network_in, interval.network_out)]
+    return _cut(interval, range(first, last + 1), [month_start(month + 1) for month in range(first, last)])
+
+
+def by_day(interval: Interval) -> list[Share]:
+    """The same cut at day ends (UTC)."""
+    first, last = interval.begin // DAY_S, last_day(interval.begin, interval.end)
+    if first >= last:
+        return [Share(first, interval.wall_s, interval.cpu_s, interval.network_in, interval.network_out)]
+    return _cut(interval, range(first, last + 1), range((first + 1) * DAY_S, (last + 1) * DAY_S, DAY_S))
+
+
+def _cut(interval: Interval, periods: Sequence[int], ends: Sequence[int]) -> list[Share]:
+    """`ends`: where each period but the last ends."""
+    begin, length = interval.begin, interval.end - interval.begin
+    columns = []
+    for amount in (interval.wall_s, interval.cpu_s, interval.network_in, interval.network_out):
+        if not amount:
+            columns.append([0] * len(periods))
+            continue
+        upto = [amount * (end - begin) // length for end in ends]
+        columns.append([after - before for before, after in zip([0, *upto], [*upto, amount], strict=True)])
+    return list(map(Share, periods, *columns))
+
+
+def cut(interval: Interval) -> Iterator[tuple[int, int, int]]:
+    """(month, wall seconds, CPU seconds) of an interval."""
+    for share in by_month(interval):
+        yield share[:3]
 
 
 _FIRST = 1999 * 12

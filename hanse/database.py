@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Self
 
 from psycopg import sql
-from psycopg.types.json import Jsonb
+from psycopg.types.json import JsonbDumper
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -129,10 +129,11 @@ class Database:
         driver = session.connection().connection.driver_connection
         assert driver is not None
         count = 0
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row([Jsonb(value) if isinstance(value, Mapping) else value for value in row])
-                count += 1
+        with driver.cursor() as cursor:
+            cursor.adapters.register_dumper(dict, JsonbDumper)
+            with cursor.copy(statement) as copy:
+                for count, row in enumerate(rows, start=1):  # noqa: B007
+                    copy.write_row(row)
         return count
 
     def close(self) -> None:

@@ -1,0 +1,73 @@
+"""Counting all machines of a site anew from their snapshots, where those changed other than by messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+from typing import Any
+
+from sqlalchemy import delete, select, text
+from sqlalchemy.orm import Session
+
+from accounting.models import Uncounted
+from accounting.stores import vm_tables
+from accounting.stores.vm_tables import Machine, Parts
+from accounting.stores.vm_tally import Counted, Tally, carries
+from accounting.usage import Before, following
+from hanse.database import Database
+
+AT_ONCE = 2000
+_MACHINES = text(
+    "select distinct vmuuid from vm_snapshot where site = :site and vmuuid > :beyond order by vmuuid limit :most"
+)
+_MONTHS = text(
+    "select month from vm_month where site = :site union select month from usage_summary where site = :site"
+)
+_FORGET_MONTHS = text("delete from vm_month where site = :site")
+_FORGET_DAYS = text("delete from usage_day where site = :site")
+
+
+def count(db: Database, session: Session, sites: Collection[str]) -> frozenset[tuple[str, date]]:
+    """Count those of the sites anew that have to be, in the caller's transaction, under the lock of the sites.
+
+    Needs all snapshots of the site: what lies in the archive must be restored before. Returns the months touched.
+    """
+    waiting = select(Uncounted.site).where(Uncounted.site.in_(sites)).order_by(Uncounted.site)
+    months: set[tuple[str, date]] = set()
+    for site in session.scalars(waiting).all():
+        months |= _count_site(db, session, site)
+        session.execute(delete(Uncounted).where(Uncounted.site == site))
+    return frozenset(months)
+
+
+def _count_site(db: Database, session: Session, site: str) -> set[tuple[str, date]]:
+    months = {(site, month) for month in session.scalars(_MONTHS, {"site": site})}
+    session.execute(_FORGET_MONTHS, {"site": site})
+    session.execute(_FORGET_DAYS, {"site": site})
+    beyond = ""
+    while True:
+        found = session.scalars(_MACHINES, {"site": site, "beyond": beyond, "most": AT_ONCE}).all()
+        if not found:
+            return months
+        beyond = found[-1]
+        months |= _count_machines(db, session, [(site, vmuuid) for vmuuid in found])
+
+
+def _count_machines(db: Database, session: Session, machines: list[Machine]) -> set[tuple[str, date]]:
+    tally, parts = Tally(), Parts()
+    recounted: list[tuple[Machine, Any, Any]] = []
+    stored = vm_tables.around(session, dict.fromkeys(machines, 0), parts)
+    for machine in machines:
+        made: list[Counted] = []
+        before: Before | None = None
+        for each in stored[machine]:
+            report = each.counted.report
+            interval, before = following(report.reading, before)
+            made.append(Counted(interval, report))
+            carried = carries(report.reading, before)
+            if interval[:4] != each.counted.interval[:4] or carried != each.carried:
+                recounted.append((machine, interval, carried))
+        tally.count(*machine, None, (), made)
+    vm_tables.recount(session, recounted)
+    vm_tables.write_tally(db, session, tally)
+    return set(tally.months())

@@ -1,0 +1,256 @@
+"""Reading stored reports of machines, and writing what counting made of new ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from accounting.formats.records import VmSnapshot
+from accounting.stores.vm_tally import AMOUNTS, Counted, Group, MonthKey, Report, Tally, day_of, first_day
+from accounting.usage import Interval, Reading, part_of
+from hanse.database import Database
+
+Machine = tuple[str, str]
+"""Site and VMUUID."""
+FIELDS = VmSnapshot._fields
+GROUP = FIELDS[FIELDS.index("service") : FIELDS.index("benchmark") + 1]
+GROUP_AT = slice(FIELDS.index("service"), FIELDS.index("benchmark") + 1)
+KEY = ("site", "vmuuid", "measured_at")
+COUNTED = ("from_at", "used_wall_s", "used_cpu_s", "carried")
+COLUMNS = ("site", "message_id", "receipt", *FIELDS, *COUNTED)
+MONTH_GROUP = (
+    "service",
+    "vo",
+    "vo_group",
+    "vo_role",
+    "user_name",
+    "status",
+    "image",
+    "cores",
+    "benchmark_type",
+    "benchmark",
+)
+MONTH_COLUMNS = ("site", "vmuuid", "month", "part", *MONTH_GROUP, *AMOUNTS)
+
+
+class Stored(NamedTuple):
+    """A report as the table holds it. `carried`: counters that it left out, as they stood (wall, CPU, network)."""
+
+    counted: Counted
+    receipt: int
+    carried: list[int | None] | None
+
+
+class New(NamedTuple):
+    """A report to write, with its interval and where it left the counters."""
+
+    site: str
+    message_id: int
+    receipt: int
+    row: VmSnapshot
+    counted: Counted
+    carried: list[int | None] | None
+
+
+class Parts(dict[Group, int]):
+    """The numbers of groups, each worked out once."""
+
+    def __missing__(self, group: Group) -> int:
+        self[group] = part_of(group)
+        return self[group]
+
+
+def report_of(row: VmSnapshot, parts: Parts) -> Report:
+    """A record as a report to count."""
+    reading = Reading(
+        row.measured_at, row.started_at, row.wall_s, row.cpu_s, row.cpu_count, row.network_in, row.network_out
+    )
+    group = tuple(row)[GROUP_AT]
+    return Report(reading, parts[group], group, row.memory_mb or 0, row.disk_gb or 0)
+
+
+_SHOWN = (
+    "s.site, s.vmuuid, extract(epoch from s.measured_at)::bigint, extract(epoch from s.started_at)::bigint,"
+    " s.wall_s, s.cpu_s, s.cpu_count, s.network_in, s.network_out,"
+    " extract(epoch from s.from_at)::bigint, s.used_wall_s, s.used_cpu_s, s.carried, s.receipt,"
+    f" coalesce(s.memory_mb, 0), coalesce(s.disk_gb, 0), {', '.join(f's.{name}' for name in GROUP)}"
+)
+_ASKED = (
+    "rows from (json_array_elements_text(cast(:sites as json)), json_array_elements_text(cast(:vms as json)),"
+    " json_array_elements_text(cast(:since as json))) as t (site, vmuuid, since)"
+)
+_NEWEST = text(
+    f"select {_SHOWN} from {_ASKED} join lateral (select * from vm_snapshot v where v.site = t.site"  # noqa: S608
+    " and v.vmuuid = t.vmuuid order by v.measured_at desc limit 1) s on true"
+)
+# the report before the earliest new one, and all that follow it
+_AROUND = text(
+    f"select {_SHOWN} from {_ASKED} join vm_snapshot s on s.site = t.site and s.vmuuid = t.vmuuid"  # noqa: S608
+    " and s.measured_at >= coalesce((select max(p.measured_at) from vm_snapshot p where p.site = t.site"
+    " and p.vmuuid = t.vmuuid and p.measured_at < to_timestamp(t.since::bigint)), '-infinity')"
+    " order by s.site, s.vmuuid, s.measured_at"
+)
+
+
+def newest(session: Session, machines: Sequence[Machine], parts: Parts) -> dict[Machine, Stored]:
+    """The latest stored report of each machine that has one."""
+    return dict(_read(session, _NEWEST, machines, (0,) * len(machines), parts))
+
+
+def around(session: Session, since: Mapping[Machine, int], parts: Parts) -> dict[Machine, list[Stored]]:
+    """For each machine the stored report before `since` (epoch seconds), if there is one, and all that follow."""
+    found: dict[Machine, list[Stored]] = {}
+    for machine, stored in _read(session, _AROUND, list(since), list(since.values()), parts):
+        found.setdefault(machine, []).append(stored)
+    return found
+
+
+def _read(
+    session: Session, statement: Any, machines: Sequence[Machine], since: Sequence[int], parts: Parts
+) -> Iterator[tuple[Machine, Stored]]:
+    if not machines:
+        return
+    sites, vms = zip(*machines, strict=True)
+    given = {"sites": json.dumps(sites), "vms": json.dumps(vms), "since": json.dumps(since)}
+    for row in session.execute(statement, given):
+        site, vmuuid, measured, started, wall, cpu, cores, inbound, outbound, begin, *rest = row
+        used_wall, used_cpu, carried, receipt, memory, disk, *group = rest
+        reading = Reading(measured, started, wall, cpu, cores, inbound, outbound)
+        report = Report(reading, parts[tuple(group)], tuple(group), memory, disk)
+        interval = Interval(begin, measured, used_wall, used_cpu)
+        yield (site, vmuuid), Stored(Counted(interval, report), receipt, carried)
+
+
+class Clock(dict[int, str]):
+    """Epoch seconds as PostgreSQL reads times; the days are few."""
+
+    def at(self, seconds: int) -> str:
+        """The time."""
+        day, second = divmod(seconds, 86_400)
+        return f"{self[day]} {second // 3600}:{second // 60 % 60}:{second % 60}+00"
+
+    def __missing__(self, day: int) -> str:
+        self[day] = day_of(day).isoformat()
+        return self[day]
+
+
+def _values(new: New, clock: Clock) -> tuple[object, ...]:
+    row, interval = new.row, new.counted.interval
+    ended = None if row.ended_at is None else clock.at(row.ended_at)
+    return (
+        new.site, new.message_id, new.receipt, row.vmuuid, clock.at(row.measured_at), clock.at(row.started_at), ended,
+        *row[4:], clock.at(interval.begin), interval.wall_s, interval.cpu_s, new.carried,
+    )  # fmt: skip
+
+
+def insert(db: Database, session: Session, reports: Iterable[New]) -> None:
+    """Write reports of times that are certainly not stored."""
+    clock = Clock()
+    db.copy(session, "vm_snapshot", COLUMNS, (_values(new, clock) for new in reports))
+
+
+_STAGING = text("create temporary table if not exists vm_staging (like vm_snapshot) on commit delete rows")
+_UPSERT = text(
+    f"insert into vm_snapshot ({', '.join(COLUMNS)}) select {', '.join(COLUMNS)} from vm_staging"  # noqa: S608
+    f" on conflict ({', '.join(KEY)}) do update set"
+    f" {', '.join(f'{name} = excluded.{name}' for name in COLUMNS if name not in KEY)}"
+)
+_RECOUNT = text(
+    "update vm_snapshot v set from_at = to_timestamp(t.begun), used_wall_s = t.wall, used_cpu_s = t.cpu,"
+    " carried = t.carried from jsonb_to_recordset(cast(:counted as jsonb)) as t (site text, vmuuid text,"
+    " measured bigint, begun bigint, wall bigint, cpu bigint, carried bigint[])"
+    " where v.site = t.site and v.vmuuid = t.vmuuid and v.measured_at = to_timestamp(t.measured)"
+)
+
+
+def upsert(db: Database, session: Session, reports: Sequence[New]) -> None:
+    """Write reports that may stand in the place of stored ones."""
+    if not reports:
+        return
+    clock = Clock()
+    session.execute(_STAGING)
+    db.copy(session, "vm_staging", COLUMNS, (_values(new, clock) for new in reports))
+    session.execute(_UPSERT)
+    session.execute(text("truncate vm_staging"))
+
+
+def recount(session: Session, counted: Iterable[tuple[Machine, Interval, list[int | None] | None]]) -> None:
+    """Write the intervals of stored reports anew."""
+    rows = [
+        {
+            "site": site, "vmuuid": vmuuid, "measured": interval.end, "begun": interval.begin,
+            "wall": interval.wall_s, "cpu": interval.cpu_s, "carried": carried,
+        }
+        for (site, vmuuid), interval, carried in counted
+    ]  # fmt: skip
+    if rows:
+        session.execute(_RECOUNT, {"counted": json.dumps(rows)})
+
+
+_MONTH_KEY = "m.site = s.site and m.vmuuid = s.vmuuid and m.month = s.month and m.part = s.part"
+_MONTH_STAGING = text(
+    "create temporary table if not exists vm_month_staging (like vm_month) on commit delete rows"
+)
+_ADD_MONTHS = text(
+    f"insert into vm_month as m ({', '.join(MONTH_COLUMNS)}) select {', '.join(MONTH_COLUMNS)} from vm_month_staging"  # noqa: S608
+    " on conflict (site, vmuuid, month, part) do update set"
+    f" {', '.join(f'{name} = m.{name} + excluded.{name}' for name in AMOUNTS)}"
+)
+_CHANGE_MONTHS = text(
+    f"update vm_month m set {', '.join(f'{name} = m.{name} + s.{name}' for name in AMOUNTS)}"  # noqa: S608
+    f" from vm_month_staging s where {_MONTH_KEY}"
+)
+_FORGET_MONTHS = text(
+    f"delete from vm_month m using vm_month_staging s where {_MONTH_KEY}"  # noqa: S608
+    f" and {' and '.join(f'm.{name} = 0' for name in AMOUNTS)}"
+)
+_ADD_DAYS = text(
+    "insert into usage_day as d (site, day, vo, wall_s, cpu_s, vms)"
+    " select * from jsonb_to_recordset(cast(:days as jsonb)) as t (site text, day date, vo text, wall bigint,"
+    " cpu bigint, vms bigint) order by 1, 2, 3"
+    " on conflict (site, day, vo) do update set wall_s = d.wall_s + excluded.wall_s,"
+    " cpu_s = d.cpu_s + excluded.cpu_s, vms = d.vms + excluded.vms"
+)
+_FORGET_DAYS = text(
+    "delete from usage_day where site = any(cast(:sites as text[])) and wall_s = 0 and cpu_s = 0 and vms = 0"
+)
+
+
+def write_tally(db: Database, session: Session, tally: Tally) -> None:
+    """Add what changed to the months of the machines and to the days of their sites."""
+    db.copy(session, "vm_month", MONTH_COLUMNS, _months(tally, tally.fresh))
+    for table, statements in (
+        (tally.added, (_ADD_MONTHS,)),
+        (tally.changed, (_CHANGE_MONTHS, _FORGET_MONTHS)),
+    ):
+        if table:
+            session.execute(_MONTH_STAGING)
+            db.copy(session, "vm_month_staging", MONTH_COLUMNS, _months(tally, table))
+            for statement in statements:
+                session.execute(statement)
+            session.execute(text("truncate vm_month_staging"))
+    if tally.days:
+        names = ("site", "day", "vo", "wall", "cpu", "vms")
+        days = [
+            dict(zip(names, (site, day_of(day).isoformat(), vo, *amounts), strict=True))
+            for (site, day, vo), amounts in tally.days.items()
+            if any(amounts)
+        ]
+        session.execute(_ADD_DAYS, {"days": json.dumps(days)})
+        if any(min(amounts) < 0 for amounts in tally.days.values()):
+            session.execute(_FORGET_DAYS, {"sites": sorted({site for site, _, _ in tally.days})})
+
+
+def _months(tally: Tally, table: Mapping[MonthKey, list[int]]) -> Iterator[tuple[object, ...]]:
+    for (site, vmuuid, month, part), amounts in table.items():
+        yield site, vmuuid, first_day(month), part, *tally.groups[part], *amounts
+
+
+def moment(seconds: int) -> datetime:
+    """The aware UTC time of epoch seconds."""
+    return datetime.fromtimestamp(seconds, UTC)
