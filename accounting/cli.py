@@ -6,11 +6,13 @@ import json
 import signal
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from accounting import files
+from accounting.forwarding.sending import make_forwarder
 from accounting.inbox import Inbox
 from accounting.loading import Outcome, counted, make_loader
 from accounting.pulling import make_puller
@@ -97,6 +99,26 @@ def pull(once: bool) -> None:
             puller.run(_until_told())
     db.close()
     sys.exit(0)
+
+
+@group.command("forward")
+@click.option("--again", is_flag=True, help="Send also what was sent before and has not changed.")
+@click.option("--site", help="With --again: only this site.")
+@click.option("--month", type=click.DateTime(["%Y-%m"]), help="With --again: only this month, YYYY-MM.")
+def forward_command(again: bool, site: str | None, month: datetime | None) -> None:
+    """Send month summaries to a higher federation (settings forward_*): those that differ from what it holds.
+
+    What could not be sent waits, and the next run goes on with it.
+    """
+    if (site or month) and not again:
+        raise click.UsageError("--site and --month say what to send again: add --again.")
+    settings = settings_of(SERVICE)
+    db = Database(settings.database_url)
+    with make_forwarder(settings, db) as forwarder:
+        if again:
+            forwarder.again(site, month.date() if month else None)
+        click.echo(forwarder.forward().sentence)
+    db.close()
 
 
 def _until_told() -> threading.Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from accounting import bulk_replay, crosschecks, membership, summaries
+from accounting.forwarding.sending import make_forwarder
 from accounting.loading import make_loader
 from accounting.models import Mail
 from accounting.settings import AccountingSettings
@@ -26,7 +27,15 @@ def jobs(settings: AccountingSettings, db: Database) -> list[Job]:
     if settings.smtp_host:
         relay = mails.Relay(settings.smtp_host, settings.smtp_port, settings.mail_from)
         found.append(Job("mails", lambda: mails.deliver(db, Mail, relay), every_s=settings.mail_interval_s))
+    if settings.forward_url:
+        found.append(Job("forward", lambda: forward(settings, db), daily_at=settings.forward_at))
     return found
+
+
+def forward(settings: AccountingSettings, db: Database) -> str:
+    """Bring the higher federation up to date; a sentence for the run log."""
+    with make_forwarder(settings, db) as forwarder:
+        return forwarder.forward().sentence
 
 
 def cross_check(settings: AccountingSettings, db: Database) -> str:

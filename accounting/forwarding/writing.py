@@ -1,0 +1,116 @@
+"""Writing down what must be sent: signed messages of each site-month that says something else than was told.
+
+One transaction a site-month: its note is taken, its messages that wait are replaced, what it says now is remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from accounting.forwarding import due
+from accounting.forwarding.content import KINDS, Content, content_of
+from accounting.models import ForwardedMessage, ForwardedMonth
+from hanse.database import Database
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """Where messages go: a destination for each kind that is told (kinds that lack one are not), and how they are
+    signed. Months before `first` are not told.
+    """
+
+    destinations: dict[str, str]
+    sign: Callable[[bytes], bytes]
+    first: date | None = None
+
+
+def write_due(db: Database, outbox: Outbox) -> int:
+    """Write down what differs from what was told, site-month by site-month; how many messages that makes."""
+    _begin(db, outbox)
+    count = 0
+    while True:
+        with db.transaction() as session:
+            taken = due.take(session, outbox.destinations)
+            if taken is None:
+                return count
+            kind, site, month = taken
+            if outbox.first is None or month >= outbox.first:
+                count += _write(session, outbox, kind, site, month)
+
+
+def tell_again(db: Database, outbox: Outbox, site: str | None, month: date | None) -> None:
+    """Forget what was told of a site, a month or both, so that it is written and sent again as it is now."""
+    with db.transaction() as session:
+        told = update(ForwardedMonth).where(ForwardedMonth.destination.in_(outbox.destinations.values()))
+        if site is not None:
+            told = told.where(ForwardedMonth.site == site)
+        if month is not None:
+            told = told.where(ForwardedMonth.month == month)
+        session.execute(told.values(sha256=b""))
+        due.note_everything(session, site, month)
+
+
+def _begin(db: Database, outbox: Outbox) -> None:
+    """Somebody who was never told anything is told everything."""
+    with db.transaction() as session:
+        told = ForwardedMonth.destination.in_(outbox.destinations.values())
+        if session.scalar(select(ForwardedMonth.destination).where(told).limit(1)) is None:
+            due.note_everything(session)
+
+
+def _write(session: Session, outbox: Outbox, kind: str, site: str, month: date) -> int:
+    destination = outbox.destinations[kind]
+    told = session.get(ForwardedMonth, (destination, kind, site, month), with_for_update=True)
+    content = content_of(session, KINDS[kind], site, month, told.groups if told else ())
+    digest = hashlib.sha256("\n".join(content.texts).encode()).digest()
+    if told is not None and told.sha256 == digest:
+        return 0
+    if told is None and not content.texts:
+        return 0
+    _replace_waiting(session, destination, kind, site, month)
+    for text, records in zip(content.texts, content.records, strict=True):
+        session.add(
+            ForwardedMessage(
+                destination=destination, kind=kind, site=site, month=month, empaid=_empaid(), records=records,
+                sha256=hashlib.sha256(text.encode()).digest(), body=outbox.sign(text.encode()),
+            )
+        )  # fmt: skip
+    _remember(session, told, (destination, kind, site, month), digest, content)
+    return len(content.texts)
+
+
+def _replace_waiting(session: Session, destination: str, kind: str, site: str, month: date) -> None:
+    session.execute(
+        update(ForwardedMessage)
+        .where(
+            ForwardedMessage.state == "waiting", ForwardedMessage.destination == destination,
+            ForwardedMessage.kind == kind, ForwardedMessage.site == site, ForwardedMessage.month == month,
+        )
+        .values(state="replaced", body=None)
+    )  # fmt: skip
+
+
+def _remember(
+    session: Session,
+    told: ForwardedMonth | None,
+    key: tuple[str, str, str, date],
+    digest: bytes,
+    content: Content,
+) -> None:
+    if told is None:
+        destination, kind, site, month = key
+        told = ForwardedMonth(destination=destination, kind=kind, site=site, month=month)
+        session.add(told)
+    told.sha256, told.records, told.groups = digest, sum(content.records), list(content.groups)
+
+
+def _empaid() -> str:
+    """An id as the queues of ssmsend give it."""
+    return f"{secrets.token_hex(4)}/{secrets.token_hex(7)}"
