@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounting.archive.kept import closed
+from accounting.forwarding.due import note_summed
 from accounting.models import SitePublishing, SummaryDue, Uncounted
 from accounting.rollup import roll_up
 from accounting.stores import stores, vm_anew
@@ -47,6 +48,7 @@ def summarise(db: Database) -> int:
                     continue
                 stores()[kind].resum(session, site, month)
                 roll_up(session, kind, site, month)
+            note_summed(session, due)
         total += len(due)
         if not due:
             return total
