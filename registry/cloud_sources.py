@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hanse.revisions import feed_epoch, head
 from registry import cloud_history, cloudinfo, states
+from registry.lately import Lately
 from registry.models import CloudDocument, Endpoint, Service, Site, VoShare
+from registry.observed import same_address
 from registry.renderings.glue21_json import CLOUD_INTERFACES
-from registry.states import Moment
+from registry.states import Moment, State
 
 SHOWN: Final = frozenset({"Candidate", "Uncertified", "Certified"})
 Shares = Mapping[tuple[int, str], tuple[int | None, str | None]]
 """What sites declare for a VO: virtual processors and project, by the number of the site and the VO."""
+Address = tuple[int, str, str]
+"""A cloud that is registered: number of the site, address, interface."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,51 @@ class Host:
     middleware: str
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A registered cloud and a VO that its site supports; `address` is what its addresses have in common."""
+
+    site_id: int
+    site: str
+    country: str
+    middleware: str
+    url: str
+    address: tuple[str, str, int | None, str]
+    interface: str
+    vo: str
+    vcpu: int | None
+    project: str | None
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Sites that are shown, what they declare for VOs, and their clouds by site, address and VO."""
+
+    hosts: Mapping[int, Host]
+    shares: Shares
+    clouds: Sequence[Declared]
+
+
+def _registered(hosts: Mapping[int, Host], shares: Shares, endpoints: Iterable[Address]) -> Registered:
+    by_site: dict[int, list[tuple[str, int | None, str | None]]] = {}
+    for (site_id, vo), (vcpu, project) in shares.items():
+        by_site.setdefault(site_id, []).append((vo, vcpu, project))
+    found = [
+        Declared(site_id, *_of_host(host), url, same_address(url), interface, vo, vcpu, project)
+        for site_id, url, interface in endpoints
+        if (host := hosts.get(site_id)) is not None
+        for vo, vcpu, project in by_site.get(site_id, ())
+    ]
+    return Registered(hosts, shares, sorted(found, key=lambda one: (one.site, one.url, one.vo)))
+
+
+def _of_host(host: Host) -> tuple[str, str, str]:
+    return host.name, host.country, host.middleware
+
+
+_kept: Lately[Registered] = Lately(4)
+
+
 class Source(Protocol):
     """The registry at a moment, as far as the search needs it."""
 
@@ -36,17 +87,11 @@ class Source(Protocol):
     def at(self) -> datetime:
         """The moment."""
 
-    def hosts(self) -> Mapping[int, Host]:
-        """Sites that are shown, by number."""
-
-    def shares(self, vo: str | None) -> Shares:
-        """What they declare for a VO, or for all."""
+    def registered(self) -> Registered:
+        """What the registry says."""
 
     def documents(self, vo: str | None, *, stale: bool) -> Sequence[CloudDocument]:
         """What stands published, of those with a share for a VO, or of all; with what is too old, if `stale`."""
-
-    def endpoints(self) -> Iterable[tuple[int, str, str]]:
-        """Clouds that are registered: number of the site, address, interface."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +101,12 @@ class Now:
     session: Session
     at: datetime
 
-    def hosts(self) -> Mapping[int, Host]:
-        """Sites that are shown, by number."""
+    def registered(self) -> Registered:
+        """What the registry says; read again when its log has grown."""
+        version = (feed_epoch(self.session), head(self.session))
+        return _kept.get((), version, lambda: _registered(self._hosts(), self._shares(), self._endpoints()))
+
+    def _hosts(self) -> Mapping[int, Host]:
         rows = self.session.execute(
             select(Site.id, Site.name, Site.country, Site.middleware).where(
                 Site.certification.in_(sorted(SHOWN))
@@ -65,19 +114,15 @@ class Now:
         )
         return {number: Host(name, country, middleware or "") for number, name, country, middleware in rows}
 
-    def shares(self, vo: str | None) -> Shares:
-        """What they declare for a VO, or for all."""
+    def _shares(self) -> Shares:
         rows = select(VoShare.site_id, VoShare.vo, VoShare.vcpu, VoShare.project_id)
-        if vo is not None:
-            rows = rows.where(VoShare.vo == vo)
         return {(site, name): (vcpu, project) for site, name, vcpu, project in self.session.execute(rows)}
 
     def documents(self, vo: str | None, *, stale: bool) -> Sequence[CloudDocument]:
         """What stands published."""
         return cloudinfo.current(self.session, vo=vo, valid_at=None if stale else self.at)
 
-    def endpoints(self) -> Iterable[tuple[int, str, str]]:
-        """Clouds that are registered."""
+    def _endpoints(self) -> Iterable[Address]:
         rows = self.session.execute(
             select(Service.site_id, Endpoint.url, Endpoint.interface_name)
             .join(Endpoint)
@@ -94,39 +139,40 @@ class Then:
         self._session = session
         self._at = moment.at
         self._as_of = str(moment.number)
-        self._sites = [
-            one
-            for one in states.by_id(session, "site", as_of=self._as_of)
-            if one.body["certification"] in SHOWN
-        ]
 
     @property
     def at(self) -> datetime:
         """The moment."""
         return self._at
 
-    def hosts(self) -> Mapping[int, Host]:
-        """Sites that were shown, by number."""
+    @cached_property
+    def _sites(self) -> list[State]:
+        found = states.by_id(self._session, "site", as_of=self._as_of)
+        return [one for one in found if one.body["certification"] in SHOWN]
+
+    def registered(self) -> Registered:
+        """What the registry said."""
+        version = (feed_epoch(self._session), self._as_of)
+        return _kept.get((), version, lambda: _registered(self._hosts(), self._shares(), self._endpoints()))
+
+    def _hosts(self) -> Mapping[int, Host]:
         return {
             int(one.id): Host(one.body["name"], one.body["country"], one.body["middleware"] or "")
             for one in self._sites
         }
 
-    def shares(self, vo: str | None) -> Shares:
-        """What they declared for a VO, or for all."""
+    def _shares(self) -> Shares:
         return {
             (int(one.id), share["vo"]): (share["vcpu"], share["project_id"])
             for one in self._sites
             for share in one.body["supports"]
-            if vo in (None, share["vo"])
         }
 
     def documents(self, vo: str | None, *, stale: bool) -> Sequence[CloudDocument]:
         """What stood published."""
         return cloud_history.then(self._session, self.at, vo=vo, stale=stale)
 
-    def endpoints(self) -> Iterable[tuple[int, str, str]]:
-        """Clouds that were registered."""
+    def _endpoints(self) -> Iterable[Address]:
         numbers = {one.body["name"]: int(one.id) for one in self._sites}
         where = [states.text_of("interface").in_(CLOUD_INTERFACES)]
         found = states.by_id(self._session, "endpoint", where=where, as_of=self._as_of)

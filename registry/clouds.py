@@ -7,72 +7,63 @@ else machines. Usage records come hours later and count hours, not machines that
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from heapq import merge
+from itertools import islice
+from typing import Any, overload
 
 from sqlalchemy.orm import Session
 
 from registry import cloud_sources
-from registry.cloud_sources import Host, Shares, Source
+from registry.cloud_sources import Declared, Host, Registered, Shares, Source
 from registry.models import CloudDocument
 from registry.observed import same_address
-from registry.renderings.glue21_json import NOVA, OCCI
+from registry.places import NOT_TOLD, Facts, Place, Room
 from registry.schemas.cloudinfo import CloudQuery
 
-Facts = Mapping[str, Any]
-NOT_TOLD: Final = "not told"
-TITLE: Final = "my-first-machine"
-
 
 @dataclass(frozen=True)
-class Room:
-    """How much a VO may use at a place, and what of it is free; None where nobody told."""
+class Places(Sequence[Place]):
+    """Places in order. Those that are declared only are many and alike: each is made when it is looked at."""
 
-    declared_vcpu: int | None = None
-    quota_vcpu: int | None = None
-    used_vcpu: int | None = None
-    free_vcpu: int | None = None
-    free_machines: int | None = None
-    source: str = NOT_TOLD
+    published: Sequence[Place]
+    declared: Sequence[Declared]
 
+    def __len__(self) -> int:
+        return len(self.published) + len(self.declared)
 
-@dataclass(frozen=True)
-class Place:
-    """An endpoint where a VO has a share. `sizes` and `images` are those that fit, the smallest and the first first."""
+    def __iter__(self) -> Iterator[Place]:
+        return merge(self.published, map(_place, self.declared), key=_rank)
 
-    site: str
-    country: str
-    middleware: str
-    endpoint: str
-    interface: str
-    vo: str
-    project: str | None
-    room: Room
-    sizes: Sequence[Facts] = ()
-    images: Sequence[Facts] = ()
-    published_at: datetime | None = None
-    valid_until: datetime | None = None
-    stale: bool = False
-    commands: Sequence[tuple[str, str]] = field(default=())
+    @overload
+    def __getitem__(self, which: int) -> Place: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> Sequence[Place]: ...
+
+    def __getitem__(self, which: int | slice) -> Place | Sequence[Place]:
+        if isinstance(which, slice):
+            return list(islice(self, *which.indices(len(self))))
+        return next(islice(self, range(len(self))[which], None))
 
 
-def find(session: Session, query: CloudQuery, now: datetime | None = None) -> list[Place]:
+def find(session: Session, query: CloudQuery, now: datetime | None = None) -> Places:
     """The places that fit, or fitted as of `query.as_of`; those with the most room first, where nobody told after those
     that did. Raises Refused for what is no moment.
     """
     source = cloud_sources.at(session, query.as_of, now or datetime.now(UTC))
-    hosts = source.hosts()
-    documents = [one for one in source.documents(query.vo, stale=query.stale) if one.site_id in hosts]
-    shares = source.shares(query.vo)
+    known = source.registered()
+    documents = [one for one in source.documents(query.vo, stale=query.stale) if one.site_id in known.hosts]
     found = [
-        place for one in documents for place in _published(hosts[one.site_id], one, shares, query, source.at)
+        place
+        for one in documents
+        for place in _published(known.hosts[one.site_id], one, known.shares, query, source.at)
+        if _fits(place, query)
     ]
-    if not _asks_more(query):
-        found += _declared(source, hosts, shares, query)
-    return sorted((place for place in found if _fits(place, query)), key=_rank)
+    declared = [] if _asks_more(query) else _declared(source, known, query)
+    return Places(sorted(found, key=_rank), declared)
 
 
 def _asks_more(query: CloudQuery) -> bool:
@@ -104,11 +95,13 @@ def _published(
             continue
         sizes = [size for size in _of(facts["sizes"], share) if _size_fits(size, query)]
         sizes.sort(key=lambda size: (size["vcpu"], size["ram_mb"]))
-        images = [image for image in _of(facts["images"], share) if _image_fits(image, query.image)]
+        images = _of(facts["images"], share)
+        if query.image:
+            images = [image for image in images if _image_fits(image, query.image)]
         for endpoint in facts["endpoints"]:
             if share["endpoints"] and endpoint["id"] not in share["endpoints"]:
                 continue
-            place = Place(
+            yield Place(
                 site=site.name,
                 country=site.country,
                 middleware=facts["product"] or site.middleware,
@@ -123,7 +116,6 @@ def _published(
                 valid_until=document.valid_until,
                 stale=stale,
             )
-            yield with_commands(place)
 
 
 def _of(many: Sequence[Facts], share: Facts) -> list[Facts]:
@@ -146,33 +138,34 @@ def _room(share: Facts, declared: int | None) -> Room:
     return Room(declared, quota, used, free, machines, source)
 
 
-def _declared(
-    source: Source, hosts: Mapping[int, Host], declared: Shares, query: CloudQuery
-) -> Iterator[Place]:
+def _declared(source: Source, known: Registered, query: CloudQuery) -> list[Declared]:
     """Clouds of the registry that publish nothing that holds."""
-    by_site: dict[int, list[tuple[str, int | None, str | None]]] = {}
-    for (site_id, vo), (vcpu, project) in declared.items():
-        by_site.setdefault(site_id, []).append((vo, vcpu, project))
     speaking = {
         (one.site_id, same_address(endpoint["url"]))
         for one in source.documents(None, stale=query.stale)
         for endpoint in one.facts["endpoints"]
     }
-    for site_id, url, interface in source.endpoints():
-        site = hosts.get(site_id)
-        if site is None or (site_id, same_address(url)) in speaking:
-            continue
-        for vo, vcpu, project in by_site.get(site_id, ()):
-            yield Place(
-                site=site.name,
-                country=site.country,
-                middleware=site.middleware,
-                endpoint=url,
-                interface=interface,
-                vo=vo,
-                project=project,
-                room=Room(declared_vcpu=vcpu),
-            )
+    sites = {site for site, _ in speaking}
+    found = known.clouds if query.vo is None else [one for one in known.clouds if one.vo == query.vo]
+    if query.middleware:
+        of = query.middleware.lower()
+        kinds = {(one.middleware, one.interface) for one in found}
+        fitting = {pair for pair in kinds if of in " ".join(pair).lower()}
+        found = [one for one in found if (one.middleware, one.interface) in fitting]
+    return [one for one in found if one.site_id not in sites or (one.site_id, one.address) not in speaking]
+
+
+def _place(one: Declared) -> Place:
+    return Place(
+        site=one.site,
+        country=one.country,
+        middleware=one.middleware,
+        endpoint=one.url,
+        interface=one.interface,
+        vo=one.vo,
+        project=one.project,
+        room=Room(declared_vcpu=one.vcpu),
+    )
 
 
 def _size_fits(size: Facts, query: CloudQuery) -> bool:
@@ -183,9 +176,9 @@ def _size_fits(size: Facts, query: CloudQuery) -> bool:
     )
 
 
-def _image_fits(image: Facts, words: str | None) -> bool:
+def _image_fits(image: Facts, words: str) -> bool:
     told = " ".join(str(image[name]) for name in ("name", "os", "version", "reference", "id")).lower()
-    return all(word in told for word in (words or "").lower().split())
+    return all(word in told for word in words.lower().split())
 
 
 def _fits(place: Place, query: CloudQuery) -> bool:
@@ -196,87 +189,3 @@ def _fits(place: Place, query: CloudQuery) -> bool:
     if query.middleware and query.middleware.lower() not in f"{place.middleware} {place.interface}".lower():
         return False
     return not query.free or (place.room.free_vcpu is not None and place.room.free_vcpu >= query.free)
-
-
-def with_commands(place: Place) -> Place:
-    """The place with commands that start a machine of its first size from its first image; none without them."""
-    if not place.sizes or not place.images:
-        return place
-    size, image = place.sizes[0], place.images[0]
-    made = COMMANDS[place.interface](place, size, image) if place.interface in COMMANDS else []
-    return Place(**{**vars(place), "commands": tuple(made)})
-
-
-def _occi(place: Place, size: Facts, image: Facts) -> list[tuple[str, str]]:
-    """The OCCI client of the tutorials (rOCCI-cli), and curl for who has none. A proxy of the VO is shown to both."""
-    base = place.endpoint.rstrip("/") + "/"
-    image_id, size_id = _mixin(image, "os_tpl"), _mixin(size, "resource_tpl")
-    rocci = _wrapped(
-        [
-            ["occi", "--endpoint", base],
-            ["--auth", "x509", "--user-cred", "$X509_USER_PROXY", "--voms"],
-            ["--action", "create", "--resource", "compute"],
-            ["--mixin", _short(image_id, "os_tpl")],
-            ["--mixin", _short(size_id, "resource_tpl")],
-            ["--attribute", f"occi.core.title={TITLE}"],
-        ]
-    )
-    category = 'compute; scheme="http://schemas.ogf.org/occi/infrastructure#"; class="kind"'
-    # rOCCI-server wants an id, and gives another
-    about = [f'X-OCCI-Attribute: occi.core.{name}="{TITLE}"' for name in ("id", "title")]
-    body = [f"Category: {category}", _category(image_id), _category(size_id), *about]
-    curl = _wrapped(
-        [
-            ["curl", "--fail-with-body", "--capath", "/etc/grid-security/certificates"],
-            ["--cert", "$X509_USER_PROXY", "--key", "$X509_USER_PROXY"],
-            ["--header", "Content-Type: text/plain", "--header", "Accept: text/plain"],
-            ["--data-binary", "\n".join(body)],
-            [f"{base}compute/"],
-        ]
-    )
-    return [("occi", rocci), ("curl", curl)]
-
-
-def _mixin(one: Facts, kind: str) -> str:
-    """The whole identifier (scheme and term) of a template: the id, or the name where the id is OpenStack's own."""
-    for told in (str(one["id"]), str(one["name"])):
-        if told.startswith("http") and "#" in told:
-            return told
-    scheme = f"http://schemas.openstack.org/template/{'os' if kind == 'os_tpl' else 'resource'}#"
-    return scheme + str(one["id"]).rpartition("#")[2]
-
-
-def _short(identifier: str, kind: str) -> str:
-    """rOCCI-cli takes `os_tpl#term`."""
-    return f"{kind}#{identifier.rpartition('#')[2]}"
-
-
-def _category(identifier: str) -> str:
-    scheme, _, term = identifier.rpartition("#")
-    return f'Category: {term}; scheme="{scheme}#"; class="mixin"'
-
-
-def _openstack(place: Place, size: Facts, image: Facts) -> list[tuple[str, str]]:
-    """fedcloudclient knows the site's address and project; the plain client is told them."""
-    create = ["server", "create", "--flavor", size["id"], "--image", image["id"], TITLE]
-    fedcloud = _wrapped([["fedcloud", "openstack", "--site", place.site, "--vo", place.vo], create])
-    login = [["openstack", "--os-auth-url", place.endpoint], ["--os-auth-type", "v3oidcaccesstoken"]]
-    if place.project:
-        login.append(["--os-project-id", place.project])
-    known = ["--os-identity-provider", "egi.eu", "--os-protocol", "openid"]
-    token = ["--os-access-token", "$OIDC_ACCESS_TOKEN"]
-    return [("fedcloud", fedcloud), ("openstack", _wrapped([*login, known, token, create]))]
-
-
-def _wrapped(lines: Sequence[Sequence[str]]) -> str:
-    """A command over several lines for a POSIX shell; `$NAME` alone is a variable of the reader's."""
-    return " \\\n  ".join(" ".join(_word(str(word)) for word in line) for line in lines)
-
-
-def _word(word: str) -> str:
-    if word.startswith("$") and word[1:].replace("_", "").isalnum():
-        return f'"{word}"'
-    return shlex.quote(word)
-
-
-COMMANDS: Final = {OCCI: _occi, NOVA: _openstack}

@@ -15,9 +15,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Pages, ground, page
-from registry import clouds
-from registry.clouds import Place
-from registry.models import CloudDocument, VoShare
+from registry import cloudinfo, clouds
+from registry.clouds import Places
+from registry.models import VoShare
+from registry.places import Place
 from registry.schemas.cloudinfo import CloudQuery
 
 pages = Pages("registry_cloud_pages", __name__)
@@ -43,7 +44,7 @@ def find_a_cloud() -> BaseResponse:
         sentence=_sentence(found, query),
         api="/api/v1/clouds" + (f"?{words}" if words else ""),
         csv="/api/v1/clouds.csv" + (f"?{words}" if words else ""),
-        refresh_s=30,
+        refresh_s=None if query.as_of else 30,
         told=told,
         query=query,
         places=shown,
@@ -67,14 +68,14 @@ def place_key(place: Place) -> str:
 def _chosen(shown: Sequence[Place]) -> Place | None:
     """The place in the address, or the best; with the size and the image in the address in front."""
     wanted = request.args.get("at")
-    able = [place for place in shown if place.commands]
+    able = [place for place in shown if place.able]
     place = next((place for place in shown if place_key(place) == wanted), able[0] if able else None)
-    if place is None or not place.commands:
+    if place is None or not place.able:
         return place
     size, image = request.args.get("size"), request.args.get("os")
     sizes = sorted(place.sizes, key=lambda one: one["id"] != size)
     images = sorted(place.images, key=lambda one: one["id"] != image)
-    return clouds.with_commands(replace(place, sizes=sizes, images=images))
+    return replace(place, sizes=sizes, images=images)
 
 
 def _query() -> tuple[CloudQuery, str]:
@@ -94,13 +95,13 @@ def _query() -> tuple[CloudQuery, str]:
 
 def _vos(session: Session) -> list[str]:
     declared = set(session.scalars(select(VoShare.vo).distinct()))
-    facts = session.scalars(select(CloudDocument.facts).where(CloudDocument.current))
-    published = {share["vo"] for one in facts for share in one["shares"] if share["vo"]}
+    documents = cloudinfo.current(session)
+    published = {share["vo"] for one in documents for share in one.facts["shares"] if share["vo"]}
     return sorted(declared | published)
 
 
-def _sentence(found: Sequence[Place], query: CloudQuery) -> Markup:
-    ready = [place for place in found if place.commands]
+def _sentence(found: Places, query: CloudQuery) -> Markup:
+    ready = [place for place in found.published if place.able]
     sites = len({place.site for place in ready})
     whom = Markup(" for {}").format(query.vo) if query.vo else Markup("")
     if not ready:

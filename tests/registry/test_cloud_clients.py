@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from demo.ca import CertificateAuthority, Issued
-from registry.clouds import Place, Room, with_commands
+from registry.places import Place, Room
 from tests.tls import serving
 
 from .conftest import Registry
@@ -194,19 +194,17 @@ def test_fedcloudclient_finds_the_site_and_its_project(served: Served, cast: dic
 
 @pytest.mark.peer("fedcloudclient")
 def test_the_openstack_command_that_we_show_is_understood(served: Served) -> None:
-    place = with_commands(
-        Place(
-            site="CESNET",
-            country="",
-            middleware="OpenStack",
-            endpoint="https://127.0.0.1:9/v3",
-            interface="org.openstack.nova",
-            vo="training.egi.eu",
-            project="038db3",
-            room=Room(),
-            sizes=[{"id": "flavor-1", "name": "m1.small", "vcpu": 2, "ram_mb": 4096}],
-            images=[{"id": "bbbb-1", "name": "Ubuntu"}],
-        )
+    place = Place(
+        site="CESNET",
+        country="",
+        middleware="OpenStack",
+        endpoint="https://127.0.0.1:9/v3",
+        interface="org.openstack.nova",
+        vo="training.egi.eu",
+        project="038db3",
+        room=Room(),
+        sizes=[{"id": "flavor-1", "name": "m1.small", "vcpu": 2, "ram_mb": 4096}],
+        images=[{"id": "bbbb-1", "name": "Ubuntu"}],
     )
     commands = dict(place.commands)
     pasted = commands["openstack"].replace('"$OIDC_ACCESS_TOKEN"', "token")
