@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Any, Final
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
 from accounting import asking
-from accounting.asking import MEASURES, NOBODY, TIMES, Question, Sight
+from accounting.asking import MEASURES, NOBODY, TIMES, Line, Question, Sight
 from hanse.database import Database
 from hanse.errors import FieldFault, Refused
 from hanse.identity.principals import Principal
@@ -36,32 +37,62 @@ def columns(question: Question) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*question.by, *asking.beside(question), question.measure)))
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer that fits into memory: its rows, and everything in one."""
+
+    rows: list[dict[str, Cell]]
+    total: dict[str, Cell]
+
+
+def held(session: Session, question: Question, principal: Principal, most: int) -> Answer:
+    """The answer at once. Raises Unauthorised, Forbidden, and Refused when it has more than `most` rows."""
+    sight = sight_for(session, question, principal)
+    lines = list(islice(asking.stream(session, question, sight, _sums(question)), most + 1))
+    if len(lines) > most:
+        raise _too_long(most)
+    now = datetime.now(UTC)
+    whole = question.grouped()
+    figure, of_whole = asking.figures(session, question, now), asking.figures(session, whole, now)
+    total = _row(whole, asking.added(lines), of_whole, asking.beside(question))
+    return Answer([_row(question, line, figure, asking.beside(question)) for line in lines], total)
+
+
 def rows(
     db: Database, question: Question, principal: Principal, most: int = MOST_ROWS
 ) -> Iterator[dict[str, Cell]]:
-    """The answer row by row. Raises Unauthorised, Forbidden, and Refused when it has more than `most` rows."""
+    """The answer row by row, as it is read. Raises Unauthorised, Forbidden, and Refused as `held` does."""
     with db.transaction() as session:
         sight = sight_for(session, question, principal)
         if asking.length(session, question, sight, most) > most:
-            raise Refused(
-                f"This answer has more than {most:,} rows.",
-                FieldFault(
-                    "by", "narrow it down with filters or a shorter period, or ask for fewer dimensions"
-                ),
-            )
+            raise _too_long(most)
     return _rows(db, question, sight)
 
 
+def _too_long(most: int) -> Refused:
+    reason = "narrow it down with filters or a shorter period, or ask for fewer dimensions"
+    return Refused(f"This answer has more than {most:,} rows.", FieldFault("by", reason))
+
+
 def _rows(db: Database, question: Question, sight: Sight) -> Iterator[dict[str, Cell]]:
-    measures = asking.beside(question)
+    beside = asking.beside(question)
     with db.transaction() as session:
         figure = asking.figures(session, question, datetime.now(UTC))
-        for line in asking.stream(session, question, sight, asking.sums_of(measures)):
-            row: dict[str, Cell] = dict(zip(question.by, line.values, strict=True))
-            for name in measures:
-                row[name] = MEASURES[name].figure(line.sums)
-            row[question.measure] = figure(line)
-            yield row
+        for line in asking.stream(session, question, sight, _sums(question)):
+            yield _row(question, line, figure, beside)
+
+
+def _sums(question: Question) -> tuple[str, ...]:
+    return asking.sums_of(asking.beside(question))
+
+
+def _row(
+    question: Question, line: Line, figure: Callable[[Line], float | None], beside: Sequence[str]
+) -> dict[str, Cell]:
+    row: dict[str, Cell] = dict(zip(question.by, line.values, strict=True))
+    row |= {name: MEASURES[name].figure(line.sums) for name in beside}
+    row[question.measure] = figure(line)
+    return row
 
 
 def parquet(names: Sequence[str], given: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:

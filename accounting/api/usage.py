@@ -6,11 +6,10 @@ from typing import Any
 
 from flask import Response
 from pydantic import Field
-from sqlalchemy.orm import Session
 
 from accounting import asking, exports, publishing, schemas, summaries
 from accounting.api.common import limits
-from accounting.asking import DIMENSIONS, KINDS, MEASURES, TIMES, Line, Question
+from accounting.asking import DIMENSIONS, KINDS, MEASURES, TIMES, Question
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, QueryModel, csv_stream, current_principal, ground, saved_as
 
@@ -84,16 +83,19 @@ def usage(query: UsageQuery) -> dict[str, Any]:
     see them.
     """
     asked, now = question(query), datetime.now(UTC)
-    rows = list(exports.rows(ground().db, asked, current_principal(), MOST_ROWS))
     with ground().db.transaction() as session:
-        total = _total(session, asked, now)
+        found = exports.held(session, asked, current_principal(), MOST_ROWS)
+        total = row_out(asked, found.total)
+        if "vms" in total and "day" not in asked.by:
+            total["distinct_vms"] = asking.distinct_vms(session, asked)
         fresh = summaries.freshness(session)
     judge = limits().judge
     states = {each.site: judge(each.last_message_at, now) for each in fresh}
     in_time = [each.measured_until for each in fresh if states[each.site] == "in time"]
     return {
         "from": f"{asked.first:%Y-%m}", "to": f"{asked.last:%Y-%m}", "kind": asked.kind, "measure": asked.measure,
-        "unit": asked.figures.unit, "by": list(asked.by), "rows": [row_out(asked, row) for row in rows], "total": total,
+        "unit": asked.figures.unit, "by": list(asked.by), "rows": [row_out(asked, row) for row in found.rows],
+        "total": total,
         "complete_until": min(in_time, default=None),
         "late": [fresh_out(each, states[each.site]) for each in fresh if states[each.site] != "in time"],
         "generated_at": now,
@@ -112,19 +114,6 @@ def row_out(asked: Question, row: dict[str, Any]) -> dict[str, Any]:
         if counted in shown:
             shown[counted] = int(shown[counted])
     return shown | {"value": row[asked.measure]}
-
-
-def _total(session: Session, asked: Question, now: datetime) -> dict[str, Any]:
-    whole = asked.grouped()
-    measures = asking.beside(whole)
-    lines = asking.ask(session, whole, current_principal(), asking.sums_of(measures))
-    line = lines[0] if lines else Line((), {})
-    row: dict[str, Any] = {name: MEASURES[name].figure(line.sums) for name in measures}
-    row[asked.measure] = asking.figures(session, whole, now)(line)
-    total = row_out(whole, row)
-    if "vms" in measures:
-        total["distinct_vms"] = asking.distinct_vms(session, asked)
-    return total
 
 
 @usage_api.get("/usage.csv", permission=PUBLIC, summary="The same as CSV")

@@ -18,9 +18,10 @@ from accounting.asking.question import (
     period,
 )
 from accounting.asking.sight import NOBODY, Sight, demand_sight, sight_of
-from accounting.asking.whole import ask, beside, distinct_vms, figures, known_vos, sums_of
+from accounting.asking.whole import BEGUN, added, ask, beside, distinct_vms, figures, known_vos, once, sums_of
 
 __all__ = [
+    "BEGUN",
     "DECLARED",
     "DIMENSIONS",
     "KINDS",
@@ -38,6 +39,7 @@ __all__ = [
     "Question",
     "Row",
     "Sight",
+    "added",
     "answer",
     "ask",
     "asked",
@@ -51,6 +53,7 @@ __all__ = [
     "length",
     "months_back",
     "months_between",
+    "once",
     "parse_by",
     "period",
     "pivot",

@@ -13,10 +13,12 @@ from accounting.asking.answers import Line, answer
 from accounting.asking.capacity import capacity
 from accounting.asking.kinds import CLOUD, KINDS
 from accounting.asking.measures import DECLARED, MEASURES
-from accounting.asking.question import Question, months_back
+from accounting.asking.question import Question
 from accounting.asking.sight import NOBODY, demand_sight, sight_of
 from accounting.places import places
 from hanse.identity.principals import Principal
+
+BEGUN = "begun"
 
 
 def ask(session: Session, question: Question, principal: Principal, sums: Sequence[str] = ()) -> list[Line]:
@@ -57,20 +59,31 @@ def sums_of(measures: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for measure in measures for name in MEASURES[measure].sums))
 
 
+def added(lines: Sequence[Line]) -> Line:
+    """All lines of an answer as one."""
+    sums: dict[str, float] = {}
+    for line in lines:
+        for name, value in line.sums.items():
+            sums[name] = sums.get(name, 0) + value
+    return Line((), sums)
+
+
 def distinct_vms(session: Session, question: Question) -> int | None:
     """Machines that ran at any time in these months, each counted once (twice where it changed its VO).
 
     Those of the first month, and those that begun in a later one; None for filters by which that is not kept.
     """
-    whole = replace(question, measure="vms", by=())
     names = [name for name, _ in question.only]
-    if question.kind != CLOUD.name or not CLOUD.sources[0].keeps(names, ("vms", "begun")):
+    if question.kind != CLOUD.name or not CLOUD.sources[0].keeps(names, (*MEASURES["vms"].sums, BEGUN)):
         return None
-    ran = answer(session, replace(whole, last=whole.first), NOBODY)
-    begun = []
-    if whole.last > whole.first:
-        begun = answer(session, replace(whole, first=months_back(whole.first, -1)), NOBODY, ("begun",))
-    return int(sum(line.sums["vms"] for line in ran) + sum(line.sums["begun"] for line in begun))
+    by_month = replace(question, measure="vms", by=("month",))
+    return once(by_month, answer(session, by_month, NOBODY, (BEGUN,)))
+
+
+def once(question: Question, lines: Sequence[Line]) -> int:
+    """Machines of an answer by month, with its sum of machines that begun, each counted once."""
+    at, first = question.by.index("month"), f"{question.first:%Y-%m}"
+    return int(sum(line.sums["vms"] if line.values[at] == first else line.sums[BEGUN] for line in lines))
 
 
 # one step of the index a VO, instead of a look at every row

@@ -59,35 +59,29 @@ class _Shown:
     @classmethod
     def read(cls, session: Session, view: Address, now: datetime) -> _Shown:
         """Raises Unauthorised or Forbidden when the view tells of people whom the reader may not see."""
-        principal, asked = current_principal(), view.question
+        principal, asked, measure = current_principal(), view.question, view.question.figures
         known = places.places(session)
         held = asking.capacity(known, asked, now)
-        whole = asked.grouped()
-        sums = asking.sums_of(
-            [each for each in view.kind.measures[:4] if view.kind.source((), MEASURES[each].sums)]
-        )
-        names = [each for each, _ in asked.only]
-        if view.kind.source(names, (*asked.figures.sums, *sums)) is None:
-            sums = ()
-        lines = asking.ask(session, view.over_time, principal)
+        lines = asking.ask(session, view.over_time, principal, _beside(view))
         crossed = asking.ask(session, view.crossed, principal)
-        sites = (
-            lines if view.over_time.by == ("site",) else asking.ask(session, asked.grouped("site"), principal)
-        )
         months = len(asking.months_between(asked.first, asked.last))
         earlier = replace(
-            whole, first=asking.months_back(asked.first, months), last=asking.months_back(asked.first, 1)
+            asked.grouped(),
+            first=asking.months_back(asked.first, months),
+            last=asking.months_back(asked.first, 1),
         )
-        measure = asked.figures
         return cls(
             view, now,
             asking.pivot(lines, (view.by, view.each), measure, _times(view, now), held),
             asking.pivot(crossed, view.across, measure, _columns(view), held),
-            _first(asking.ask(session, whole, principal, sums)),
-            _first(asking.ask(session, earlier, principal)),
-            asking.distinct_vms(session, asked),
+            asking.added(lines) if view.each == "month" else _whole(session, view),
+            asking.added(asking.ask(session, earlier, principal)),
+            _machines(session, view, lines),
             held, known, summaries.freshness(session), asking.known_vos(session, asked.kind),
-            {line.values[0]: measure.figure(line.sums) or 0 for line in sites},
+            {
+                site: measure.figure(sums) or 0
+                for site, sums in _by_site(session, view, ((view.over_time, lines), (view.crossed, crossed))).items()
+            },
         )  # fmt: skip
 
     def context(self) -> dict[str, Any]:
@@ -170,8 +164,45 @@ class _Shown:
         )
 
 
-def _first(lines: Sequence[Line]) -> Line:
-    return lines[0] if lines else Line((), {})
+def _beside(view: Address) -> tuple[str, ...]:
+    """Sums for the strip of key figures, and machines that begun, as far as the same table keeps them."""
+    if view.each != "month":
+        return ()
+    asked = view.over_time
+    names = (*asked.by, *(name for name, _ in asked.only))
+    wanted: list[str] = []
+    for sums in [*(MEASURES[each].sums for each in view.kind.measures[:4]), ("vms", asking.BEGUN)]:
+        if view.kind.source(names, (*asked.figures.sums, *wanted, *sums)) is not None:
+            wanted += sums
+    return tuple(dict.fromkeys(wanted))
+
+
+def _whole(session: Session, view: Address) -> Line:
+    """Everything in one line, where the lines that are shown are days and tell less."""
+    sums = asking.sums_of([each for each in view.kind.measures[:4] if MEASURES[each].per != asking.DECLARED])
+    return asking.added(asking.ask(session, view.question.grouped(), current_principal(), sums))
+
+
+def _machines(session: Session, view: Address, lines: Sequence[Line]) -> int | None:
+    """Machines counted once: from the lines when they tell, else asked for."""
+    if all(asking.BEGUN in line.sums for line in lines) and view.each == "month":
+        return asking.once(view.over_time, lines)
+    return asking.distinct_vms(session, view.question)
+
+
+def _by_site(
+    session: Session, view: Address, read: Sequence[tuple[asking.Question, Sequence[Line]]]
+) -> dict[str, dict[str, float]]:
+    """Sums by site: from what was read already when it tells the sites, else asked for."""
+    asked, lines = next((each for each in read if "site" in each[0].by), (None, ()))
+    if asked is None:
+        asked = view.question.grouped("site")
+        lines = asking.ask(session, asked, current_principal())
+    at = asked.by.index("site")
+    found: dict[str, list[Line]] = {}
+    for line in lines:
+        found.setdefault(line.values[at], []).append(line)
+    return {site: asking.added(of_site).sums for site, of_site in found.items()}
 
 
 def _part(cell: float | None, total: float | None) -> float | None:
