@@ -9,7 +9,14 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 
 from accounting import crosschecks, inbox, publishing, site_publishing
-from accounting.api import crosschecks_api, publishing_api, quarantine_api, refused_api, usage_api
+from accounting.api import (
+    crosschecks_api,
+    publishing_api,
+    quarantine_api,
+    records_api,
+    refused_api,
+    usage_api,
+)
 from accounting.inbox import Inbox
 from accounting.loading import make_loader
 from accounting.protocols.ams import ams
@@ -55,6 +62,7 @@ def create_app(settings: AccountingSettings) -> Flask:
         rooms=[
             usage_api,
             refused_api,
+            records_api,
             publishing_api,
             usage_pages,
             publishing_pages,

@@ -16,6 +16,9 @@ READ_REFUSED: Final = Permission(
     "see the refused records", _OF_THE_SITE | {"site_machine", "service"}, "site:{site}"
 )
 READ_ANY_REFUSED: Final = Permission("see refused records", _OF_THE_SITE | {"site_machine", "service"})
+READ_RECORDS: Final = Permission(
+    "see the stored records of a site", _OF_THE_SITE | {"site_machine"}, "site:{site}"
+)
 REPLAY: Final = Permission(
     "replay refused records", frozenset({"site_administrator", "federation_operator"}), "site:{site}"
 )

@@ -84,4 +84,6 @@ def span_of(month: date) -> dict[str, datetime]:
     """The first second of a month (`begin`) and of the next (`until`), as parameters of a statement."""
     index = month.year * 12 + month.month
     begin = datetime(month.year, month.month, 1, tzinfo=UTC)
+    if index == 120_000:  # no time lies after the year 9999
+        return {"begin": begin, "until": datetime.max.replace(tzinfo=UTC)}
     return {"begin": begin, "until": datetime(index // 12, index % 12 + 1, 1, tzinfo=UTC)}
