@@ -11,6 +11,7 @@ from flask import Flask
 from accounting import crosschecks, inbox, publishing, site_publishing
 from accounting.api import (
     crosschecks_api,
+    keeping_api,
     publishing_api,
     quarantine_api,
     records_api,
@@ -75,6 +76,7 @@ def create_app(settings: AccountingSettings) -> Flask:
             exports_pages,
             crosschecks_api,
             quarantine_api,
+            keeping_api,
             crosschecks_pages,
         ],
         authority=Authority(db, settings.service_tokens, trust, tokens),
@@ -118,7 +120,9 @@ def gauges(settings: AccountingSettings, db: Database) -> list[Gauge]:
         age = status.age_s(now)
         if age is not None:
             found.append(_gauge("hanse_accounting_last_message_age_seconds", age, status.site))
-        found.append(_gauge("hanse_accounting_gap_months", float(len(gaps.get(status.site, []))), status.site))
+        found.append(
+            _gauge("hanse_accounting_gap_months", float(len(gaps.get(status.site, []))), status.site)
+        )
         found.append(_gauge("hanse_accounting_sync_differences", float(differing[status.site]), status.site))
     name = "hanse_accounting_silence_limit_seconds"
     for level, days in (("warning", limits.warning_days), ("critical", limits.critical_days)):

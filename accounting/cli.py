@@ -14,6 +14,8 @@ import click
 from accounting import files
 from accounting.forwarding.sending import make_forwarder
 from accounting.inbox import Inbox
+from accounting.jobs import cross_check
+from accounting.keeping_commands import commands
 from accounting.loading import Outcome, counted, make_loader
 from accounting.pulling import make_puller
 from accounting.service import SERVICE
@@ -23,6 +25,8 @@ from hanse.cli import service_group, settings_of
 from hanse.database import Database
 
 group = service_group(SERVICE)
+for made in commands(lambda: settings_of(SERVICE)):
+    group.add_command(made)
 
 
 @group.command()
@@ -99,6 +103,15 @@ def pull(once: bool) -> None:
             puller.run(_until_told())
     db.close()
     sys.exit(0)
+
+
+@group.command("cross-check")
+def cross_check_command() -> None:
+    """Compare usage with what registry and membership say, now, and tell the owners of what is new."""
+    settings = settings_of(SERVICE)
+    db = Database(settings.database_url)
+    click.echo(cross_check(settings, db))
+    db.close()
 
 
 @group.command("forward")

@@ -32,14 +32,15 @@ def tell(
     site: str = "",
     month: date | None = None,
     **details: Any,
-) -> None:
-    """Write an event into the caller's transaction: it is there if and only if what it tells of was done."""
+) -> int:
+    """Write an event into the caller's transaction, so that it is there if what it tells of was done; its number."""
     assert kind in KINDS
-    session.add(
-        UsageEvent(
-            kind=kind, sentence=plain(sentence), done_by=plain(by), site=site, month=month, details=details
-        )
+    row = UsageEvent(
+        kind=kind, sentence=plain(sentence), done_by=plain(by), site=site, month=month, details=details
     )
+    session.add(row)
+    session.flush()
+    return row.id
 
 
 def listed(

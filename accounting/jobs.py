@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from accounting import bulk_replay, crosschecks, membership, summaries
+from accounting import archive, bulk_replay, crosschecks, membership, summaries
+from accounting.archive.keeping import before_of
 from accounting.forwarding.sending import make_forwarder
 from accounting.loading import make_loader
 from accounting.models import Mail
@@ -27,6 +28,8 @@ def jobs(settings: AccountingSettings, db: Database) -> list[Job]:
     if settings.smtp_host:
         relay = mails.Relay(settings.smtp_host, settings.smtp_port, settings.mail_from)
         found.append(Job("mails", lambda: mails.deliver(db, Mail, relay), every_s=settings.mail_interval_s))
+    if settings.keep_raw_months:
+        found.append(Job("archive", lambda: keep_less(settings, db), daily_at="02:40"))
     if settings.forward_url:
         found.append(Job("forward", lambda: forward(settings, db), daily_at=settings.forward_at))
     return found
@@ -36,6 +39,14 @@ def forward(settings: AccountingSettings, db: Database) -> str:
     """Bring the higher federation up to date; a sentence for the run log."""
     with make_forwarder(settings, db) as forwarder:
         return forwarder.forward().sentence
+
+
+def keep_less(settings: AccountingSettings, db: Database) -> str:
+    """Archive what is older than keep_raw_months; a sentence for the run log."""
+    before = before_of(datetime.now(UTC), settings.keep_raw_months)
+    done = archive.archive(db, settings.archive_folder, before, "a job")
+    rows = sum(each.rows for each in done)
+    return f"{rows:,} rows went into {len(done)} archive files." if done else "Nothing is old enough to go."
 
 
 def cross_check(settings: AccountingSettings, db: Database) -> str:

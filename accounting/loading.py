@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from accounting import inbox, judging, quarantine, seen, signatures, summaries
+from accounting import inbox, judging, pseudonyms, quarantine, seen, signatures, summaries
 from accounting.archive.turning import turn_away
 from accounting.formats.records import Unreadable
 from accounting.judging import WHOLE, Verdict
@@ -53,13 +53,16 @@ class _AskRegistryFirst(Exception):
 
 @dataclass
 class Loader:
-    """Judges and loads messages. `refresh` brings the copy of the registry up to date (None = cannot)."""
+    """Judges and loads messages. `refresh` brings the copy of the registry up to date (None = cannot); under
+    `pseudonym_key` names are known that must not be stored.
+    """
 
     db: Database
     envelope: Envelope
     future_tolerance_s: int = 3600
     refresh: Callable[[], object] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    pseudonym_key: str = ""
     _refreshed_at: datetime = NEVER
 
     def load_batch(self) -> list[Outcome]:
@@ -149,7 +152,9 @@ class Loader:
             again = seen.count_as_first_received(session, message, verdict.statement)
             if again is not None:
                 verdict.say(verdict.site, 0, again)
-        turn_away(session, [verdict for _, verdict in judged])
+        verdicts = [verdict for _, verdict in judged]
+        turn_away(session, verdicts)
+        pseudonyms.hide(session, verdicts, self.pseudonym_key)
         _store(self.db, session, judged)
         now = self.now()
         for message, verdict in judged:
@@ -293,4 +298,5 @@ def make_loader(settings: AccountingSettings, db: Database) -> Loader:
         token = settings.service_token.get_secret_value()
         refresh = Follower(db, "registry", settings.registry_url, token).pull
     envelope = Envelope(TrustStore(settings.trust_dir), settings.tls_cert, settings.tls_key)
-    return Loader(db, envelope, settings.future_tolerance_s, refresh)
+    key = settings.pseudonym_key.get_secret_value()
+    return Loader(db, envelope, settings.future_tolerance_s, refresh, pseudonym_key=key)

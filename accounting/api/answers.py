@@ -140,6 +140,19 @@ class RepublishOut(BaseModel):
     site: str
     month: str
     records: dict[str, int]
+    event: int = Field(description="Its number in the log, by which the month can be put back.")
+
+
+class NothingIn(BaseModel):
+    """Nothing has to be told."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PutBackOut(BaseModel):
+    """How many records count again."""
+
+    counted: int
 
 
 class PseudonymIn(BaseModel):
@@ -157,3 +170,4 @@ class PseudonymOut(BaseModel):
     rows: int
     messages: int
     archives: int
+    closed: int = Field(description="Messages that could not be opened, and were not looked into.")

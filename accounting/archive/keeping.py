@@ -171,7 +171,7 @@ def _streamed(session: Session, statement: sql.Composed, types: list[str]) -> It
 
 def _pg_type(table: Table, column: str) -> str:
     """The name of a column's type to the driver; JSON is read as text, so that it comes back as it was."""
-    kind = table.c[column].type.compile(dialect=postgresql.dialect()).lower()
+    kind = table.c[column].type.compile(dialect=postgresql.dialect()).lower()  # type: ignore[no-untyped-call]
     if kind == "jsonb":
         return "text"
     if "time zone" in kind:

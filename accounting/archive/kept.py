@@ -27,16 +27,15 @@ class Kept:
     emptied: tuple[str, ...] = ()
 
 
-# A machine's next report is counted against its last one, and the month of that one is made anew then: so the last
-# month with both counters stays for every machine that has not ended.
+# A machine's next report is counted against its last one, so that one stays; unless the machine has ended with it.
+# A site that has to be counted anew needs all of them.
 _NOT_NEEDED = """
- (exists (select from vm_snapshot n where n.site = k.site and n.vmuuid = k.vmuuid and n.status = 'completed'
-           and n.measured_at < :before)
-  and not exists (select from vm_snapshot n where n.site = k.site and n.vmuuid = k.vmuuid and n.measured_at >= :before)
-  or exists (select from vm_snapshot n where n.site = k.site and n.vmuuid = k.vmuuid
-              and n.wall_s is not null and n.cpu_s is not null
-              and n.measured_at >= date_trunc('month', k.measured_at, 'UTC') + interval '1 month'
-              and n.measured_at < :before))
+ not exists (select from uncounted u where u.site = k.site)
+ and (exists (select from vm_snapshot n where n.site = k.site and n.vmuuid = k.vmuuid
+               and n.measured_at > k.measured_at and n.measured_at < :before)
+      or k.status = 'completed'
+         and not exists (select from vm_snapshot n where n.site = k.site and n.vmuuid = k.vmuuid
+                          and n.measured_at > k.measured_at))
 """
 _JUDGED = """
  k.archived_at is null and k.state <> 'waiting'

@@ -48,12 +48,12 @@ def store(db: Database, session: Session, placed: Sequence[Placed[IpSnapshot]]) 
     """Upsert snapshots by who held which kind of address when."""
     months: set[tuple[str, date]] = set()
     for each in sorted(placed, key=attrgetter("receipt")):
-        upsert(db, session, "ip_snapshot", each, _key)
+        upsert(db, session, "ip_snapshot", each, key_of)
         months.update((each.site, first_day(month_of(row.measured_at))) for _, row in each.rows)
     return Touched(frozenset(months))
 
 
-def _key(row: IpSnapshot) -> bytes:
+def key_of(row: IpSnapshot) -> bytes:
     return digest(row.service, row.local_group, row.local_user, row.user_name, row.fqan, row.ip_version)
 
 

@@ -23,7 +23,7 @@ def store(db: Database, session: Session, placed: Sequence[Placed[CloudSummary]]
     months: set[tuple[str, date]] = set()
     said: list[Said] = []
     for each in sorted(placed, key=attrgetter("receipt")):
-        upsert(db, session, "received_cloud_summary", each, _key)
+        upsert(db, session, "received_cloud_summary", each, key_of)
         told = {first_day(row.month): number for number, row in reversed(each.rows)}
         months.update((each.site, month) for month in told)
         said.extend(_beside(session, each, told))
@@ -41,7 +41,7 @@ def _beside(session: Session, placed: Placed[CloudSummary], told: dict[date, int
     return made
 
 
-def _key(row: CloudSummary) -> bytes:
+def key_of(row: CloudSummary) -> bytes:
     """What APEL groups by."""
     return digest(
         row.service, row.user_name, row.vo, row.vo_group, row.vo_role, row.status, row.image, f"{row.cpu_count:.3f}",

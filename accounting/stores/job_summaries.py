@@ -21,14 +21,14 @@ def store(db: Database, session: Session, placed: Sequence[Placed[JobSummary]]) 
     months: set[tuple[str, date]] = set()
     said: list[Said] = []
     for each in sorted(placed, key=attrgetter("receipt")):
-        upsert(db, session, "received_job_summary", each, _key)
+        upsert(db, session, "received_job_summary", each, key_of)
         told = [(number, first_day(row.month)) for number, row in each.rows]
         months.update((each.site, month) for _, month in told)
         said.extend(said_twice(session, each, told))
     return Touched(frozenset(months), tuple(said))
 
 
-def _key(row: JobSummary) -> bytes:
+def key_of(row: JobSummary) -> bytes:
     """APEL's key of a summary, and whether it is normalised."""
     return digest(
         row.normalised, row.user_name, row.vo, row.vo_group, row.vo_role, row.submit_host, row.infrastructure_type,

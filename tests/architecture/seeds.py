@@ -31,6 +31,7 @@ from registry.schemas.sites import TokenIn
 from tests.monitoring.federation import Federation
 from tests.registry.clouds import cloud_document, encoded
 from tests.vomsdb.conftest import House
+from vomsdb import groups
 from vomsdb.jobs import press_of
 
 Arguments = dict[str, str]
@@ -133,8 +134,11 @@ def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     house.register("CESNET", "training.egi.eu", "chipster")
     member = house.join("Anna Lindqvist")
     request = house.confirm(house.apply("Tomás Vidal"))
+    with db.transaction() as session:
+        marta = house.principal("Marta Kowalska")
+        groups.create_group(session, "training.egi.eu", "/training.egi.eu/seeded", "", marta)
     vo = {"vo": "training.egi.eu", "name": "training.egi.eu", "site": "CESNET"}
-    numbers = {"member": str(member.id), "member_id": str(member.id), "version": "1"}
+    numbers = {"member": str(member.id), "member_id": str(member.id), "version": "1", "certificate": "1"}
     return {**vo, **numbers, "request": str(request.id), "request_id": str(request.id), "sha256": "0" * 64}
 
 
@@ -228,8 +232,37 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/vos/<vo>/roles"): {"name": "VO-Admin"},
     ("POST", "/api/v1/vos/<vo>/aups"): {"text": "You shall not share your key."},
     ("POST", "/api/v1/vos/<vo>/aup-signatures"): {"version": 1},
+    ("POST", "/api/v1/vos/<vo>/aup-requests"): {"days": 15},
+    ("POST", "/api/v1/members/<member>/aup-signature"): {"version": 1, "reason": "the owner is away"},
+    ("POST", "/api/v1/members/<member>/end"): {},
+    ("POST", "/api/v1/members/<member>/certificates"): {
+        "subject": "/C=EU/O=Hanse Demo/CN=Another",
+        "issuer": "/C=EU/O=Hanse Demo/CN=Hanse Demo CA",
+    },
+    ("POST", "/api/v1/members/<member>/owner"): {"owner": 1, "reason": "the other one left"},
+    ("DELETE", "/api/v1/members/<member>/certificates/<certificate>"): {"reason": "key lost"},
+    ("POST", "/api/v1/vos/<vo>/prolongations"): {"members": [1]},
+    ("POST", "/api/v1/vos/<vo>/robots"): {
+        "kind": "robot",
+        "name": "transfer",
+        "owner": 1,
+        "subject": "/C=EU/O=Hanse Demo/CN=Robot",
+        "issuer": "/C=EU/O=Hanse Demo/CN=Hanse Demo CA",
+    },
+    ("POST", "/api/v1/vos/<vo>/member-requests"): {"kind": "removal"},
+    ("POST", "/api/v1/vos/<vo>/member-requests/<request>/decision"): {"decision": "approve", "reason": ""},
+    ("POST", "/api/v1/vos/<vo>/decisions"): {"decision": "approve", "requests": [1]},
+    ("POST", "/api/v1/vos/<vo>/group-managers"): {
+        "group": "/training.egi.eu/seeded",
+        "name": "Laura Gil",
+        "subject": "/C=EU/O=Hanse Demo/OU=People/CN=Laura Gil",
+        "issuer": "/C=EU/O=Hanse Demo/CN=Hanse Demo CA",
+    },
+    ("DELETE", "/api/v1/vos/<vo>/group-managers"): {"group": "/training.egi.eu/seeded", "key": "x509:none"},
     ("POST", "/api/v1/sites/<site>/refused-records/discard"): {"ids": [1], "reason": "a test"},
     ("POST", "/api/v1/sites/<site>/refused-records/take-back"): {"ids": [1]},
+    ("POST", "/api/v1/pseudonyms"): {"user": "/CN=Nobody"},
+    ("POST", "/api/v1/sites/<site>/months/<month>/republish"): {"reason": "a test"},
     ("POST", "/api/v1/sites/<site>/replays"): {"code": "bad_value"},
     ("POST", "/api/v1/cross-checks/<int:id>/decision"): {"decision": "acknowledged"},
     ("POST", "/api/v1/sites/<site>/refused-records/replay"): {"ids": [1]},

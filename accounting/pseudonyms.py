@@ -1,0 +1,76 @@
+"""Names replaced by pseudonyms on request: the same name always by the same one, and nobody without the key finds the
+name again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import escape
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from accounting.judging import Verdict
+from accounting.models import Pseudonym
+from hanse.errors import Refused
+
+PREFIX = "pseudonym-"
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A name and what stands in its place. The name is never stored."""
+
+    name: str
+    digest: bytes
+    pseudonym: str
+
+    def spellings(self) -> list[tuple[bytes, bytes]]:
+        """(name, pseudonym) as texts, JSON and XML write them, in UTF-8, longest first."""
+        forms = {
+            self.name,
+            json.dumps(self.name)[1:-1],
+            json.dumps(self.name, ensure_ascii=False)[1:-1],
+            escape(self.name),
+            escape(self.name, {'"': "&quot;", "'": "&apos;"}),
+            self.name.encode("ascii", "ignore").decode(),  # cASO leaves out what is not ASCII
+        }
+        ordered = sorted((form for form in forms if form), key=len, reverse=True)
+        return [(form.encode(), self.pseudonym.encode()) for form in ordered]
+
+
+def hidden(key: str, name: str) -> Hidden:
+    """The pseudonym of a name under the key. Raises Refused without a key."""
+    if not key:
+        raise Refused(
+            "Names cannot be replaced: set pseudonym_key, the same for all processes of accounting, and keep it apart"
+            " from the database."
+        )
+    digest = hmac.new(key.encode(), name.encode("utf-8", "replace"), hashlib.sha256).digest()
+    return Hidden(name, digest, PREFIX + digest[:12].hex())
+
+
+def hide(session: Session, verdicts: Iterable[Verdict], key: str) -> None:
+    """Replace names that are to be hidden in records that are about to be stored.
+
+    Raises Refused when there are such names and no key to know them by.
+    """
+    known = {digest: name for digest, name in session.execute(select(Pseudonym.digest, Pseudonym.name))}
+    if not known:
+        return
+    names: dict[str, str] = {"": ""}
+    for verdict in verdicts:
+        for site, rows in verdict.placed.items():
+            verdict.placed[site] = [(number, _hidden_row(row, names, known, key)) for number, row in rows]
+
+
+def _hidden_row(row: Any, names: dict[str, str], known: dict[bytes, str], key: str) -> object:
+    name = getattr(row, "user_name", "")
+    if name not in names:
+        names[name] = known.get(hidden(key, name).digest, name)
+    return row if names[name] == name else row._replace(user_name=names[name])

@@ -1,0 +1,138 @@
+"""A month is taken out of the figures and comes again: never silently, and nothing is lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from accounting import archive, republishing
+from hanse.errors import NotFound, Refused
+from tests.accounting.conftest import House
+from tests.accounting.records import DAY, epoch, message, months_ago, record
+
+TODAY = datetime.now(UTC).date()
+START = months_ago(3, day=20)
+
+
+def report(vm: str, until: datetime, **changes: Any) -> dict[str, Any]:
+    """A machine of 2 cores that runs since START, measured at a time."""
+    wall = epoch(until) - epoch(START)
+    fields = {"RecordCreateTime": epoch(until), "StartTime": epoch(START), "WallDuration": wall}
+    return record("BIFI", vm, **fields, CpuDuration=2 * wall, CpuCount=2, **changes)
+
+
+@pytest.fixture
+def used(house: House) -> House:
+    """A machine with a report in each of three months, one that lived in the middle one alone, and another site's."""
+    for month in (2, 1, 0):
+        house.load(message(report("long", months_ago(month, day=1 if not month else 10))))
+    start = epoch(months_ago(1, day=2))
+    house.load(
+        message(
+            record(
+                "BIFI", "wrong", RecordCreateTime=start + DAY, StartTime=start, EndTime=start + DAY,
+                Status="completed",
+            ),
+            record("CESNET", "theirs", RecordCreateTime=start + DAY, StartTime=start),
+        )
+    )  # fmt: skip
+    return house
+
+
+def republish(house: House, months: int = 1) -> republishing.Withdrawn:
+    month = months_ago(months).date().replace(day=1)
+    return republishing.republish(house.db, "BIFI", month, "Laura Gil", "wrong machines were sent", TODAY)
+
+
+def wall(house: House, vm: str) -> int:
+    return sum(seconds for _, machine, _, seconds, _ in house.vm_months() if machine == vm)
+
+
+def test_the_month_goes_and_what_later_reports_show_stays(used: House) -> None:
+    whole = wall(used, "long")
+    others = used.months(site="CESNET")
+    done = republish(used)
+    assert done.records == {"records of machines": 2}
+    assert wall(used, "wrong") == 0
+    assert wall(used, "long") == whole, "the report of this month still tells of all of it"
+    assert used.months(site="CESNET") == others
+
+
+def test_the_last_month_of_a_machine_goes_whole(used: House) -> None:
+    republish(used, months=0)
+    assert wall(used, "long") == epoch(months_ago(1)) - epoch(START)
+    assert f"{months_ago(0):%Y-%m}" not in used.months(site="BIFI")
+
+
+def test_figures_are_as_if_the_month_had_never_come(used: House, make_house: Any, database_for: Any) -> None:
+    republish(used)
+    fresh = make_house(database_for("accounting"))
+    for month in (2, 0):
+        fresh.load(message(report("long", months_ago(month, day=1 if not month else 10))))
+    bifi = {row for row in used.vm_months() if row[0] == "BIFI"}
+    assert bifi == fresh.vm_months()
+    assert used.months(site="BIFI") == fresh.months(site="BIFI")
+
+
+def test_what_the_site_sends_again_counts(used: House) -> None:
+    before = used.months(site="BIFI")
+    gone = wall(used, "wrong")
+    republish(used)
+    used.load(message(report("long", months_ago(1, day=10))), source="load")
+    after = used.months(site="BIFI")
+    assert sum(figures[0] for figures in before.values()) - gone == sum(
+        figures[0] for figures in after.values()
+    )
+
+
+def test_it_is_told_with_its_reason_and_can_be_put_back(
+    used: House, client: FlaskClient, laura: dict[str, str]
+) -> None:
+    before = used.vm_months()
+    done = republish(used)
+    log = client.get("/api/v1/usage-events?kind=republish", headers=laura).json
+    assert log is not None
+    assert log["items"][0]["sentence"].endswith("2 records of machines. Reason: wrong machines were sent")
+    assert republishing.put_back(used.loader, done.event, "Laura Gil") == 3
+    assert used.vm_months() == before
+    log = client.get("/api/v1/usage-events?kind=republish", headers=laura).json
+    assert log is not None
+    assert "was put back: 2 messages" in log["items"][0]["sentence"]
+    with pytest.raises(NotFound):
+        republishing.put_back(used.loader, 10**6, "Laura Gil")
+
+
+def test_without_a_reason_or_a_month_nothing_is_taken_out(used: House) -> None:
+    month = months_ago(1).date().replace(day=1)
+    with pytest.raises(Refused, match="Why"):
+        republishing.republish(used.db, "BIFI", month, "x", " ", TODAY)
+    with pytest.raises(Refused, match="has not begun"):
+        republishing.republish(used.db, "BIFI", month.replace(year=month.year + 2), "x", "y", TODAY)
+    with pytest.raises(NotFound, match="published nothing"):
+        republishing.republish(used.db, "UKIM", month, "x", "y", TODAY)
+
+
+def test_months_before_an_archive_are_restored_first(used: House, tmp_path: Any) -> None:
+    archive.archive(used.db, tmp_path, months_ago(0).date().replace(day=1), "x")
+    with pytest.raises(Refused, match="Bring them back first"):
+        republish(used)
+
+
+def test_the_site_takes_its_own_month_out_by_the_api(
+    used: House, client: FlaskClient, laura: dict[str, str], eliska: dict[str, str]
+) -> None:
+    where = f"/api/v1/sites/BIFI/months/{months_ago(1):%Y-%m}/republish"
+    assert client.post(where, json={"reason": "x"}, headers=eliska).status_code == 403
+    assert client.post(where, json={}, headers=laura).status_code == 422
+    done = client.post(where, json={"reason": "wrong machines"}, headers=laura).json
+    assert done is not None
+    assert done["records"] == {"records of machines": 2}
+    back = client.post(
+        f"/api/v1/sites/BIFI/republished/{done['event']}/put-back", json={}, headers=laura
+    ).json
+    assert back == {"counted": 3}
+    again = client.post(f"/api/v1/sites/CESNET/republished/{done['event']}/put-back", json={}, headers=eliska)
+    assert again.status_code == 404
