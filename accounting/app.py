@@ -18,6 +18,7 @@ from accounting.api import (
     refused_api,
     usage_api,
 )
+from accounting.carrying import carrying
 from accounting.inbox import Inbox
 from accounting.loading import make_loader
 from accounting.protocols.ams import ams
@@ -43,6 +44,9 @@ METRICS: dict[str, str] = {
     "hanse_accounting_silence_limit_seconds": "Silence after which a site is late (warning) and missing (critical).",
     "hanse_accounting_gap_months": "Months of a site without usage between its first and its last with some.",
     "hanse_accounting_sync_differences": "Job counts of a site's own sync messages that differ from what is counted.",
+    "hanse_accounting_pull_age_seconds": "Seconds since a subscription was last pulled from without a failure.",
+    "hanse_accounting_forward_messages_waiting": "Messages for the higher federation that were not taken there yet.",
+    "hanse_accounting_forward_age_seconds": "Seconds that the oldest of them has waited; 0 when none waits.",
     "hanse_accounting_findings": "Findings of the cross-checks, by check, that stand and that nobody accepted.",
 }
 _STATES = {"in time": 0.0, "late": 1.0, "missing": 2.0, "never": 2.0}
@@ -113,6 +117,7 @@ def gauges(settings: AccountingSettings, db: Database) -> list[Gauge]:
         gaps = site_publishing.gaps(session)
         differing = Counter(each.site for each in site_publishing.sync(session) if each.difference)
         findings = crosschecks.open_by_kind(session)
+        ways = carrying(session, now)
     found = [_gauge("hanse_accounting_messages_waiting", float(waiting))]
     for status in statuses:
         found.append(_gauge("hanse_accounting_refused_records", float(status.refused_open), status.site))
@@ -124,6 +129,12 @@ def gauges(settings: AccountingSettings, db: Database) -> list[Gauge]:
             _gauge("hanse_accounting_gap_months", float(len(gaps.get(status.site, []))), status.site)
         )
         found.append(_gauge("hanse_accounting_sync_differences", float(differing[status.site]), status.site))
+    found.append(_gauge("hanse_accounting_forward_messages_waiting", float(ways.waiting)))
+    found.append(_gauge("hanse_accounting_forward_age_seconds", ways.oldest_s or 0.0))
+    name = "hanse_accounting_pull_age_seconds"
+    for source, pulled in ways.pull_age_s.items():
+        if pulled is not None:
+            found.append(Gauge(name, METRICS[name], pulled, {"source": source}))
     name = "hanse_accounting_silence_limit_seconds"
     for level, days in (("warning", limits.warning_days), ("critical", limits.critical_days)):
         found.append(Gauge(name, METRICS[name], days * 86_400.0, {"level": level}))
