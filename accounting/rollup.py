@@ -12,12 +12,15 @@ from sqlalchemy.orm import Session
 CLOUD: Final = "cloud"
 JOBS: Final = "jobs"
 _FORGET = text("delete from usage_month where kind = :kind and site = :site and month = :month")
-_CLOUD = """
+_MOST = 2**63 - 1  # absurd figures of a site must not stop the summariser
+_CLOUD = f"""
     insert into usage_month (kind, site, month, vo, wall_s, cpu_s, wall_core_s, normalised_wall_s, normalised_cpu_s,
                              network_in, network_out, vms, begun)
-    select 'cloud', u.site, u.month, u.vo, sum(u.wall_s), sum(u.cpu_s), sum(u.wall_core_s),
-           round(sum(u.wall_s * u.benchmark)), round(sum(u.cpu_s * u.benchmark)),
-           sum(u.network_in), sum(u.network_out), sum(u.vms), coalesce(max(b.machines), 0)
+    select 'cloud', u.site, u.month, u.vo, least(sum(u.wall_s), {_MOST}),
+           least(sum(u.cpu_s), {_MOST}), least(sum(u.wall_core_s), {_MOST}),
+           least(round(sum(u.wall_s * u.benchmark)), {_MOST}), least(round(sum(u.cpu_s * u.benchmark)), {_MOST}),
+           least(sum(u.network_in), {_MOST}), least(sum(u.network_out), {_MOST}), least(sum(u.vms), {_MOST}),
+           coalesce(max(b.machines), 0)
       from usage_summary u
       left join (
         select m.vo, count(*) as machines from vm_month m
@@ -29,14 +32,15 @@ _CLOUD = """
       ) b on b.vo = u.vo
      where u.site = :site and u.month = :month
      group by u.site, u.month, u.vo
-"""
-_JOBS = """
+"""  # noqa: S608
+_JOBS = f"""
     insert into usage_month (kind, site, month, vo, wall_s, cpu_s, wall_core_s, normalised_wall_s, normalised_cpu_s,
                              jobs)
-    select 'jobs', site, month, vo, sum(wall_s), sum(cpu_s), sum(wall_core_s), sum(norm_wall_s), sum(norm_cpu_s),
-           sum(jobs)
+    select 'jobs', site, month, vo, least(sum(wall_s), {_MOST}), least(sum(cpu_s), {_MOST}),
+           least(sum(wall_core_s), {_MOST}), least(sum(norm_wall_s), {_MOST}), least(sum(norm_cpu_s), {_MOST}),
+           least(sum(jobs), {_MOST})
       from job_summary where site = :site and month = :month group by site, month, vo
-"""
+"""  # noqa: S608
 _OF_STORES: Final[Mapping[str, tuple[str, str]]] = {"vm": (CLOUD, _CLOUD), "job": (JOBS, _JOBS)}
 """By the kind of a store: the kind of usage, and how it is rolled up."""
 

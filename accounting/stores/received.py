@@ -19,7 +19,7 @@ _ADD = text(
     "insert into usage_summary (site, month, part, service, vo, vo_group, vo_role, user_name, status, image, cores,"  # noqa: S608
     " benchmark_type, benchmark, wall_s, cpu_s, wall_core_s, network_in, network_out, memory_mb, disk_gb, vms)"
     f" select cast(:site as varchar), cast(:month as date),"
-    f" row_number() over (order by {_GROUP}), {_GROUP}, least(wall, {_LARGEST}),"
+    f" -row_number() over (order by {_GROUP}), {_GROUP}, least(wall, {_LARGEST}),"
     f" least(cpu, {_LARGEST}), least(wall * cpu_count, {_LARGEST}), least(inbound, {_LARGEST}),"
     f" least(outbound, {_LARGEST}), least(memory, {_LARGEST}), least(disk, {_LARGEST}), least(machines, {_LARGEST})"
     f" from (select {_GROUP}, sum(wall_s), sum(cpu_s), coalesce(sum(network_in), 0), coalesce(sum(network_out), 0),"

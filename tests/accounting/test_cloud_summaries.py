@@ -70,3 +70,13 @@ def test_the_sample_loads(house: House) -> None:
     house.site("ALFA-CLOUD")
     assert house.load(sample("cloud-summary-v0.4.msg")).loaded == 1
     assert house.months() == {"2026-10": (7200000, 28800000, 2)}
+
+
+def test_absurd_sums_do_not_stop_the_summariser(house: House) -> None:
+    """Each record within its limits, all together beyond 64 bits: the figures end there, and other sites' go on."""
+    most = {"WallDuration": 10**14, "CpuDuration": 10**14, "Benchmark": 9999999, "CpuCount": 9999999}
+    house.load(
+        cloud_summaries(*[cloud_summary(VO=f"vo{n}", **most) for n in range(3)], cloud_summary("CESNET"))
+    )
+    assert house.months(site="BIFI")[NAME][0] == 3 * 10**14
+    assert house.months(site="CESNET")[NAME][0] == 7200
