@@ -27,7 +27,8 @@ _CLOUD = f"""
          where m.site = :site and m.month = :month and m.vms = 1
            and not exists (
              select from vm_month e
-              where e.site = m.site and e.vmuuid = m.vmuuid and e.vo = m.vo and e.month = m.month - interval '1 month')
+              where e.site = m.site and e.vmuuid = m.vmuuid and e.vo = m.vo
+                and e.month = cast(cast(:month as date) - interval '1 month' as date))
          group by m.vo
       ) b on b.vo = u.vo
      where u.site = :site and u.month = :month
@@ -41,6 +42,13 @@ _JOBS = f"""
            least(sum(jobs), {_MOST})
       from job_summary where site = :site and month = :month group by site, month, vo
 """  # noqa: S608
+_PACKED = ("user_name", "image", "status", "service", "cores", "wall_s", "cpu_s", "wall_core_s", "vms")
+_UNPACK = text("delete from usage_packed where site = :site and month = :month")
+_PACK = text(
+    f"insert into usage_packed (vo, month, site, {', '.join(_PACKED)})"  # noqa: S608
+    f" select vo, month, site, {', '.join(f'array_agg({name})' for name in _PACKED)}"
+    " from usage_summary where site = :site and month = :month group by vo, month, site"
+)
 _OF_STORES: Final[Mapping[str, tuple[str, str]]] = {"vm": (CLOUD, _CLOUD), "job": (JOBS, _JOBS)}
 """By the kind of a store: the kind of usage, and how it is rolled up."""
 
@@ -55,3 +63,6 @@ def roll_up(session: Session, store: str, site: str, month: date) -> None:
     kind, made = _OF_STORES[store]
     session.execute(_FORGET, {"kind": kind, "site": site, "month": month})
     session.execute(text(made), {"site": site, "month": month})
+    if kind == CLOUD:
+        session.execute(_UNPACK, {"site": site, "month": month})
+        session.execute(_PACK, {"site": site, "month": month})

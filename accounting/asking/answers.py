@@ -73,7 +73,7 @@ def _statement(
     """The query, and the sums that it gives behind the dimensions; a count of rows stands last."""
     sums = tuple(dict.fromkeys((*question.figures.sums, *beside)))
     filters = [name for name, _ in question.only]
-    source = KINDS[question.kind].source((*question.by, *filters), sums)
+    source = KINDS[question.kind].source((*question.by, *filters), sums, filters)
     if source is None:
         raise Refused(f"No table keeps {', '.join(sums)} by {', '.join((*question.by, *filters))}.")
     looked = {*question.by, *filters} | ({"declared"} if question.figures.per == DECLARED else set())

@@ -16,12 +16,16 @@ Column = ColumnElement[Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A table with the dimensions and sums that it keeps. `only` narrows it down to one kind."""
+    """A table with the dimensions and sums that it keeps. `only` narrows it down to one kind.
+
+    `within` are dimensions without a filter on which the table is not worth reading.
+    """
 
     table: FromClause
     columns: Mapping[str, Column]
     sums: Mapping[str, Column]
     only: tuple[ColumnElement[bool], ...] = ()
+    within: frozenset[str] = frozenset()
 
     @property
     def when(self) -> Column:
@@ -52,6 +56,11 @@ class Kind:
         """What its usage can be grouped by."""
         return tuple(name for name in DIMENSIONS if any(source.keeps([name], []) for source in self.sources))
 
-    def source(self, names: Sequence[str], sums: Sequence[str]) -> Source | None:
-        """The smallest table that keeps all this; None when no table keeps it together."""
-        return next((each for each in self.sources if each.keeps(names, sums)), None)
+    def source(
+        self, names: Sequence[str], sums: Sequence[str], filtered: Iterable[str] = ()
+    ) -> Source | None:
+        """The smallest table that keeps all this; None when no table keeps it together. `filtered` are the dimensions
+        of which only some values are wanted.
+        """
+        fitting = (each for each in self.sources if each.keeps(names, sums) and each.within <= set(filtered))
+        return next(fitting, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import FromClause, Numeric, cast, func
+from sqlalchemy import FromClause, Numeric, cast, column, func, true
 
 from accounting.asking.contract import Column, Kind, Source
 from accounting.models import (
@@ -15,10 +15,12 @@ from accounting.models import (
     StorageSummary,
     UsageDay,
     UsageMonth,
+    UsagePacked,
     UsageSummary,
 )
 
 _MONTHS: Final = UsageMonth.__table__
+_PACKED: Final = UsagePacked.__table__
 _DAYS: Final = UsageDay.__table__
 _CLOUD: Final = UsageSummary.__table__
 _JOBS: Final = JobSummary.__table__
@@ -49,6 +51,26 @@ def _benchmark(table: FromClause, kind: str, value: str) -> dict[str, Column]:
     return {"benchmark": func.concat_ws(" ", table.c[kind], cast(table.c[value], Numeric(10, 2)))}
 
 
+def _packed() -> Source:
+    """The summaries of a VO, unpacked: for what its people used, of which images."""
+    given = _PACKED.c
+    told = {
+        "user": given.user_name, "image": given.image, "status": given.status, "service": given.service,
+        "cores": given.cores, "wall_s": given.wall_s, "cpu_s": given.cpu_s, "wall_core_s": given.wall_core_s,
+        "vms": given.vms,
+    }  # fmt: skip
+    named = [column(name, array.type.item_type) for name, array in told.items()]
+    one = func.unnest(*told.values()).table_valued(*named, name="one").render_derived()
+    sums = ("wall_s", "cpu_s", "wall_core_s", "vms")
+    dimensions = {name: one.c[name] for name in told if name not in sums}
+    return Source(
+        _PACKED.join(one, true()),
+        _named(_PACKED, {"month": "month", "site": "site", "vo": "vo"}) | dimensions,
+        {name: one.c[name] for name in sums},
+        within=frozenset({"vo"}),
+    )
+
+
 CLOUD: Final = Kind(
     "cloud",
     "Cloud",
@@ -64,6 +86,7 @@ CLOUD: Final = Kind(
         Source(
             _DAYS, _named(_DAYS, {"day": "day", "site": "site", "vo": "vo"}), _sums(_DAYS, "wall_s", "cpu_s", "vms")
         ),
+        _packed(),
         Source(
             _CLOUD,
             _named(_CLOUD, _WHO | {"service": "service", "status": "status", "image": "image", "cores": "cores"})

@@ -8,7 +8,7 @@ from accounting.models.devices import AcceleratorRecord, AcceleratorSummary, IpS
 from accounting.models.inbox import RECEIPTS, Message, SitePublishing
 from accounting.models.jobs import JobRecord, JobSummary, Overlap, ReceivedJobSummary, SyncCount
 from accounting.models.keeping import ArchivePart, Finding, Mail, Pseudonym, ReplayRun, UsageEvent
-from accounting.models.portal import UsageMonth
+from accounting.models.portal import UsageMonth, UsagePacked
 from accounting.models.quarantine import RefusedRecord, Remark
 from accounting.models.storage import StorageRecord, StorageSummary
 from accounting.models.summaries import SummaryDue, UsageDay, UsageSummary
@@ -59,6 +59,7 @@ __all__ = [
     "UsageDay",
     "UsageEvent",
     "UsageMonth",
+    "UsagePacked",
     "UsageSummary",
     "VmMonth",
     "VmSnapshot",

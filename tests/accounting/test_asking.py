@@ -121,6 +121,20 @@ def test_a_table_that_is_rolled_up_says_what_the_whole_one_says(used: House) -> 
         assert lines == added
 
 
+def test_what_is_packed_by_vo_says_what_the_whole_table_says(used: House) -> None:
+    packed, whole = KINDS["cloud"].sources[-2:]
+    only = {"vo": ["training.egi.eu"]}
+    for by in ("user", "image", "status", "service", "cores", "user,month", "image,site,month", "user,image"):
+        for measure in ("cpu_hours", "wall_hours", "core_hours", "vms", "efficiency"):
+            question = asking.asked("cloud", measure, None, None, by, only, TODAY)
+            assert KINDS["cloud"].source((*question.by, "vo"), question.figures.sums, ["vo"]) is packed
+            rolled = figures(used, question)
+            finer = figures(used, question.grouped(*question.by, "group"))  # which only the whole table keeps
+            assert len(rolled) == len(finer)
+            assert sorted(map(str, rolled.values())) == sorted(map(str, finer.values()))
+    assert whole.within == frozenset()
+
+
 def test_days_of_a_month_add_up_to_it(used: House) -> None:
     last = f"{months_ago(1):%Y-%m}"
     by_day = asking.asked("", "cpu_hours", last, last, "day", {}, TODAY)

@@ -39,9 +39,9 @@ _FILL = text(
                                memory_mb, disk_gb, vms)
     select 'SITE-' || lpad(cast(:site as int)::text, 2, '0'), :month, n, 'cloud-' || cast(:site as int) % 3,
            'vo-' || v || '.example.org', '/vo-' || v || '.example.org', 'None',
-           '/DC=org/DC=example/O=People/CN=User number ' || (v * 125 + (n * 7919) % 125),
+           '/DC=org/DC=example/O=People/CN=User number ' || (v * 125 + abs(hashint8(n)) % 125),
            case when n % 3 = 0 then 'started' else 'completed' end,
-           'https://images.example.org/' || (n * 31) % cast(:images as int), c, 'HEPSPEC06', 10 + n % 7,
+           'https://images.example.org/' || abs(hashint8(n + 7)) % cast(:images as int), c, 'HEPSPEC06', 10 + n % 7,
            w, w * c * 4 / 5, w * c, n % 90, n % 60, 4096, 40, 1
       from (select n, (n * 2654435761) % cast(:vos as int) as v, 3600 + (n * 40503) % 2500000 as w,
                    1 << (n % 5)::int as c
@@ -55,6 +55,16 @@ _ROLL = text(
     select 'cloud', site, month, vo, sum(wall_s), sum(cpu_s), sum(wall_core_s), round(sum(wall_s * benchmark)),
            round(sum(cpu_s * benchmark)), sum(network_in), sum(network_out), sum(vms), sum(vms) / 3
       from usage_summary group by site, month, vo
+    """
+)
+# as accounting/rollup.py packs one site and month
+_PACK = text(
+    """
+    insert into usage_packed (vo, month, site, user_name, image, status, service, cores, wall_s, cpu_s, wall_core_s,
+                              vms)
+    select vo, month, site, array_agg(user_name), array_agg(image), array_agg(status), array_agg(service),
+           array_agg(cores), array_agg(wall_s), array_agg(cpu_s), array_agg(wall_core_s), array_agg(vms)
+      from usage_summary group by vo, month, site
     """
 )
 
@@ -87,9 +97,11 @@ def big_portal(machine_months: int) -> Portal:
             _fill(db, site, month, machine_months // (SITES * MONTHS))
     with db.transaction() as session:
         session.execute(_ROLL)
+        session.execute(_PACK)
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze usage_summary"))
         connection.execute(text("vacuum analyze usage_month"))
+        connection.execute(text("vacuum analyze usage_packed"))
     settings = AccountingSettings(
         service="accounting", database_url=server.dsn("accounting"), secret_key=SecretStr("of the bench alone"),
         secure_cookies=False, data_dir=folder,
