@@ -100,7 +100,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=10,
-            connect_args={"connect_timeout": 5, "options": "-c timezone=UTC"},
+            # no question is long enough for compiling it to pay, and planners take careful ones for long
+            connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c jit=off"},
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         _forget_connections_after_fork(self.engine)

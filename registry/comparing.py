@@ -62,7 +62,7 @@ def _touched(
         History.from_revision > before, History.from_revision <= after
     )
     wanted = wanted.where(History.kind.not_in(DERIVED) if which.kind is None else History.kind == which.kind)
-    chosen = entities_of(session, which)
+    chosen = entities_of(which)
     if chosen is not None:
         wanted = wanted.where(tuple_(History.kind, History.entity_id).in_(chosen))
     if beyond is not None:

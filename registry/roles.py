@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, false, func, select
 from sqlalchemy.orm import Session
@@ -250,7 +251,7 @@ def listed(session: Session, scope: str | None, person: int | None, status: str 
     return list(session.scalars(wanted.options(*brief.of_roles())))
 
 
-_OWNERS: Final = {
+_OWNERS: Final[Mapping[str, tuple[Any, Any]]] = {
     "site": (Role.site_id, Site),
     "ngi": (Role.ngi_id, Ngi),
     "project": (Role.project_id, Project),
@@ -266,7 +267,8 @@ def held_in(scope: str) -> ColumnElement[bool]:
     if kind not in _OWNERS:
         return false()
     column, table = _OWNERS[kind]
-    return column == select(table.id).where(table.name == name).scalar_subquery()
+    held: ColumnElement[bool] = column == select(table.id).where(table.name == name).scalar_subquery()
+    return held
 
 
 def actions(

@@ -7,27 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Boolean, ColumnElement, Select, and_, false, literal_column, select, true, union
-from sqlalchemy.dialects.postgresql import JSONB, array
+from sqlalchemy import ColumnElement, Select, case, false, func, select, true, union
 from sqlalchemy.orm import Session, aliased
 
 from hanse.revisions import Body, History, Revision, number_at_time
 from registry.differences import changes
+from registry.models import TrailEntity
 from registry.older import filled
-from registry.states import called, name_of, site_of, text_of
+from registry.states import called, site_of, text_of
 
 CLOCK = "clock"
-OF_SITES = (
-    "service",
-    "endpoint",
-    "downtime",
-    "host_certificate",
-    "identity",
-    "api_credential",
-    "certification_proposal",
-    "contact_confirmation",
-    "drift",
-)
 # Repeats what another entity of the same revision says, or what only machines read.
 DERIVED = ("endpoint", "grant", "identity")
 
@@ -95,21 +84,26 @@ def _conditions(session: Session, which: Wanted) -> list[ColumnElement[bool]]:
     return where + _between(session, which.since, which.until)
 
 
-def entities_of(session: Session, which: Wanted) -> Select[str, str] | None:
+def entities_of(which: Wanted) -> Select[str, str] | None:
     """The entities that the trail is of, of which one state fits: a removal has no body to be asked."""
-    conditions = []
+    places = []
     if which.site is not None:
-        conditions += _names_site([which.site])
+        places.append(TrailEntity.place == f"site:{which.site}")
     if which.ngi is not None:
-        conditions += _of_ngi(session, which.ngi)
-    if not conditions:
+        places += [TrailEntity.place == f"ngi:{which.ngi}", TrailEntity.place.in_(_sites_of(which.ngi))]
+    if not places:
         return None
-    parts = [
-        select(History.kind, History.entity_id).where(literal_column("history.op = 'put'", Boolean), one)
-        for one in conditions
-    ]
-    both = union(*parts).subquery()
-    return select(both.c.kind, both.c.entity_id)
+    # one place at a time: for an "or" the planner would read everything
+    found = union(*(select(TrailEntity.kind, TrailEntity.entity_id).where(one) for one in places)).subquery()
+    return select(found.c.kind, found.c.entity_id)
+
+
+def _sites_of(ngi: str) -> Select[str]:
+    """The places of all sites that ever were of the NGI, under every name that they had."""
+    sites = select(TrailEntity.entity_id).where(TrailEntity.place == f"ngi:{ngi}", TrailEntity.kind == "site")
+    return select(TrailEntity.place).where(
+        TrailEntity.kind == "site", TrailEntity.entity_id.in_(sites), TrailEntity.place.like("site:%")
+    )
 
 
 def _revisions(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -136,39 +130,6 @@ def keys_of(session: Session, person: str) -> list[str]:
     return [f"person:{person}", *known]
 
 
-def _of_ngi(session: Session, ngi: str) -> list[ColumnElement[bool]]:
-    sites = session.scalars(
-        select(text_of("name")).where(History.kind == "site", text_of("ngi") == ngi).distinct()
-    )
-    itself = and_(History.kind == "ngi", name_of() == ngi)
-    grants = and_(History.kind == "grant", text_of("scope") == f"ngi:{ngi}")
-    return [*_names_site(list(sites)), itself, grants]
-
-
-def _names_site(names: Sequence[str]) -> list[ColumnElement[bool]]:
-    """A site and all that ever hung on it: machines' identities and people's roles too."""
-    return [
-        and_(History.kind == "site", name_of().in_(names)),
-        # one kind at a time: together the planner takes them for too many and reads everything
-        *(and_(History.kind == kind, text_of("site").in_(names)) for kind in OF_SITES),
-        and_(
-            History.kind.in_(("grant", "role_request")),
-            text_of("scope").in_([f"site:{name}" for name in names]),
-        ),
-        _downtimes_of(names),
-    ]
-
-
-def _downtimes_of(names: Sequence[str]) -> ColumnElement[bool]:
-    """Downtimes of several sites name the others in a list."""
-    listed = literal_column("(history.body -> 'sites')", JSONB)
-    return and_(
-        History.kind == "downtime",
-        literal_column("(history.body ? 'sites')", Boolean),
-        listed.has_any(array(names)) if names else false(),
-    )
-
-
 def events(
     session: Session,
     which: Wanted = EVERYTHING,
@@ -181,7 +142,7 @@ def events(
     conditions = [*_conditions(session, which), *where]
     if before is not None:
         conditions.append(History.id < before)
-    entities = entities_of(session, which)
+    entities = entities_of(which)
     if entities is None:
         page = select(History.id).where(*conditions).order_by(History.id.desc()).limit(limit)
     else:
@@ -199,22 +160,29 @@ def events(
 def _newest_of(
     entities: Select[str, str], conditions: Sequence[ColumnElement[bool]], limit: int
 ) -> Select[int]:
-    """The newest changes of some entities: of each its newest, then the newest of these.
+    """The newest changes of some entities: of each since a revision, then the newest of these.
 
-    Spelt out, since the planner would rather read a million rows than believe that a site has few.
+    The revision is that of the entity which changed as the `limit`-th last: all that is wanted happened since. Spelt
+    out, since the planner would rather read a million rows than believe that a site has few.
     """
-    chosen = entities.cte("chosen")
-    of_one = (
-        select(History.id)
-        .where(History.kind == chosen.c.kind, History.entity_id == chosen.c.entity_id, *conditions)
-        .order_by(History.from_revision.desc())
+    chosen = entities.cte("chosen").prefix_with("materialized", dialect="postgresql")
+    own = [History.kind == chosen.c.kind, History.entity_id == chosen.c.entity_id, *conditions]
+
+    def of_each(column: ColumnElement[Any], most: int, *since: ColumnElement[bool]) -> Any:
+        newest = select(column).where(*own, *since).order_by(History.from_revision.desc()).limit(most)
+        return newest.correlate(chosen).lateral()
+
+    last = of_each(History.from_revision, 1)
+    lasts = (
+        select(last.c.from_revision)
+        .select_from(chosen.join(last, true()))
+        .order_by(last.c.from_revision.desc())
         .limit(limit)
-        .correlate(chosen)
-        .lateral("newest")
+        .subquery()
     )
-    return (
-        select(of_one.c.id).select_from(chosen.join(of_one, true())).order_by(of_one.c.id.desc()).limit(limit)
-    )
+    since = select(case((func.count() < limit, 0), else_=func.min(lasts.c.from_revision))).scalar_subquery()
+    found = of_each(History.id, limit, History.from_revision >= since)
+    return select(found.c.id).select_from(chosen.join(found, true())).order_by(found.c.id.desc()).limit(limit)
 
 
 def _body_before() -> Any:

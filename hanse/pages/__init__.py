@@ -42,6 +42,7 @@ def functions() -> Mapping[str, Any]:
         "age_scale": bars.age_scale,
         "day_scale": bars.day_scale,
         "with_query": words.with_query,
+        "options_of": words.options,
     }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import SupportsFloat
 from urllib.parse import urlencode
 
 from flask import request
+from markupsafe import Markup, escape
 
 Span = SupportsFloat | timedelta | None
 NONE = "–"
@@ -103,3 +105,13 @@ def with_query(**changed: object) -> str:
     pairs = [(name, value) for name, value in request.args.items(multi=True) if name not in changed]
     pairs += [(name, str(value)) for name, value in changed.items() if value is not None]
     return request.path + ("?" + urlencode(pairs) if pairs else "")
+
+
+def options(pairs: Iterable[tuple[object, object]], chosen: object = "") -> Markup:
+    """`<option>`s of (value, word), the one whose value is `chosen` selected; without a step of the template each."""
+    wanted = "" if chosen is None else str(chosen)
+    made = [
+        f'<option value="{escape(value)}"{" selected" if str(value) == wanted else ""}>{escape(word)}</option>'
+        for value, word in pairs
+    ]
+    return Markup("".join(made))  # noqa: S704 - each word was escaped

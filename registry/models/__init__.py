@@ -60,6 +60,7 @@ from registry.models.sites import (
     Site,
     VoShare,
 )
+from registry.models.trail import TrailEntity
 
 metadatas = (Base.metadata, GroundBase.metadata, RevisionBase.metadata)
 __all__ = [
@@ -102,6 +103,7 @@ __all__ = [
     "ServiceType",
     "Site",
     "Subscription",
+    "TrailEntity",
     "VoShare",
     "Webhook",
     "WebhookDelivery",

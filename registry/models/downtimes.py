@@ -45,6 +45,7 @@ class Downtime(Base):
         CheckConstraint(one_of("state", DOWNTIME_STATES), name="downtime_state"),
         Index("downtime_site", "site_id", "start_at"),
         Index("downtime_span", "start_at", "end_at"),
+        Index("downtime_end", "end_at", "start_at"),
         Index("downtime_open", "state", postgresql_where=text("state <> 'ended'")),
         Index("downtime_series", "series", postgresql_where=text("series is not null")),
         UniqueConstraint("site_id", "import_uid", name="downtime_import_uid"),

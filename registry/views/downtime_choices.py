@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.identity.permissions import allows
 from hanse.identity.principals import Principal
-from registry.models import Ngi, Site, VoShare
+from hanse.web import ground
+from registry import directory
 from registry.rights import DECLARE_DOWNTIME
 
 
@@ -17,14 +17,20 @@ def own_names(session: Session, principal: Principal) -> list[str]:
     """The sites at which the principal may declare, by name."""
     if not principal.signed_in:
         return []
-    rows = session.execute(select(Site.name, Ngi.name).join(Ngi).order_by(Site.name))
-    return [name for name, ngi in rows if allows(principal, DECLARE_DOWNTIME, f"site:{name}", f"ngi:{ngi}")]
+    every = directory.look(ground().db, session).sites
+    held = {grant.scope for grant in principal.grants}
+    of_ngi = {ngi: allows(principal, DECLARE_DOWNTIME, f"ngi:{ngi}") for ngi in {site.ngi for site in every}}
+    return [
+        site.name
+        for site in every
+        if of_ngi[site.ngi]
+        or (f"site:{site.name}" in held and allows(principal, DECLARE_DOWNTIME, f"site:{site.name}"))
+    ]
 
 
 def choices(session: Session) -> dict[str, Any]:
     """Sites, NGIs and VOs for filters."""
-    sites = session.scalars(select(Site.name).order_by(Site.name))
-    ngis = session.scalars(select(Ngi.name).where(Ngi.id.in_(select(Site.ngi_id))).order_by(Ngi.name))
-    vos = session.scalars(select(VoShare.vo).distinct().order_by(VoShare.vo))
-    return {name: [("", "any"), *((one, one) for one in found)] for name, found in
-            (("sites", sites), ("ngis", ngis), ("vos", vos))}  # fmt: skip
+    every = directory.look(ground().db, session).sites
+    found = directory.choices(every)
+    sites = [("", "any"), *((site.name, site.name) for site in every)]
+    return {"sites": sites, "ngis": found["ngi"], "vos": found["vo"]}

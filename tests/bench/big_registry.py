@@ -171,6 +171,8 @@ def _copy(connection: Connection, size: Size, first: dict[str, int]) -> None:
     _services(connection, size, first["service"])
     _downtimes(connection, size, first["downtime"])
     _history(connection, size, first)
+    run(text("truncate trail_entity"))  # its trigger sleeps while the log is copied
+    run(text(TRAIL))
     for _, definition in kept:
         run(text(definition))
 
@@ -345,6 +347,9 @@ def _downtimes(connection: Connection, size: Size, first: int) -> None:
     )
 
 
+TRAIL = """insert into trail_entity (place, kind, entity_id)
+    select distinct place, history.kind, history.entity_id
+    from history, trail_places(history.kind, history.body) as place where history.op = 'put'"""
 ISO = r"""to_char({} at time zone 'UTC', 'YYYY-MM-DD"T"HH24\:MI\:SS"Z"')"""
 BODIES = {
     "ngi": """select g.id::text, g.id, t.body || jsonb_build_object('id', g.id::text, 'name', g.name)

@@ -132,7 +132,7 @@ def write(db: Database) -> dict[str, int]:
     }
     bodies = {_SITES: json.dumps(SITE), _SERVICES: json.dumps(SERVICE)}
     with db.transaction() as session:
-        session.execute(text("truncate history, revision"))
+        session.execute(text("truncate history, revision, trail_entity"))
         for statement in (_REVISIONS, _SITES, _SERVICES, _ENDPOINTS, _DOWNTIMES):
             wanted = {name: value for name, value in values.items() if f":{name}" in statement}
             if statement in bodies:
