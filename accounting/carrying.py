@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from accounting.models import ForwardedMessage, PullState
 
@@ -31,3 +31,31 @@ def carrying(session: Session, now: datetime) -> Carrying:
         select(func.count(), func.min(ForwardedMessage.written_at)).where(waits)
     ).one()
     return Carrying(ages, count, (now - oldest).total_seconds() if oldest else None)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Which messages for above are asked for; None = whichever."""
+
+    site: str | None = None
+    month: date | None = None
+    state: str | None = None
+
+
+def forwarded(session: Session, told: Told, before: int | None, limit: int) -> list[ForwardedMessage]:
+    """Messages for the higher federation, newest first, without their bodies; `before` is the id to go on from."""
+    wanted = select(ForwardedMessage).options(defer(ForwardedMessage.body))
+    if told.site is not None:
+        wanted = wanted.where(ForwardedMessage.site == told.site)
+    if told.month is not None:
+        wanted = wanted.where(ForwardedMessage.month == told.month)
+    if told.state is not None:
+        wanted = wanted.where(ForwardedMessage.state == told.state)
+    if before is not None:
+        wanted = wanted.where(ForwardedMessage.id < before)
+    return list(session.scalars(wanted.order_by(ForwardedMessage.id.desc()).limit(limit)))
+
+
+def pulls(session: Session) -> list[PullState]:
+    """Every subscription that was ever pulled from, and how that goes."""
+    return list(session.scalars(select(PullState).order_by(PullState.source)))
