@@ -10,6 +10,7 @@ from flask import Flask
 
 from accounting import crosschecks, inbox, publishing, site_publishing
 from accounting.api import (
+    carrying_api,
     crosschecks_api,
     keeping_api,
     publishing_api,
@@ -78,6 +79,7 @@ def create_app(settings: AccountingSettings) -> Flask:
             apel_rest,
             egi_portal,
             exports_pages,
+            carrying_api,
             crosschecks_api,
             quarantine_api,
             keeping_api,

@@ -25,6 +25,9 @@ REPLAY: Final = Permission(
 DISCARD: Final = Permission(
     "discard refused records", frozenset({"site_administrator", "federation_operator"}), "site:{site}"
 )
+SEE_CARRYING: Final = Permission(
+    "see what is pulled and forwarded", frozenset({"service", "federation_operator"})
+)
 OVERVIEW: Final = Permission(
     "see the overview of the federation", frozenset({"service", "federation_operator"})
 )

@@ -1,5 +1,6 @@
 """The JSON API, one file a room: parses, calls a use case, renders."""
 
+from accounting.api.carrying import carrying_api
 from accounting.api.crosschecks import crosschecks_api
 from accounting.api.keeping import keeping_api
 from accounting.api.publishing import publishing_api
@@ -9,6 +10,7 @@ from accounting.api.refused import refused_api
 from accounting.api.usage import usage_api
 
 __all__ = [
+    "carrying_api",
     "crosschecks_api",
     "keeping_api",
     "publishing_api",
