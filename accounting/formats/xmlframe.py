@@ -61,7 +61,7 @@ class Tree:
         for child in self._element:
             local = str(child.tag).removeprefix(self._space)
             if local not in known:
-                given[local] = ("", line_of(child))
+                given.setdefault(local, ("", line_of(child)))
 
 
 class _TooLarge(Exception):

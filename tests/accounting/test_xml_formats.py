@@ -133,6 +133,12 @@ def test_unknown_elements_are_ignored_with_a_remark_and_last_of_duplicates_count
     assert [(note.code, note.field) for note in reading.remarks] == [("unknown_field", "Smell")]
 
 
+def test_an_unknown_element_that_is_named_like_a_field_takes_no_value_away() -> None:
+    (reading,) = changed("car.xml", "<urf:Queue>", "<urf:FQAN>/other</urf:FQAN><urf:Queue>")
+    assert isinstance(reading.row, JobRecord)
+    assert reading.row.fqan == "/vo.harbour.example.org/Role=pilot/Capability=NULL"
+
+
 def test_what_follows_a_break_is_refused_and_what_came_before_is_not() -> None:
     text = storage([GOOD, volume(BEGIN, END, 6, record="b")])
     readings = judge(text[: text.rindex("<sr:ResourceCapacityUsed>")])
