@@ -228,6 +228,14 @@ def remarks(
     return list(session.scalars(ordered.limit(limit)))
 
 
+def remark_counts(session: Session, site: str, since: datetime) -> list[tuple[str, int]]:
+    """(code, records) of the remarks on records of a site, most records first."""
+    records = func.sum(Remark.records)
+    statement = select(Remark.code, records).where(Remark.site == site, Remark.received_at >= since)
+    ordered = statement.group_by(Remark.code).order_by(records.desc(), Remark.code)
+    return [(code, int(many)) for code, many in session.execute(ordered)]
+
+
 @dataclass(frozen=True)
 class Group:
     """Refused records of one site with one cause and field."""

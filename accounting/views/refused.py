@@ -12,17 +12,18 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounting import publishing, quarantine, replay
-from accounting.api.common import loader
+from accounting import bulk_replay, publishing, quarantine, replay
 from accounting.models import Message, RefusedRecord
 from accounting.permissions import DISCARD, READ_ANY_REFUSED, READ_REFUSED, REPLAY
-from hanse.errors import HanseError
 from hanse.identity.permissions import allows
 from hanse.pages.words import count, number
 from hanse.web import Pages, current_principal, ground, page
 
-refused_pages = Pages("accounting_refused_pages", __name__, nav=[("Refused records", "/refused")])
+refused_pages = Pages("accountingrefused_pages", __name__, nav=[("Refused records", "/refused")])
 ROWS = 20
+MOST_AT_ONCE = 200
+"""Records that are replayed while the reader waits; more are worked off in the background."""
+MOST_UNDONE = 200
 PERIODS = {"7": "7 days", "30": "30 days", "": "any time"}
 
 
@@ -52,10 +53,11 @@ def refused_sites() -> BaseResponse:
 @refused_pages.get("/refused/<site>", permission=READ_REFUSED)
 def refused(site: str) -> Response:
     """Why records of a site were refused, and what to change."""
-    return _refused_page(site)
+    return refused_page(site)
 
 
-def _refused_page(site: str, problem: str = "", status: int = 200) -> Response:
+def refused_page(site: str, problem: str = "", status: int = 200) -> Response:
+    """The page of a site, with what went wrong when something was asked of it."""
     now, given = datetime.now(UTC), request.args
     days = given.get("days", "7") if given.get("days", "7") in PERIODS else "7"
     state = given.get("state", "refused") if given.get("state") in ("replayed", "discarded") else "refused"
@@ -64,7 +66,7 @@ def _refused_page(site: str, problem: str = "", status: int = 200) -> Response:
     with ground().db.transaction() as session:
         groups = quarantine.groups(session, own, since, state)
         chosen = _chosen_group(groups)
-        before = _whole_number(given.get("before"))
+        before = whole_number(given.get("before"))
         rows = quarantine.records(
             session, own, state=state, since=since, code=chosen.code if chosen else None,
             field=chosen.field if chosen else None, before=before, limit=ROWS + 1,
@@ -72,6 +74,7 @@ def _refused_page(site: str, problem: str = "", status: int = 200) -> Response:
         record = _chosen_record(session, own, rows)
         detail = _detail(session, record) if record else None
         figures = quarantine.figures(session, own, now)
+        runs = [run for run in bulk_replay.recent(session, site, 3) if run.state in bulk_replay.OPEN]
     name = site if own else "Nobody's"
     return page(
         "accounting/refused.html", title=f"{name}: refused records", status=status, problem=problem,
@@ -82,7 +85,9 @@ def _refused_page(site: str, problem: str = "", status: int = 200) -> Response:
         site=site, groups=groups, chosen=chosen, rows=rows[:ROWS], more=len(rows) > ROWS, record=record,
         detail=detail, figures=figures, days=days, state=state, periods=list(PERIODS.items()), before=before,
         may_replay=state == "refused" and allows(current_principal(), REPLAY, f"site:{site}"),
-        said=given.get("said", ""),
+        may_take_back=state == "discarded" and allows(current_principal(), DISCARD, f"site:{site}"),
+        said=given.get("said", ""), undo=given.get("undo", "") if numbers(given.get("undo", "")) else "",
+        runs=runs, beside=_beside(rows[:ROWS], record), many=MOST_AT_ONCE,
         whole=sum(group.records for group in groups), place=_place(site, chosen, days, state),
     )  # fmt: skip
 
@@ -96,13 +101,27 @@ def _chosen_group(groups: Sequence[quarantine.Group]) -> quarantine.Group | None
 
 
 def _chosen_record(session: Session, site: str, rows: Sequence[RefusedRecord]) -> RefusedRecord | None:
-    wanted = _whole_number(request.args.get("record"))
+    wanted = whole_number(request.args.get("record"))
     if wanted is not None:
         return quarantine.one(session, site, wanted)
     return rows[0] if rows else None
 
 
-def _whole_number(text: str | None) -> int | None:
+def _beside(rows: Sequence[RefusedRecord], record: RefusedRecord | None) -> tuple[int | None, int | None]:
+    """The records before and after the chosen one in the list."""
+    ids = [row.id for row in rows]
+    if record is None or record.id not in ids:
+        return None, None
+    at = ids.index(record.id)
+    return ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers with commas between them; what is none is left out."""
+    return [number_ for part in text.split(",")[:MOST_UNDONE] if (number_ := whole_number(part)) is not None]
+
+
+def whole_number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
@@ -148,47 +167,3 @@ def _place(site: str, group: quarantine.Group | None, days: str, state: str) -> 
     if group is not None:
         pairs += [("code", group.code), ("field", group.field)]
     return f"/refused/{quote(site)}?{urlencode(pairs)}"
-
-
-@refused_pages.post("/refused/<site>/replay", permission=REPLAY)
-def replay_form(site: str) -> BaseResponse:
-    """Run the chosen records through the pipeline again."""
-    return _act(site, "replay")
-
-
-@refused_pages.post("/refused/<site>/discard", permission=DISCARD)
-def discard_form(site: str) -> BaseResponse:
-    """Take the chosen records off the list."""
-    return _act(site, "discard")
-
-
-def _act(site: str, what: str) -> BaseResponse:
-    by, ids = current_principal().name, _ids(site)
-    try:
-        if what == "discard":
-            said = f"{count(replay.discard(loader(), site, ids, by), 'record')} discarded."
-        else:
-            done = replay.replay(loader(), site, ids, as_site=request.form.get("as_site") or None, by=by)
-            said = f"{count(done.counted, 'record')} counted."
-            if done.refused:
-                said += f" {number(done.refused)} still refused: {done.reason}"
-    except HanseError as error:
-        return _refused_page(site, problem=error.detail, status=422)
-    return redirect(f"/refused/{quote(site)}?{urlencode({'said': said})}", 303)
-
-
-def _ids(site: str) -> list[int]:
-    """The records ticked, or with `all` every one of the group that is shown."""
-    if request.form.get("all") != "true":
-        return [
-            number_ for text in request.form.getlist("id") if (number_ := _whole_number(text)) is not None
-        ]
-    days = request.form.get("days", "")
-    since = datetime.now(UTC) - timedelta(days=int(days)) if days in ("7", "30") else None
-    own = "" if site == replay.NOBODYS else site
-    with ground().db.transaction() as session:
-        rows = quarantine.records(
-            session, own, state="refused", since=since, code=request.form.get("code"),
-            field=request.form.get("field", ""), limit=replay.MOST_AT_ONCE,
-        )  # fmt: skip
-    return [row.id for row in rows]

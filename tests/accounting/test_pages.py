@@ -13,6 +13,8 @@ from flask.testing import FlaskClient
 from lxml import html
 from werkzeug.serving import make_server
 
+from accounting import bulk_replay
+from accounting.views import refused_acts
 from tests.accounting.conftest import House
 from tests.accounting.records import message, months_ago, record
 from tests.accounting.test_usage_api import ANNA, TOMAS, ran
@@ -185,6 +187,64 @@ def test_the_operator_sees_all_sites_with_refused_records(
     used: House, client: FlaskClient, operator: dict[str, str]
 ) -> None:
     assert "26 records refused at 1 site." in text_of(signed_in(client, operator).get("/refused"))
+
+
+def test_many_records_are_replayed_in_the_background_while_the_page_tells_how_far(
+    used: House, client: FlaskClient, laura: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused_acts, "MOST_AT_ONCE", 5)
+    fields = form_fields(signed_in(client, laura).get("/refused/BIFI"), "/refused/BIFI/replay")
+    answer = client.post("/refused/BIFI/replay", data=fields)
+    assert answer.status_code == 303
+    progress = answer.headers["Location"]
+    assert "25 records wait for the process that replays." in text_of(client.get(progress))
+    assert "A replay is under way." in text_of(client.get("/refused/BIFI"))
+    again = client.post("/refused/BIFI/replay", data=fields)
+    assert again.status_code == 422
+    assert "is under way; wait until it is done" in again.get_data(as_text=True)
+    bulk_replay.work_off(used.loader)
+    assert "25 of 25 records counted." in text_of(client.get(progress))
+    assert "A replay is under way." not in text_of(client.get("/refused/BIFI"))
+    assert client.get("/refused/CESNET/replays/1").status_code == 403
+
+
+def test_a_discard_keeps_its_reason_and_can_be_undone(
+    used: House, client: FlaskClient, laura: dict[str, str]
+) -> None:
+    signed_in(client, laura)
+    fields = form_fields(client.get("/refused/BIFI"), "/refused/BIFI/replay")
+    number = used.refused()[0].id
+    sent = {"csrf_token": fields["csrf_token"], "id": number, "why": "a test of ours"}
+    answer = client.post("/refused/BIFI/discard", data=sent)
+    shown = client.get(answer.headers["Location"])
+    assert "1 record discarded." in text_of(shown)
+    assert "a test of ours" in text_of(client.get(f"/refused/BIFI?state=discarded&record={number}"))
+    undo = form_fields(shown, "/refused/BIFI/take-back")
+    assert undo["ids"] == [str(number)]
+    answer = client.post("/refused/BIFI/take-back", data=undo)
+    assert "1 record is on the list again." in text_of(client.get(answer.headers["Location"]))
+    assert len(used.refused()) == 26
+    assert client.post("/refused/BIFI/take-back", data=undo).status_code == 422
+
+
+def test_records_that_were_counted_with_a_remark_have_a_list_of_their_own(
+    used: House, client: FlaskClient, laura: dict[str, str]
+) -> None:
+    used.load(message(record("BIFI", "odd", CpuDuration=99 * 86_400), record("BIFI", "odder", Colour="red")))
+    said = text_of(signed_in(client, laura).get("/refused/BIFI/remarks"))
+    assert "2 records were counted with a remark in 30 days. Nothing has to be sent again." in said
+    assert "CPU above wall × cores" in said
+    only = text_of(client.get("/refused/BIFI/remarks?code=unknown_field"))
+    assert "Colour" in only
+    assert client.get("/refused/CESNET/remarks").status_code == 403
+    assert client.get("/refused/BIFI/remarks?cursor=nonsense").status_code == 422
+
+
+def test_one_goes_from_record_to_record(used: House, client: FlaskClient, laura: dict[str, str]) -> None:
+    shown = html.fromstring(signed_in(client, laura).get("/refused/BIFI").data)
+    (following,) = [url for url in shown.xpath("//section[@id='record']//a/@href") if "record=" in url]
+    second = html.fromstring(client.get(following).data)
+    assert len([url for url in second.xpath("//section[@id='record']//a/@href") if "record=" in url]) == 2
 
 
 @pytest.fixture
