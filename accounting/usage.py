@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import sub
 from typing import NamedTuple
 
 DAY_S = 86_400
@@ -167,25 +168,35 @@ def by_month(interval: Interval) -> list[Share]:
     return _cut(interval, range(first, last + 1), [month_start(month + 1) for month in range(first, last)])
 
 
-def by_day(interval: Interval) -> list[Share]:
-    """The same cut at day ends (UTC)."""
+def by_day(interval: Interval) -> list[tuple[int, int, int]]:
+    """(day, wall seconds, CPU seconds), cut at day ends (UTC) in the same way."""
     first, last = interval.begin // DAY_S, last_day(interval.begin, interval.end)
     if first >= last:
-        return [Share(first, interval.wall_s, interval.cpu_s, interval.network_in, interval.network_out)]
-    return _cut(interval, range(first, last + 1), range((first + 1) * DAY_S, (last + 1) * DAY_S, DAY_S))
+        return [(first, interval.wall_s, interval.cpu_s)]
+    ends = range((first + 1) * DAY_S, (last + 1) * DAY_S, DAY_S)
+    return list(
+        zip(
+            range(first, last + 1),
+            _amounts(interval, interval.wall_s, ends),
+            _amounts(interval, interval.cpu_s, ends),
+            strict=True,
+        )
+    )
 
 
 def _cut(interval: Interval, periods: Sequence[int], ends: Sequence[int]) -> list[Share]:
     """`ends`: where each period but the last ends."""
-    begin, length = interval.begin, interval.end - interval.begin
-    columns = []
-    for amount in (interval.wall_s, interval.cpu_s, interval.network_in, interval.network_out):
-        if not amount:
-            columns.append([0] * len(periods))
-            continue
-        upto = [amount * (end - begin) // length for end in ends]
-        columns.append([after - before for before, after in zip([0, *upto], [*upto, amount], strict=True)])
+    columns = [
+        _amounts(interval, amount, ends)
+        for amount in (interval.wall_s, interval.cpu_s, interval.network_in, interval.network_out)
+    ]
     return list(map(Share, periods, *columns))
+
+
+def _amounts(interval: Interval, amount: int, ends: Sequence[int]) -> list[int]:
+    begin, length = interval.begin, interval.end - interval.begin
+    upto = [amount * (end - begin) // length for end in ends]
+    return list(map(sub, [*upto, amount], [0, *upto])) if amount else [0] * (len(ends) + 1)
 
 
 def cut(interval: Interval) -> Iterator[tuple[int, int, int]]:

@@ -10,6 +10,7 @@ import binascii
 import quopri
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -18,6 +19,7 @@ from typing import Final
 _LINE_END: Final = re.compile(rb"\r*\n")
 _BLANK_LINE: Final = re.compile(rb"(?:\A|\r*\n)\r*\n")
 _PART_HEADER: Final = re.compile(rb"(?:content-[a-z-]+|mime-version)[ \t]*:", re.IGNORECASE)
+_MARK_END: Final = re.compile(rb"(--)?[ \t]*(?=\r*\n|\Z)")
 _BASE64_LINE: Final = 64
 _WRAPPED: Final = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 _SIGNATURE: Final = {"application/pkcs7-signature", "application/x-pkcs7-signature"}
@@ -45,12 +47,15 @@ class Detached:
 
 def crlf(text: bytes) -> bytes:
     """The text with every line ended by CRLF, which is the form that is signed."""
+    if b"\r" not in text:
+        return text.replace(b"\n", b"\r\n")
     return _LINE_END.sub(b"\r\n", text)
 
 
 def lf(text: bytes) -> bytes:
     """The text with every line ended by LF."""
-    return _LINE_END.sub(b"\n", text)
+    text = text.replace(b"\r\n", b"\n")
+    return _LINE_END.sub(b"\n", text) if b"\r\n" in text else text
 
 
 def parse(message: bytes) -> Wrapped | Detached:
@@ -113,16 +118,38 @@ def _boundary(head: Message) -> bytes:
 
 
 def _detached(boundary: bytes, body: bytes) -> Detached:
-    line = re.compile(rb"(?:\A|\r*\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r*\n|\Z)")
-    marks = list(line.finditer(body))
-    if len(marks) != 3 or [bool(mark[1]) for mark in marks] != [False, False, True]:
+    marks = list(_marks(body, b"--" + boundary))
+    if [mark.closing for mark in marks] != [False, False, True]:
         raise MimeFault("A signed message has exactly two parts, and this one is cut or has others.")
     first, second, last = marks
-    signed = re.sub(rb"\A\r*\n", b"", body[first.end() : second.start()], count=1)
-    head, signature = _split(re.sub(rb"\A\r*\n", b"", body[second.end() : last.start()], count=1))
+    signed = re.sub(rb"\A\r*\n", b"", body[first.end : second.start], count=1)
+    head, signature = _split(re.sub(rb"\A\r*\n", b"", body[second.end : last.start], count=1))
     if head.get_content_type() not in _SIGNATURE:
         raise MimeFault(f"The second part of the message is {head.get_content_type()} and no signature.")
     return Detached(crlf(signed), _decoded(head, signature, "base64"))
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A line that divides parts, from the end of the line before it to its own; `closing`: the last one."""
+
+    start: int
+    end: int
+    closing: bool
+
+
+def _marks(body: bytes, delimiter: bytes) -> Iterator[_Mark]:
+    """The lines that consist of the delimiter; looked for by its text, since bodies are long."""
+    done, at = 0, body.find(delimiter)
+    while at >= 0:
+        end = _MARK_END.match(body, at + len(delimiter))
+        if end is not None and (at == 0 or (body[at - 1 : at] == b"\n" and at > done)):
+            start = max(at - 1, 0)
+            while start > done and body[start - 1 : start] == b"\r":
+                start -= 1
+            yield _Mark(start, end.end(), bool(end[1]))
+            done = end.end()
+        at = body.find(delimiter, at + 1)
 
 
 def compose_detached(signed: bytes, der: bytes) -> bytes:

@@ -68,20 +68,29 @@ class Tally:
     ) -> None:
         """Put `new` in the place of `old`; `last` is the report before them, which stays as it is."""
         months: dict[tuple[int, int], list[int]] = {}
-        days: dict[tuple[int, str], list[int]] = {}
         for made, sign in ((old, -1), (new, 1)):
-            if made or last is not None:
-                _add(made, last, sign, months, days)
-        for report in (*[each.report for each in new], *[each.report for each in old]):
-            self.groups[report.part] = report.group
+            _add_months(made, last, sign, months)
+            self._add_days(site, made, last, sign)
+            for _, report in made:
+                self.groups[report.part] = report.group
         if last is not None:
             self.groups[last.report.part] = last.report.group
         self._take_months(site, vmuuid, last, bool(old), months)
-        for (day, vo), amounts in days.items():
-            if any(amounts):
-                total = self.days.setdefault((site, day, vo), [0, 0, 0])
-                for index, amount in enumerate(amounts):
-                    total[index] += amount
+
+    def _add_days(self, site: str, made: Iterable[Counted], last: Counted | None, sign: int) -> None:
+        """A machine counts on a day under the VO that it began it with; `last` has had its last day already."""
+        begun = -1 if last is None else usage.last_day(last.interval.begin, last.interval.end)
+        for interval, report in made:
+            vo = str(report.group[VO])
+            for day, wall, cpu in usage.by_day(interval):
+                total = self.days.get((site, day, vo))
+                if total is None:
+                    total = self.days[site, day, vo] = [0, 0, 0]
+                total[0] += sign * wall
+                total[1] += sign * cpu
+                if day > begun:
+                    total[2] += sign
+                    begun = day
 
     def _take_months(
         self, site: str, vmuuid: str, last: Counted | None, rearranged: bool,
@@ -101,36 +110,28 @@ class Tally:
             table[MonthKey(site, vmuuid, month, part)] = amounts
 
 
-def _add(
-    made: Iterable[Counted], last: Counted | None, sign: int,
-    months: dict[tuple[int, int], list[int]], days: dict[tuple[int, str], list[int]],
-) -> None:  # fmt: skip
-    """Add a stretch of reports. A machine counts in a month where it ended it, on a day where it began it."""
+def _add_months(
+    made: Iterable[Counted], last: Counted | None, sign: int, months: dict[tuple[int, int], list[int]]
+) -> None:
+    """Add a stretch of reports. A machine counts in a month under the part that it ended it with."""
     held: dict[int, Report] = {}
-    seen: dict[int, str] = {}
     if last is not None:
-        begin, end = last.interval[:2]
-        held[usage.last_month(begin, end)] = last.report
-        seen[usage.last_day(begin, end)] = str(last.report.group[VO])
+        held[usage.last_month(last.interval.begin, last.interval.end)] = last.report
     for interval, report in made:
-        vo = str(report.group[VO])
-        for share in usage.by_month(interval):
-            line = months.setdefault((share.period, report.part), [0] * 7)
-            for index in range(4):
-                line[index] += sign * share[index + 1]
-            held[share.period] = report
-        for share in usage.by_day(interval):
-            line = days.setdefault((share.period, vo), [0] * 3)
-            line[0] += sign * share.wall_s
-            line[1] += sign * share.cpu_s
-            seen.setdefault(share.period, vo)
+        for month, wall, cpu, inbound, outbound in usage.by_month(interval):
+            line = months.get((month, report.part))
+            if line is None:
+                line = months[month, report.part] = [0] * len(AMOUNTS)
+            line[0] += sign * wall
+            line[1] += sign * cpu
+            line[2] += sign * inbound
+            line[3] += sign * outbound
+            held[month] = report
     for month, report in held.items():
-        line = months.setdefault((month, report.part), [0] * 7)
+        line = months.setdefault((month, report.part), [0] * len(AMOUNTS))
         line[4] += sign * report.memory_mb
         line[5] += sign * report.disk_gb
         line[6] += sign
-    for day, vo in seen.items():
-        days.setdefault((day, vo), [0] * 3)[2] += sign
 
 
 def after(interval: Interval, reading: Reading, carried: Sequence[int | None] | None) -> Before:

@@ -154,7 +154,7 @@ _RESUM = text(
     f" wall_core_s = least(s.wall_s * u.cores, {_LARGEST}) from s where u.{_WHERE.replace('and ', 'and u.')}"
     f" and u.part = s.part and ({', '.join(f'u.{name}' for name in AMOUNTS)}) is distinct from ({_NEW_SUMS})),"
     f" gone as (delete from usage_summary u where u.{_WHERE.replace('and ', 'and u.')}"
-    " and not exists (select from s where s.part = u.part))"
+    f" and not exists (select from vm_month m where m.{_WHERE.replace('and ', 'and m.')} and m.part = u.part))"
     f" insert into usage_summary (site, month, part, {_GROUP}, wall_core_s, {_SUMS})"
     f" select :site, :month, s.part, {_GROUP}, least(s.wall_s * g.cores, {_LARGEST}), {_NEW_SUMS} from s"
     f" cross join lateral (select {_GROUP} from vm_month where {_WHERE} and part = s.part limit 1) g"

@@ -45,10 +45,16 @@ def line(
     peer_unit: str = "",
     *,
     limit: float | None = None,
+    at_least: bool = False,
 ) -> None:
-    """One line of the table: name, figure, unit; the peer's; the limit, and whether it is kept."""
+    """One line of the table: name, figure, unit; the peer's; the limit (or what must be reached, `at_least`), and
+    whether it is kept.
+    """
     beside = "" if peer_figure is None else f"{peer} {peer_figure:,.4g} {peer_unit or unit}"
-    kept = "" if limit is None else f"limit {limit:g} {unit}: {'kept' if figure <= limit else 'NOT KEPT'}"
+    kept = ""
+    if limit is not None:
+        within = figure >= limit if at_least else figure <= limit
+        kept = f"{'at least' if at_least else 'limit'} {limit:g} {unit}: {'kept' if within else 'NOT KEPT'}"
     print(f"{name:<58} {figure:>10,.4g} {unit:<6} {beside:<44} {kept}".rstrip(), flush=True)
 
 
