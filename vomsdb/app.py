@@ -13,6 +13,9 @@ from hanse.identity.trust import TrustStore
 from hanse.web import Api, Gauge, Pages, Protocol, make_app
 from hanse.web.feed import feed_room
 from vomsdb import applications, mails, promise, views, vos
+from vomsdb.api import asked as asked_api
+from vomsdb.api import attributes as attributes_api
+from vomsdb.api import members as members_api
 from vomsdb.api import people as people_api
 from vomsdb.api import replication as replication_api
 from vomsdb.api import vos as vos_api
@@ -27,6 +30,9 @@ def create_app(settings: VomsdbSettings) -> Flask:
     rooms: list[Api | Pages | Protocol] = [
         vos_api.api,
         people_api.api,
+        members_api.api,
+        asked_api.api,
+        attributes_api.api,
         replication_api.api,
         feed_room(),
         agents.protocol,

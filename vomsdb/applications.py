@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,12 +20,10 @@ from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Actor
 from vomsdb import mails, members, vos
-from vomsdb.ledger import CLOCK, Ledger, actor, revision
+from vomsdb.ledger import Ledger, actor, revision
 from vomsdb.models import Application, Certificate, Vo
 
 OPEN = ("submitted", "pending")
-#: Closed requests that never led to a membership are forgotten after this time, with the personal data in them.
-PURGED_AFTER = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def _check_form(vo: Vo, form: Form) -> None:
         faults.append(FieldFault("email", "must be one address, as anna@example.org"))
     if not form.name.strip():
         faults.append(FieldFault("name", "must not be empty"))
-    if vo.state in ("suspended", "closed"):
+    if vo.state != "production":
         raise Refused(f"{vo.name} is {vo.state} and takes no members.")
     if faults:
         raise Refused("The request cannot be sent yet.", *faults)
@@ -123,16 +121,14 @@ def token_hash(token: str) -> str:
 
 
 def _ask_to_confirm(session: Session, application: Application, link: str) -> None:
-    mails.queue(
+    mails.write(
         session,
         application.email,
-        f"Confirm your request to join {application.vo}",
-        f"Dear {application.name},\n\n"
-        f"somebody with the certificate {application.subject} asked to join {application.vo} and gave this "
-        f"address.\nIf it was you, open this page and confirm:\n\n{link}\n\n"
-        f"The link works once, until {application.expires_at:%a %d %b %Y, %H:%M} UTC.\n"
-        "If it was not you, do nothing: the request then expires.\n",
+        "confirm_address",
         f"application:{application.id}",
+        application.vo,
+        request=application,
+        link=link,
     )
 
 
@@ -165,15 +161,8 @@ def confirm(session: Session, token: str, terms: Terms) -> Application:
 
 
 def _tell_manager(session: Session, application: Application, name: str, email: str) -> None:
-    mails.queue(
-        session,
-        email,
-        f"{application.name} asks to join {application.vo}",
-        f"Dear {name},\n\n{application.name} ({application.institution or 'no institution given'}) asks to join "
-        f"{application.vo}.\nCertificate: {application.subject}\nIssued by:   {application.issuer}\n\n"
-        f"{application.motivation}\n\nDecide in the queue of {application.vo}.\n",
-        f"application:{application.id}",
-    )
+    about = f"application:{application.id}"
+    mails.write(session, email, "application_waits", about, application.vo, request=application, name=name)
 
 
 def locked(session: Session, application_id: int) -> Application:
@@ -191,12 +180,15 @@ def locked(session: Session, application_id: int) -> Application:
 
 def tell_applicant(session: Session, application: Application, words: str) -> None:
     """Queues a mail about where the request stands."""
-    mails.queue(
+    about = f"application:{application.id}"
+    mails.write(
         session,
         application.email,
-        f"Your request to join {application.vo}: {application.state}",
-        f"Dear {application.name},\n\n{words}",
-        f"application:{application.id}",
+        "application_state",
+        about,
+        application.vo,
+        request=application,
+        words=words,
     )
 
 
@@ -264,64 +256,3 @@ def doubts(session: Session, applications: Sequence[Application]) -> dict[int, l
         if (application.key, application.vo) in rejected:
             notes.append("was rejected before")
     return found
-
-
-# --- what time alone changes --------------------------------------------------------------------------------------
-
-
-def warn(session: Session, within: timedelta, limit: int = 100) -> int:
-    """Tells, once, those who have not confirmed and have less time than this left; how many.
-
-    Only the hash of the token is kept, so the warning points back to the mail with the link.
-    """
-    due = (
-        select(Application)
-        .where(Application.state == "submitted", Application.warned_at.is_(None))
-        .where(Application.expires_at > func.now(), Application.expires_at <= datetime.now(UTC) + within)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = list(session.scalars(due))
-    for application in rows:
-        application.warned_at = datetime.now(UTC)
-        mails.queue(
-            session,
-            application.email,
-            f"Your request to join {application.vo} is about to expire",
-            f"Dear {application.name},\n\nyour request to join {application.vo} waits for you to confirm this "
-            f"address.\nOpen the link in our mail of {application.created_at:%a %d %b %Y, %H:%M} UTC by "
-            f"{application.expires_at:%a %d %b %Y, %H:%M} UTC; after that the request expires.\n",
-            f"application:{application.id}",
-        )
-    return len(rows)
-
-
-def expire(session: Session, limit: int = 100) -> int:
-    """Requests that nobody confirmed or decided in time expire, and their applicants are told; how many."""
-    due = (
-        select(Application)
-        .where(Application.state.in_(OPEN), Application.expires_at <= func.now())
-        .order_by(Application.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = list(session.scalars(due))
-    for application in rows:
-        why = "nobody decided in time" if application.state == "pending" else "the address was not confirmed"
-        application.state = "expired"
-        application.decided_at = datetime.now(UTC)
-        tell_applicant(session, application, f"The request expired: {why}. You may send a new one.\n")
-    if rows:
-        with revision(session, CLOCK, "requests expired") as ledger:
-            for application in rows:
-                put(ledger, application)
-    return len(rows)
-
-
-def purge(session: Session) -> int:
-    """Forgets closed requests without a membership after a while; returns how many."""
-    old = datetime.now(UTC) - PURGED_AFTER
-    gone = delete(Application).where(
-        Application.state.in_(("expired", "withdrawn", "rejected")), Application.decided_at < old
-    )
-    return session.execute(gone).rowcount  # type: ignore[attr-defined, no-any-return]

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from hanse.identity.principals import X509Identity
 from hanse.identity.trust import VerifiedChain
 from hanse.identity.voms import BACK_DATED, SigningAuthority, VomsError, extract, long_fqan
-from vomsdb import members
+from vomsdb import generic_attributes, members, suspensions
 from vomsdb.models import Certificate, Member, MemberCertificate, Vo
 
 MOST_ASKED = 100
@@ -106,7 +106,7 @@ def issue(
             "A limited proxy gets no attribute certificate; use the certificate or a full proxy."
         )
     vo = session.get(Vo, _vo_of(session, ask, chain.identity))
-    if vo is None or vo.state in ("suspended", "closed"):
+    if vo is None or vo.state != "production":
         raise bad_request(f"{_vo_name(ask)}: this server has no such VO in service.")
     member = _member(session, vo.name, chain.identity)
     fqans = _chosen(session, vo.name, member, ask, chain)
@@ -120,7 +120,11 @@ def issue(
         warnings.append(
             Warned(NOT_FIRST, f"{ask.order[0].fqan} could not be selected as the first attribute.")
         )
-    der = authority.issue(chain.end_entity, vo.name, fqans, (now - BACK_DATED, until), ask.targets)
+    generic = [
+        (one.name, one.value, one.qualifier) for one in generic_attributes.held(session, member, fqans)
+    ]
+    lifetime = now - BACK_DATED, until
+    der = authority.issue(chain.end_entity, vo.name, fqans, lifetime, ask.targets, generic)
     return Issued(der, fqans, tuple(warnings))
 
 
@@ -165,7 +169,7 @@ def _member(session: Session, vo: str, identity: X509Identity) -> Member:
 def _check_active(member: Member, link: MemberCertificate) -> None:
     now = datetime.now(UTC)
     if member.state == "suspended":
-        words = members.WORDS.get(member.suspension_code or "", "suspended")
+        words = suspensions.WORDS.get(member.suspension_code or "", "suspended")
         raise suspended(f"{words}: {member.suspension_reason}")
     if member.state == "expired" or member.until <= now:
         raise suspended(

@@ -8,10 +8,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.errors import Conflict, FieldFault, Forbidden, NotFound, Refused
+from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
-from vomsdb import applications, members, vos
+from vomsdb import applications, member_decisions, members, vos
 from vomsdb.ledger import actor, revision
-from vomsdb.models import Application, Certificate, Member, MemberCertificate, Person
+from vomsdb.models import Application, Certificate, Member, MemberCertificate, MemberRequest, Person
+from vomsdb.permissions import DECIDE
+
+
+def decide(
+    session: Session, vo: str, kind: str, number: int, decision: str, reason: str, by: Principal
+) -> Application | MemberRequest:
+    """Approves or rejects a request to join (`request`) or what a member asks for. Raises what those raise."""
+    if kind != "request":
+        act = member_decisions.approve if decision == "approve" else member_decisions.reject
+        return act(session, vo, number, reason, by)
+    check(by, DECIDE, f"vo:{vo}")
+    return (approve if decision == "approve" else reject)(session, vo, number, reason, by)
 
 
 def approve(session: Session, vo: str, application_id: int, reason: str, by: Principal) -> Application:

@@ -75,21 +75,27 @@ def create_role(session: Session, vo: str, name: str, description: str, by: Prin
 def give(session: Session, member_id: int, fqan: str, by: Principal) -> Member:
     """Puts a member into a group, or gives a role. Being there already is no fault. Raises Refused, NotFound."""
     member = members.locked(session, member_id)
-    path, role = _of_vo(session, member.vo, fqan)
+    enter(session, member, fqan)
+    _record(session, member, by, f"{fqan} given")
+    return member
+
+
+def enter(session: Session, member: Member, fqan: str) -> None:
+    """The rows by which a member held locked is in a group, or holds a role. Raises Refused, NotFound."""
+    path, role = of_vo(session, member.vo, fqan)
     if path != f"/{member.vo}" and session.get(MemberGroup, (member.id, path)) is None:
-        for group in _upwards(path, member.vo):
+        for group in upwards(path, member.vo):
             if session.get(MemberGroup, (member.id, group)) is None:
                 session.add(MemberGroup(member_id=member.id, path=group))
     if role is not None and session.get(MemberRole, (member.id, path, role)) is None:
         session.add(MemberRole(member_id=member.id, path=path, role=role))
-    _record(session, member, by, f"{fqan} given")
-    return member
+    session.flush()
 
 
 def take(session: Session, member_id: int, fqan: str, by: Principal) -> Member:
     """Takes a role, or a group with all below it and the roles held there. Raises Refused, NotFound."""
     member = members.locked(session, member_id)
-    path, role = _of_vo(session, member.vo, fqan)
+    path, role = of_vo(session, member.vo, fqan)
     if role is None and path == f"/{member.vo}":
         raise Refused(f"Every member is in /{member.vo}; remove the membership instead.")
     held = MemberRole.member_id == member.id
@@ -117,7 +123,8 @@ def _record(session: Session, member: Member, by: Principal, reason: str) -> Non
         ledger.sites_differ(member.vo)
 
 
-def _of_vo(session: Session, vo: str, fqan: str) -> tuple[str, str | None]:
+def of_vo(session: Session, vo: str, fqan: str) -> tuple[str, str | None]:
+    """(group, role or None) of an FQAN that the VO has. Raises Refused, NotFound."""
     try:
         path, role = split_fqan(fqan)
     except VomsError as fault:
@@ -130,7 +137,13 @@ def _of_vo(session: Session, vo: str, fqan: str) -> tuple[str, str | None]:
     return path, role
 
 
-def _upwards(path: str, vo: str) -> list[str]:
+def parts(fqan: str) -> tuple[str, str | None]:
+    """(group, role or None) of an FQAN in short form that we wrote ourselves."""
+    path, _, role = fqan.partition("/Role=")
+    return path, role or None
+
+
+def upwards(path: str, vo: str) -> list[str]:
     """The group and those above it, without the root, which all are in."""
     found = []
     while path != f"/{vo}":

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+
+from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.follow import Follower
 from hanse.jobs import Job
-from vomsdb import applications, aups, mails, members, publishing, pushing, replication
+from vomsdb import (
+    aups,
+    lifetimes,
+    mails,
+    member_requests,
+    publishing,
+    pushing,
+    replication,
+    unanswered,
+    vos,
+)
 from vomsdb.publishing import Press
 from vomsdb.pushing import Pace
 from vomsdb.settings import VomsdbSettings
 from vomsdb.snapshots import SigningKey
 
 _DAY_S = 86400
+MOST_BATCHES = 50
 
 
 def press_of(settings: VomsdbSettings) -> Press:
@@ -34,7 +48,11 @@ def jobs(settings: VomsdbSettings, db: Database) -> list[Job]:
         Job("publish", lambda: publish(db, press), every_s=settings.publish_interval_s),
         Job("push", lambda: push(db, press, pace), every_s=settings.publish_interval_s),
         _replication(settings, db, press),
-        Job("what time changes", lambda: by_the_clock(db, settings.confirmation_hours), every_s=60),
+        Job(
+            "what time changes",
+            lambda: by_the_clock(db, settings.confirmation_hours, settings.membership_grace_days),
+            every_s=60,
+        ),
         Job("purge", lambda: purge(db), daily_at="02:10"),
     ]
     if settings.smtp_host:
@@ -78,23 +96,40 @@ def push(db: Database, press: Press, pace: Pace) -> str:
     return f"{taken} agents told, {refused} refused or out of reach."
 
 
-def by_the_clock(db: Database, confirmation_hours: float) -> str:
+def by_the_clock(db: Database, confirmation_hours: float, grace_days: float = 30) -> str:
     """Memberships that end, AUPs that lapse and requests that expire become revisions when it happens.
 
-    Applicants are warned when a third of their time to confirm is left.
+    Each kind is done in batches of a transaction each, until nothing is due or a minute's share is done. Applicants
+    are warned when a third of their time to confirm is left.
     """
-    with db.transaction() as session:
-        ended = members.end_what_has_ended(session)
-    with db.transaction() as session:
-        unsigned = aups.suspend_unsigned(session)
-    with db.transaction() as session:
-        expired = applications.expire(session)
-        applications.warn(session, timedelta(hours=confirmation_hours) / 3)
-    return f"{ended} memberships ended, {unsigned} suspended for the AUP, {expired} requests expired."
+    ended = _in_batches(db, lifetimes.end_what_has_ended)
+    removed = _in_batches(db, lambda session: lifetimes.clean_up(session, timedelta(days=grace_days)))
+    unsigned = _in_batches(db, aups.suspend_unsigned)
+    expired = _in_batches(db, unanswered.expire) + _in_batches(db, member_requests.expire)
+    told = _in_batches(db, lifetimes.warn_of_end) + _in_batches(db, aups.remind)
+    told += _in_batches(db, lambda session: unanswered.warn(session, timedelta(hours=confirmation_hours) / 3))
+    return (
+        f"{ended} memberships ended, {removed} removed, {unsigned} suspended for the AUP, {expired} requests expired, "
+        f"{told} people warned."
+    )
+
+
+def _in_batches(db: Database, act: Callable[[Session], int]) -> int:
+    """How many were due; a run that finds more than it may do leaves the rest to the next minute."""
+    done = 0
+    for _ in range(MOST_BATCHES):
+        with db.transaction() as session:
+            found = act(session)
+        done += found
+        if found == 0:
+            break
+    return done
 
 
 def purge(db: Database) -> str:
-    """Forgets what nobody needs any more."""
+    """Forgets what nobody needs any more, and writes anew what the feed should tell of the VOs."""
     with db.transaction() as session:
-        requests, documents = applications.purge(session), publishing.purge(session)
+        requests, documents = unanswered.purge(session), publishing.purge(session)
+    with db.transaction() as session:
+        vos.put_all(session)
     return f"{requests} old requests and {documents} old snapshots forgotten."

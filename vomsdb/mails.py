@@ -6,16 +6,25 @@ from sqlalchemy.orm import Session
 
 from hanse import mails
 from hanse.database import Database
-from hanse.mails import Relay, Send
+from hanse.mails import STATES, Relay, Send
+from vomsdb import letters
 from vomsdb.models import Mail
 
-__all__ = ["Relay", "Send", "count_by_state", "deliver", "listed", "queue"]
+__all__ = ["STATES", "Relay", "Send", "count_by_state", "deliver", "listed", "of_vo", "queue", "write"]
 BATCH = 20
 
 
-def queue(session: Session, recipient: str, subject: str, body: str, about: str) -> None:
-    """Puts a mail into the queue, in the caller's transaction."""
-    session.add(Mail(recipient=recipient, subject=mails.one_line(subject), body=body, about=about))
+def queue(session: Session, recipient: str, subject: str, body: str, about: str, vo: str = "") -> None:
+    """Puts a mail into the queue, in the caller's transaction; `vo` says whose managers may see its fate."""
+    mail = Mail(recipient=recipient, subject=mails.one_line(subject), body=body, about=about, vo=vo or None)
+    session.add(mail)
+
+
+def write(session: Session, recipient: str, template: str, about: str, vo: str, **facts: object) -> None:
+    """Queues the mail of a template (`vomsdb.letters`); whoever gave no address, or was erased, gets none."""
+    if recipient:
+        subject, body = letters.written(template, **facts)
+        queue(session, recipient, subject, body, about, vo)
 
 
 def deliver(db: Database, send: Send) -> str:
@@ -31,3 +40,11 @@ def listed(session: Session, state: str | None, limit: int = 100) -> list[Mail]:
 def count_by_state(session: Session) -> dict[str, int]:
     """How many mails are in each state."""
     return mails.count_by_state(session, Mail)
+
+
+def of_vo(
+    session: Session, vo: str, state: str | None = None, before: int = 0, limit: int = 50
+) -> list[Mail]:
+    """What was written on behalf of a VO, newest first, below the id `before` (0 = from the newest)."""
+    query = mails.newest(Mail, state, limit).where(Mail.vo == vo)
+    return list(session.scalars(query.where(Mail.id < before) if before else query))

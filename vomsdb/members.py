@@ -1,4 +1,4 @@
-"""Members of a VO: their certificates, their groups and roles, suspension and its end.
+"""Members of a VO: their certificates, their groups and roles, and what the feed tells of them.
 
 Only an active member whose membership has not ended and whose AUP can still be signed gets attribute certificates
 and stands in what sites receive.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from hanse.errors import Conflict, FieldFault, NotFound, Refused
-from hanse.identity.principals import Principal
-from hanse.revisions import Actor
+from hanse.errors import FieldFault, NotFound, Refused
 from vomsdb import mails
-from vomsdb.ledger import CLOCK, Ledger, actor, iso, revision
+from vomsdb.ledger import Ledger, iso
 from vomsdb.models import (
     Certificate,
     Member,
@@ -26,17 +23,6 @@ from vomsdb.models import (
     MemberRole,
     Person,
 )
-from vomsdb.models.membership import SUSPENSIONS
-
-#: Codes a person may give; the others are the clock's.
-BY_HAND = tuple(code for code in SUSPENSIONS if code not in ("FAILED_TO_SIGN_AUP", "MEMBERSHIP_EXPIRATION"))
-WORDS = {
-    "FAILED_TO_SIGN_AUP": "AUP not signed in time",
-    "MEMBERSHIP_EXPIRATION": "membership has ended",
-    "SECURITY_INCIDENT": "security incident",
-    "HR_DB_VALIDATION": "not confirmed by the organisation",
-    "OTHER": "other",
-}
 
 
 @dataclass(frozen=True)
@@ -76,6 +62,14 @@ def profile(session: Session, member_id: int) -> Profile:
     return profiles[0]
 
 
+def in_vo(session: Session, vo: str, member_id: int) -> Member:
+    """The member of this VO, not held; raises NotFound."""
+    member = session.get(Member, member_id)
+    if member is None or member.vo != vo:
+        raise NotFound(f"{vo} has no member {member_id}.")
+    return member
+
+
 def of_keys(session: Session, keys: frozenset[str]) -> list[Profile]:
     """The memberships that any of these certificates is in, removed ones left out, by VO."""
     ids = (
@@ -88,12 +82,18 @@ def of_keys(session: Session, keys: frozenset[str]) -> list[Profile]:
     )
 
 
+def of_ids(session: Session, ids: Sequence[int]) -> list[Profile]:
+    """The members with these numbers, in no order."""
+    return _profiles(session, select(Member).where(Member.id.in_(ids)))
+
+
 def search(
     session: Session,
     vo: str,
     *,
     words: str = "",
     state: str = "",
+    kind: str = "",
     group: str = "",
     after: int = 0,
     limit: int = 50,
@@ -101,6 +101,8 @@ def search(
     """Members of the VO whose name, e-mail or subject contains the words, by id, removed ones only if asked."""
     query = select(Member).where(Member.vo == vo, Member.id > after).order_by(Member.id).limit(limit)
     query = query.where(Member.state == state) if state else query.where(Member.state != "removed")
+    if kind:
+        query = query.where(Member.kind == kind)
     if words:
         person = select(Person.id).where(
             or_(Person.name.icontains(words, autoescape=True), Person.email.icontains(words, autoescape=True))
@@ -173,170 +175,30 @@ def put(session: Session, ledger: Ledger, member: Member) -> None:
         "fqans": list(whole.fqans),
         "aup_version": member.aup_version,
         "suspension": member.suspension_code,
+        "kind": member.kind,
+        "owner": None if member.owner_id is None else str(member.owner_id),
     }
     ledger.put("membership", str(member.id), body)
 
 
-# --- suspension ---------------------------------------------------------------------------------------------------
-
-
-def suspend(session: Session, member_id: int, code: str, reason: str, by: Principal) -> Member:
-    """Suspends a member everywhere at once; raises Refused, Conflict or NotFound."""
-    if code not in BY_HAND:
-        raise Refused(
-            "The member cannot be suspended.", FieldFault("code", f"must be one of {', '.join(BY_HAND)}")
-        )
-    _need_reason(reason)
-    member = locked(session, member_id)
-    if member.state == "suspended" and member.suspension_code in BY_HAND:
-        raise Conflict(f"The member was suspended by {member.suspended_by} already.")
-    if member.state == "expired":
-        raise Conflict("The membership has ended; there is nothing to suspend.")
-    suspend_as(session, member, code, reason, actor(by))
-    return member
-
-
-def suspend_as(session: Session, member: Member, code: str, reason: str, by: Actor) -> None:
-    """Writes the suspension, the mail that tells of it, and the urgent change for the sites."""
-    member.state = "suspended"
-    member.suspension_code, member.suspension_reason = code, reason
-    member.suspended_at, member.suspended_by = datetime.now(UTC), by.name
-    person = session.get_one(Person, member.person_id)
-    mails.queue(
-        session,
-        person.email,
-        f"Your membership of {member.vo} is suspended",
-        f"Dear {person.name},\n\nyour membership of {member.vo} is suspended: {WORDS[code]}.\n"
-        f"{reason}\n\nUntil it is restored you get no proxy, and the sites are told to refuse you.\n",
-        f"member:{member.id}",
-    )
-    with revision(session, by, f"suspended: {WORDS[code]}: {reason}") as ledger:
-        put(session, ledger, member)
-        ledger.sites_differ(member.vo, urgent=True)
-
-
-def restore(session: Session, member_id: int, reason: str, by: Principal) -> Member:
-    """Ends a suspension; raises Refused, Conflict or NotFound."""
-    _need_reason(reason)
-    member = locked(session, member_id)
-    if member.state != "suspended":
-        raise Conflict(f"The member is {member.state}, not suspended.")
-    if member.suspension_code == "FAILED_TO_SIGN_AUP":
-        raise Conflict("The member is suspended until the AUP is signed; signing restores the membership.")
-    restore_as(session, member, reason, actor(by))
-    return member
-
-
-def restore_as(session: Session, member: Member, reason: str, by: Actor) -> None:
-    """Writes the end of the suspension, the mail and the change for the sites."""
-    member.state = "expired" if member.until <= datetime.now(UTC) else "active"
-    member.suspension_code = member.suspension_reason = None
-    member.suspended_at = member.suspended_by = None
-    person = session.get_one(Person, member.person_id)
-    mails.queue(
-        session,
-        person.email,
-        f"Your membership of {member.vo} is restored",
-        f"Dear {person.name},\n\nyour membership of {member.vo} is {member.state} again: {reason}\n",
-        f"member:{member.id}",
-    )
-    with revision(session, by, f"restored: {reason}") as ledger:
-        put(session, ledger, member)
-        ledger.sites_differ(member.vo)
-
-
-def suspend_certificate(
-    session: Session, member_id: int, certificate_id: int, reason: str, by: Principal
-) -> Member:
-    """Suspends one certificate of a member; the others go on. Raises Refused, Conflict or NotFound."""
-    _need_reason(reason)
-    return _certificate_becomes(session, member_id, certificate_id, "suspended", reason, by)
-
-
-def restore_certificate(
-    session: Session, member_id: int, certificate_id: int, reason: str, by: Principal
-) -> Member:
-    """Ends the suspension of one certificate. Raises Refused, Conflict or NotFound."""
-    _need_reason(reason)
-    return _certificate_becomes(session, member_id, certificate_id, "active", reason, by)
-
-
-def _certificate_becomes(
-    session: Session, member_id: int, certificate_id: int, state: str, reason: str, by: Principal
-) -> Member:
-    member = locked(session, member_id)
-    link = session.get(MemberCertificate, (member_id, certificate_id))
-    if link is None:
-        raise NotFound(f"Member {member_id} has no certificate {certificate_id}.")
-    if link.state == state:
-        raise Conflict(f"The certificate is {state} already.")
-    link.state, link.suspension_reason = state, reason if state == "suspended" else None
-    with revision(session, actor(by), f"certificate {state}: {reason}") as ledger:
-        put(session, ledger, member)
-        ledger.sites_differ(member.vo, urgent=state == "suspended")
-    return member
-
-
-def remove(session: Session, member_id: int, reason: str, by: Principal) -> Member:
-    """Ends a membership for good; the row stays as a tombstone. Raises Refused or NotFound."""
-    _need_reason(reason)
-    member = locked(session, member_id)
-    member.state = "removed"
-    member.suspension_code = member.suspension_reason = None
-    session.execute(delete(MemberRole).where(MemberRole.member_id == member.id))
-    session.execute(delete(MemberGroup).where(MemberGroup.member_id == member.id))
-    with revision(session, actor(by), f"removed: {reason}") as ledger:
-        put(session, ledger, member)
-        ledger.sites_differ(member.vo, urgent=True)
-    return member
-
-
-def _need_reason(reason: str) -> None:
+def need_reason(reason: str) -> None:
+    """Raises Refused for a reason that says nothing."""
     if not reason.strip():
         raise Refused("A reason is needed.", FieldFault("reason", "must say why, the member will read it"))
 
 
-# --- what time alone changes --------------------------------------------------------------------------------------
+def address(session: Session, member: Member) -> tuple[str, str]:
+    """(e-mail, name) of whoever reads mails about the member: the owner for a robot or a service."""
+    reader = member if member.owner_id is None else session.get_one(Member, member.owner_id)
+    person = session.get_one(Person, reader.person_id)
+    return person.email, person.name
 
 
-def end_what_has_ended(session: Session, limit: int = 200) -> int:
-    """Memberships whose end has come become expired, as revisions; returns how many."""
-    ended = (
-        select(Member)
-        .where(Member.state.in_(("active", "suspended")), Member.until <= func.now())
-        .order_by(Member.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+def tell(session: Session, member: Member, template: str, **facts: object) -> None:
+    """Queues a mail about the member to whoever reads those; of a robot that is its owner."""
+    email, owner = address(session, member)
+    person = session.get_one(Person, member.person_id)
+    about = f"member:{member.id}"
+    mails.write(
+        session, email, template, about, member.vo, member=member, person=person, owner=owner, **facts
     )
-    rows = list(session.scalars(ended))
-    for member in rows:
-        member.state = "expired"
-        member.suspension_code = member.suspension_reason = None
-    if rows:
-        with revision(session, CLOCK, "membership ended") as ledger:
-            for member in rows:
-                put(session, ledger, member)
-                ledger.sites_differ(member.vo)
-    return len(rows)
-
-
-@dataclass(frozen=True)
-class Week:
-    """A week from its first day, with the number of memberships that end in it."""
-
-    begins: datetime
-    ending: int
-
-
-def ending_by_week(session: Session, vo: str, weeks: int) -> list[Week]:
-    """Memberships that end in each of the next weeks, from today."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    week = func.floor(func.extract("epoch", Member.until - today) / (7 * 86400))
-    query = (
-        select(week, func.count())
-        .where(Member.vo == vo, Member.state.in_(("active", "suspended")))
-        .where(Member.until >= today, Member.until < today + timedelta(weeks=weeks))
-        .group_by(week)
-    )
-    found = {int(number): count for number, count in session.execute(query)}
-    return [Week(today + timedelta(weeks=number), found.get(number, 0)) for number in range(weeks)]

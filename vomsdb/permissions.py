@@ -17,7 +17,17 @@ SEE_MEMBERS = Permission("see the members", _MANAGERS, "vo:{vo}")
 #: Suspending is open to the federation's operator too, since a security incident does not wait for a manager.
 SUSPEND = Permission("suspend and restore members", _MANAGERS)
 ARRANGE = Permission("arrange groups and roles", frozenset({"vo_manager"}), "vo:{vo}")
-ARRANGE_MEMBER = Permission("give and take groups and roles", frozenset({"vo_manager"}))
+#: Somebody who manages a group decides for it and those below it: `vomsdb.group_managers` looks which.
+_GROUPS = frozenset({"vo_manager", "vo_group_manager"})
+ARRANGE_MEMBER = Permission("give and take groups and roles", _GROUPS)
+DECIDE_MEMBER = Permission("decide what members ask for", _GROUPS)
+SEE_ASKED = Permission("see what members ask for", _GROUPS | _OPERATOR)
+REMOVE = Permission("end and prolong memberships", frozenset({"vo_manager"}))
+CERTIFY = Permission("add and take members' certificates", frozenset({"vo_manager"}))
+#: Two people in several VOs become one only by somebody who may in all of them.
+LINK = Permission("say that two people are one", _MANAGERS)
+APPOINT_IN_GROUP = Permission("appoint managers of groups", frozenset({"vo_manager"}), "vo:{vo}")
+SIGN_FOR = Permission("sign the AUP for robots", frozenset({"vo_manager"}))
 PUBLISH_AUP = Permission("publish an AUP", frozenset({"vo_manager"}), "vo:{vo}")
 JOIN_CODES = Permission("make join codes for the site", _SITE, "site:{site}")
 REPLICATE = Permission("start a replication run", _OPERATOR, "federation")

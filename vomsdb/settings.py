@@ -50,6 +50,9 @@ class VomsdbSettings(ServiceSettings):
     membership_days: int = Field(
         365, ge=1, le=3660, description="Days a membership lasts in VOs that do not say otherwise."
     )
+    membership_grace_days: float = Field(
+        30, ge=0, description="Days after its end in which a membership can be prolonged; then it is removed."
+    )
     confirmation_hours: float = Field(
         72, gt=0, description="Hours in which an applicant must confirm the e-mail address."
     )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.names import from_slash
 from hanse.identity.principals import Principal, X509Identity
-from vomsdb.ledger import Ledger, actor, revision
+from vomsdb.ledger import CLOCK, Ledger, actor, revision
 from vomsdb.models import Aup, Group, Member, Role, Vo, VoManager
 from vomsdb.models.membership import VO_NAME
 
@@ -76,7 +76,7 @@ def create(session: Session, card: Card, managers: Sequence[Manager], by: Princi
     session.add(Aup(vo=vo.name, version=1, text=card.aup_text, published_by=by.name))
     session.add(Group(path=f"/{vo.name}", vo=vo.name, description="all members"))
     with revision(session, actor(by), f"VO {vo.name} created") as ledger:
-        _put(ledger, vo)
+        put_vo(ledger, vo)
         for manager in managers:
             _appoint(session, ledger, vo.name, manager)
         ledger.sites_differ(vo.name)
@@ -93,19 +93,25 @@ def _check(session: Session, card: Card, managers: Sequence[Manager]) -> None:
         raise Conflict(f"There is a VO {card.name} already.")
 
 
-def _put(ledger: Ledger, vo: Vo) -> None:
+def put_vo(ledger: Ledger, vo: Vo) -> None:
+    """The VO as the feed tells it."""
     body = {
         "name": vo.name,
+        "alias": vo.alias,
         "description": vo.description,
+        "discipline": vo.discipline,
+        "scope": vo.scope,
         "state": vo.state,
         "aup_version": vo.aup_version,
     }
     ledger.put("vo", vo.name, body)
 
 
-def put_vo(ledger: Ledger, vo: Vo) -> None:
-    """The VO as the feed tells it."""
-    _put(ledger, vo)
+def put_all(session: Session) -> None:
+    """Every VO as the feed should tell it; what is told so already takes no revision."""
+    with revision(session, CLOCK, "cards of VOs told anew") as ledger:
+        for vo in session.scalars(select(Vo).order_by(Vo.name)):
+            put_vo(ledger, vo)
 
 
 def _appoint(session: Session, ledger: Ledger, vo: str, manager: Manager) -> VoManager:

@@ -28,12 +28,14 @@ ROLES: Final[Mapping[str, str]] = {
     "service_group_administrator": "service group administrator",
     "site_machine": "machine",
     "vo_manager": "VO manager",
+    "vo_group_manager": "group manager",
     "vo_member": "member",
     "service": "service of the federation",
 }
 _KINDS: Final[Mapping[str, str]] = {
     "site": "site",
     "vo": "VO",
+    "group": "group",
     "ngi": "NGI",
     "project": "project",
     "servicegroup": "service group",
@@ -65,6 +67,7 @@ _HELD_AT: Final[Mapping[str, str]] = {
     "regional_first_line_support": "ngi",
     "service_group_administrator": "servicegroup",
     "vo_manager": "vo",
+    "vo_group_manager": "group",
     "vo_member": "vo",
 }
 

@@ -17,6 +17,7 @@ from hanse.identity.fqans import (
     AUTHORITY_CHAIN,
     AUTHORITY_KEY,
     FQANS,
+    GENERIC_ATTRIBUTES,
     IN_PROXY,
     NO_REVOCATION,
     TARGETS,
@@ -59,11 +60,13 @@ class SigningAuthority:
         fqans: Sequence[str],
         lifetime: tuple[datetime, datetime],
         targets: Sequence[str] = (),
+        generic: Sequence[tuple[str, str, str]] = (),
     ) -> bytes:
         """The signed attribute certificate (DER) for the user's end-entity certificate.
 
         `fqans` in the order wanted, the first is the primary one; each must lie inside `vo`. `lifetime` is
-        (not before, not after), aware. Raises VomsError for anything a verifier would refuse.
+        (not before, not after), aware. `generic` are generic attributes (name, value, qualifier).
+        Raises VomsError for anything a verifier would refuse.
         """
         if not fqans:
             raise VomsError("An attribute certificate without groups says nothing.")
@@ -76,18 +79,20 @@ class SigningAuthority:
             der.integer(secrets.randbits(127) | 1),
             sequence(*(_time(moment) for moment in lifetime)),
             sequence(self._attributes(vo, fqans)),
-            self._extensions(targets),
+            self._extensions(vo, targets, generic),
         )
         signature = self.key.sign(info, padding.PKCS1v15(), hashes.SHA256())
         return sequence(info, algorithm, write(der.BIT_STRING, b"\0", signature))
 
     def _attributes(self, vo: str, fqans: Sequence[str]) -> bytes:
-        uri = f"{vo}://{self.host}:{self.port}".encode("ascii")
         values = [write(der.OCTET_STRING, inside(vo, fqan).encode("ascii")) for fqan in fqans]
-        syntax = sequence(write(0xA0, write(0x86, uri)), sequence(*values))
+        syntax = sequence(write(0xA0, self._uri(vo)), sequence(*values))
         return sequence(der.oid(FQANS), write(der.SET, syntax))
 
-    def _extensions(self, targets: Sequence[str]) -> bytes:
+    def _uri(self, vo: str) -> bytes:
+        return write(0x86, f"{vo}://{self.host}:{self.port}".encode("ascii"))
+
+    def _extensions(self, vo: str, targets: Sequence[str], generic: Sequence[tuple[str, str, str]]) -> bytes:
         chain = (c.public_bytes(serialization.Encoding.DER) for c in self.chain)
         found = [
             _extension(AUTHORITY_CHAIN, sequence(sequence(*chain))),
@@ -97,6 +102,10 @@ class SigningAuthority:
         if targets:
             hosts = [sequence(write(0xA0, write(0x86, host.encode("ascii")))) for host in targets]
             found.append(_extension(TARGETS, sequence(sequence(*hosts)), critical=True))
+        if generic:
+            tags = [sequence(*(write(der.OCTET_STRING, part.encode()) for part in one)) for one in generic]
+            holder = sequence(sequence(self._uri(vo)), sequence(*tags))
+            found.append(_extension(GENERIC_ATTRIBUTES, sequence(sequence(holder))))
         return sequence(*found)
 
 

@@ -137,8 +137,10 @@ def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     with db.transaction() as session:
         marta = house.principal("Marta Kowalska")
         groups.create_group(session, "training.egi.eu", "/training.egi.eu/seeded", "", marta)
+    house.join("Goran Petrov")
     vo = {"vo": "training.egi.eu", "name": "training.egi.eu", "site": "CESNET"}
     numbers = {"member": str(member.id), "member_id": str(member.id), "version": "1", "certificate": "1"}
+    numbers |= {"attribute": "nickname", "value": "1"}
     return {**vo, **numbers, "request": str(request.id), "request_id": str(request.id), "sha256": "0" * 64}
 
 
@@ -239,8 +241,15 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "subject": "/C=EU/O=Hanse Demo/CN=Another",
         "issuer": "/C=EU/O=Hanse Demo/CN=Hanse Demo CA",
     },
+    ("POST", "/api/v1/members/<member>/links"): {
+        "subject": "/C=EU/O=Hanse Demo/OU=People/CN=Goran Petrov",
+        "issuer": "/C=EU/O=Hanse Demo/CN=Hanse Demo CA",
+        "reason": "the same passport",
+    },
     ("POST", "/api/v1/members/<member>/owner"): {"owner": 1, "reason": "the other one left"},
     ("DELETE", "/api/v1/members/<member>/certificates/<certificate>"): {"reason": "key lost"},
+    ("POST", "/api/v1/vos/<vo>/attributes"): {"name": "nickname"},
+    ("PUT", "/api/v1/vos/<vo>/attribute-values"): {"attribute": "nickname", "value": "anna", "member": 1},
     ("POST", "/api/v1/vos/<vo>/prolongations"): {"members": [1]},
     ("POST", "/api/v1/vos/<vo>/robots"): {
         "kind": "robot",

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from hanse.errors import Conflict, Forbidden, NotFound, Refused
 from hanse.identity.principals import X509Identity
 from hanse.revisions import current, history_of
-from vomsdb import applications, decisions, members, vos
+from vomsdb import applications, decisions, members, unanswered, vos
 from vomsdb.models import Application, Mail, Member, Person
 
 VO = "training.egi.eu"
@@ -171,8 +171,8 @@ def test_requests_that_nobody_confirms_or_decides_expire_and_say_so(house: Any) 
     with pytest.raises(Conflict, match="expired"):
         _approve(house, waiting)
     with house.db.transaction() as session:
-        assert applications.expire(session) == 2
-        assert applications.expire(session) == 0
+        assert unanswered.expire(session) == 2
+        assert unanswered.expire(session) == 0
     with house.db.transaction() as session:
         states = {a.id: a.state for a in session.scalars(select(Application))}
         bodies = " ".join(session.scalars(select(Mail.body)))
@@ -184,11 +184,11 @@ def test_requests_that_nobody_confirms_or_decides_expire_and_say_so(house: Any) 
 def test_who_does_not_confirm_is_warned_once_before_the_request_expires(house: Any) -> None:
     application = house.apply("Anna Lindqvist")
     with house.db.transaction() as session:
-        assert applications.warn(session, timedelta(hours=24)) == 0
+        assert unanswered.warn(session, timedelta(hours=24)) == 0
         session.get_one(Application, application.id).expires_at = datetime.now(UTC) + timedelta(hours=23)
     with house.db.transaction() as session:
-        assert applications.warn(session, timedelta(hours=24)) == 1
-        assert applications.warn(session, timedelta(hours=24)) == 0
+        assert unanswered.warn(session, timedelta(hours=24)) == 1
+        assert unanswered.warn(session, timedelta(hours=24)) == 0
         subjects = list(session.scalars(select(Mail.subject).order_by(Mail.id)))
     assert subjects == [f"Confirm your request to join {VO}", f"Your request to join {VO} is about to expire"]
     assert house.confirm(application).state == "pending"
@@ -200,7 +200,7 @@ def test_old_requests_are_forgotten_with_what_they_tell(house: Any) -> None:
         decisions.reject(session, VO, application.id, "no", house.principal("Marta Kowalska"))
         session.execute(update(Application).values(decided_at=datetime.now(UTC) - timedelta(days=91)))
     with house.db.transaction() as session:
-        assert applications.purge(session) == 1
+        assert unanswered.purge(session) == 1
         assert session.scalars(select(Application)).all() == []
 
 

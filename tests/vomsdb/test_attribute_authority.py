@@ -20,7 +20,7 @@ from cryptography import x509
 from hanse.identity import voms
 from hanse.identity.proxies import create_proxy
 from hanse.identity.trust import TrustStore
-from vomsdb import clients, groups, members
+from vomsdb import clients, groups, suspensions
 from vomsdb.protocols import voms_authority
 
 VO = "training.egi.eu"
@@ -212,7 +212,7 @@ def test_a_suspended_member_reads_the_reason(desk: Desk, program: str) -> None:
     member = desk.house.join("Anna Lindqvist")
     with desk.house.db.transaction() as session:
         by = desk.house.principal("Marta Kowalska")
-        members.suspend(session, member.id, "SECURITY_INCIDENT", "key found on a public host", by)
+        suspensions.suspend(session, member.id, "SECURITY_INCIDENT", "key found on a public host", by)
     done = desk.init(program, "Anna Lindqvist")
     assert done.returncode == 1
     assert "security incident: key found on a public host" in done.stdout + done.stderr

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from hanse.errors import Conflict
 from hanse.identity.trust import TrustStore
-from vomsdb import attributes, groups, members, publishing, replication
+from vomsdb import attributes, groups, members, publishing, replication, suspensions
 from vomsdb.attributes import Ask, Fault, Wanted
 from vomsdb.models import Member, Replica, Snapshot
 from vomsdb.protocols import voms_authority
@@ -52,9 +52,9 @@ def test_writers_and_sites_never_hold_one_another_up(house: Any) -> None:
     def change(who: Member, by: Any) -> Callable[[], None]:
         def act() -> None:
             with house.db.transaction() as session:
-                members.suspend(session, who.id, "OTHER", "a test", by)
+                suspensions.suspend(session, who.id, "OTHER", "a test", by)
             with house.db.transaction() as session:
-                members.restore(session, who.id, "over", by)
+                suspensions.restore(session, who.id, "over", by)
 
         return act
 
@@ -111,7 +111,7 @@ def test_no_certificate_is_signed_after_a_suspension(house: Any) -> None:
 
     def suspend() -> None:
         with house.db.transaction() as session:
-            members.suspend(session, member.id, "SECURITY_INCIDENT", "key lost", marta)
+            suspensions.suspend(session, member.id, "SECURITY_INCIDENT", "key lost", marta)
         suspended.append(signed.is_set())
 
     with house.db.transaction() as session:
@@ -157,6 +157,6 @@ def test_of_two_who_suspend_the_second_is_told_also_when_both_looked_first(house
     with house.db.transaction() as slow:
         members.profile(slow, member.id)
         with house.db.transaction() as quick:
-            members.suspend(quick, member.id, "OTHER", "first", marta)
+            suspensions.suspend(quick, member.id, "OTHER", "first", marta)
         with pytest.raises(Conflict, match="already"):
-            members.suspend(slow, member.id, "OTHER", "second", marta)
+            suspensions.suspend(slow, member.id, "OTHER", "second", marta)

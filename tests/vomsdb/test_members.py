@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from hanse.errors import Conflict, NotFound, Refused
 from hanse.revisions import current, head, history_of
-from vomsdb import aups, groups, members, vos
+from vomsdb import aups, certificates, groups, lifetimes, members, suspensions, vos
 from vomsdb.jobs import by_the_clock
 from vomsdb.models import Member, VoChange
 
@@ -19,7 +19,7 @@ VO = "training.egi.eu"
 
 def _suspend(house: Any, member: Member, code: str = "SECURITY_INCIDENT", reason: str = "key lost") -> None:
     with house.db.transaction() as session:
-        members.suspend(session, member.id, code, reason, house.principal("Marta Kowalska"))
+        suspensions.suspend(session, member.id, code, reason, house.principal("Marta Kowalska"))
 
 
 def _state(house: Any, member: Member) -> str:
@@ -57,7 +57,7 @@ def test_suspending_and_restoring_need_reasons(house: Any) -> None:
         _suspend(house, member, code="MEMBERSHIP_EXPIRATION")
     _suspend(house, member)
     with house.db.transaction() as session:
-        members.restore(session, member.id, "new key", house.principal("Marta Kowalska"))
+        suspensions.restore(session, member.id, "new key", house.principal("Marta Kowalska"))
     assert _state(house, member) == "active"
     assert house.principal("Anna Lindqvist").has("vo_member", f"vo:{VO}")
 
@@ -67,7 +67,7 @@ def test_one_certificate_is_suspended_by_itself(house: Any) -> None:
     marta = house.principal("Marta Kowalska")
     with house.db.transaction() as session:
         certificate = members.profile(session, member.id).certificates[0].certificate
-        members.suspend_certificate(session, member.id, certificate.id, "laptop stolen", marta)
+        certificates.suspend_certificate(session, member.id, certificate.id, "laptop stolen", marta)
     with house.db.transaction() as session:
         body = current(session, "membership")[str(member.id)]
     assert (body["state"], body["keys"]) == ("active", [])
@@ -82,7 +82,7 @@ def test_a_new_aup_suspends_after_its_days_and_signing_restores_without_a_manage
     by_the_clock(house.db, 72)
     assert _state(house, member) == "suspended"
     with pytest.raises(Conflict, match="signing restores"), house.db.transaction() as session:
-        members.restore(session, member.id, "please", marta)
+        suspensions.restore(session, member.id, "please", marta)
     with pytest.raises(Conflict, match="not in force"), house.db.transaction() as session:
         aups.sign(session, VO, 1, house.principal("Anna Lindqvist"))
     with house.db.transaction() as session:
@@ -172,7 +172,7 @@ def test_a_removed_member_leaves_a_tombstone_and_may_come_again_with_nothing(hou
     with house.db.transaction() as session:
         groups.give(session, member.id, f"/{VO}/Role=tutor", marta)
     with house.db.transaction() as session:
-        members.remove(session, member.id, "left the project", marta)
+        lifetimes.remove(session, member.id, "left the project", marta)
     assert not house.principal("Anna Lindqvist").has("vo_member", f"vo:{VO}")
     again = house.join("Anna Lindqvist")
     assert again.id != member.id

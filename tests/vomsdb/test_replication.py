@@ -24,7 +24,7 @@ from hanse.http import HttpError
 from hanse.jobs import run_jobs
 from siteagent import cli as siteagent
 from tests.tls import serving
-from vomsdb import groups, members, promise, publishing, pushing, replication
+from vomsdb import groups, promise, publishing, pushing, replication, suspensions
 from vomsdb.jobs import jobs
 from vomsdb.models import Agent, Attempt, Member, Replica, Snapshot, VoChange
 from vomsdb.promise import Pair, Promise
@@ -109,7 +109,7 @@ def test_an_envelope_that_is_none_is_refused() -> None:
 def test_a_snapshot_tells_the_active_members_and_is_named_by_its_hash(house: Any) -> None:
     anna, tomas = house.join("Anna Lindqvist"), house.join("Tomás Vidal")
     with house.db.transaction() as session:
-        members.suspend(session, tomas.id, "OTHER", "paused", house.principal("Marta Kowalska"))
+        suspensions.suspend(session, tomas.id, "OTHER", "paused", house.principal("Marta Kowalska"))
     _publish(house)
     snapshot = _newest(house)
     assert digest(snapshot.payload) == snapshot.sha256
@@ -146,9 +146,9 @@ def test_changes_that_cancel_each_other_are_at_the_sites_already(house: Any) -> 
     _ack(house)
     before = _newest(house)
     with house.db.transaction() as session:
-        members.suspend(session, member.id, "OTHER", "a test", marta)
+        suspensions.suspend(session, member.id, "OTHER", "a test", marta)
     with house.db.transaction() as session:
-        members.restore(session, member.id, "over", marta)
+        suspensions.restore(session, member.id, "over", marta)
     assert _pair(house).state == "behind"
     _publish(house)
     assert _newest(house).sha256 == before.sha256
@@ -348,7 +348,7 @@ def test_a_suspension_does_not_wait_for_the_pause(house: Any) -> None:
     _publish(house)
     assert _due(house) == late
     with house.db.transaction() as session:
-        members.suspend(
+        suspensions.suspend(
             session, member.id, "SECURITY_INCIDENT", "key lost", house.principal("Marta Kowalska")
         )
     _publish(house)
@@ -432,7 +432,7 @@ def test_the_agent_joins_applies_and_proves_it(site: Site) -> None:
     assert _pair(house).state == "in_step"
     assert _pair(house, vo="chipster").state == "in_step"
     with house.db.transaction() as session:
-        members.suspend(session, member.id, "OTHER", "paused", house.principal("Marta Kowalska"))
+        suspensions.suspend(session, member.id, "OTHER", "paused", house.principal("Marta Kowalska"))
     _publish(house)
     assert _pair(house).state == "behind"
     site.run("pull", "--allow-mass-removal")

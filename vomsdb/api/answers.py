@@ -7,14 +7,20 @@ from datetime import timedelta
 from typing import TypeVar
 
 from hanse.errors import FieldFault, Refused
+from hanse.identity.principals import X509Identity
 from hanse.web import ground
+from vomsdb import member_requests
+from vomsdb.member_requests import Asked
 from vomsdb.members import Profile
-from vomsdb.models import Application, Aup, Vo, VoManager
+from vomsdb.models import Application, Aup, GroupManager, Vo, VoManager
 from vomsdb.promise import Pair, Promise
+from vomsdb.schemas.asked import GroupManagerOut, MemberRequestOut
+from vomsdb.schemas.members import CertificateIn
 from vomsdb.schemas.people import CertificateOut, MemberOut, RequestOut, SuspensionOut
 from vomsdb.schemas.replication import PairOut, State
 from vomsdb.schemas.vos import AupOut, ManagerOut, VoOut
 from vomsdb.settings import VomsdbSettings
+from vomsdb.vos import identity_from_names, identity_from_pem
 
 Row = TypeVar("Row")
 
@@ -45,6 +51,13 @@ def number_after(cursor: str | None) -> int:
 def cut(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
     """The rows of the page, and whether more follow, from one row more than were asked for."""
     return rows[:limit], len(rows) > limit
+
+
+def identity_of(given: CertificateIn, field: str) -> X509Identity:
+    """Whose certificate it is, from PEM or from the printed names. Raises Refused naming the field."""
+    if given.certificate is not None:
+        return identity_from_pem(given.certificate, field)
+    return identity_from_names(given.subject or "", given.issuer or "", "subject")
 
 
 def vo_out(vo: Vo, members: int | None = None, managers: Sequence[VoManager] = ()) -> VoOut:
@@ -130,6 +143,9 @@ def member_out(profile: Profile) -> MemberOut:
         name=person.name,
         email=person.email,
         institution=person.institution,
+        kind=member.kind,
+        owner=member.owner_id,
+        purpose=member.purpose,
         state=member.state,
         suspension=suspension,
         since=member.since,
@@ -137,6 +153,7 @@ def member_out(profile: Profile) -> MemberOut:
         aup_version=member.aup_version,
         aup_signed_at=member.aup_signed_at,
         aup_due=member.aup_due,
+        aup_signed_by=member.aup_signed_by,
         certificates=[
             CertificateOut(
                 id=held.certificate.id,
@@ -150,6 +167,34 @@ def member_out(profile: Profile) -> MemberOut:
         ],
         fqans=list(profile.fqans),
     )
+
+
+def asked_out(asked: Asked) -> MemberRequestOut:
+    """What a member asks for, for the member and for who decides."""
+    request = asked.request
+    return MemberRequestOut(
+        id=request.id,
+        vo=request.vo,
+        member=request.member_id,
+        name=asked.person.name,
+        kind=request.kind,
+        fqan=member_requests.fqan_of(request),
+        subject=request.subject,
+        issuer=request.issuer,
+        motivation=request.motivation,
+        state=request.state,
+        created_at=request.created_at,
+        expires_at=request.expires_at,
+        decided_at=request.decided_at,
+        decided_by=request.decided_by_name,
+        reason=request.reason,
+        doubts=list(asked.doubts),
+    )
+
+
+def group_manager_out(manager: GroupManager) -> GroupManagerOut:
+    """A manager of a group, for those who may see addresses."""
+    return GroupManagerOut.model_validate(manager, from_attributes=True)
 
 
 def pair_out(pair: Pair) -> PairOut:

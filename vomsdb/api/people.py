@@ -1,32 +1,25 @@
-"""/api/v1: requests to join, members, and what somebody sees of themselves."""
+"""/api/v1: requests to join, and what somebody sees of themselves."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy.orm import Session
-
 from hanse.errors import NotFound
-from hanse.identity.permissions import PUBLIC, SIGNED_IN, Permission, allows
-from hanse.web import Api, Listing, authorise, current_principal, ground
-from vomsdb import applications, decisions, groups, members, vos
+from hanse.identity.permissions import PUBLIC, SIGNED_IN, allows
+from hanse.web import Api, Listing, current_principal, ground
+from vomsdb import applications, decisions, members, vos
 from vomsdb.api.answers import cut, member_out, number_after, request_out, settings
 from vomsdb.applications import Form, Terms
-from vomsdb.permissions import ARRANGE_MEMBER, DECIDE, SEE_MEMBERS, SEE_QUEUE, SUSPEND
-from vomsdb.schemas.fields import MemberPath, MemberQuery, RequestPath, RequestQuery, RestoreQuery, VoPath
+from vomsdb.permissions import DECIDE, SEE_QUEUE
+from vomsdb.schemas.fields import RequestPath, RequestQuery, VoPath
 from vomsdb.schemas.people import (
     ConfirmationIn,
     ConfirmationOut,
     DecisionIn,
-    FqanIn,
-    FqanQuery,
     MemberOut,
-    MemberPage,
-    RemovalQuery,
     RequestIn,
     RequestOut,
     RequestPage,
-    SuspensionIn,
 )
 
 api = Api("vomsdb_people", __name__, "People")
@@ -40,12 +33,6 @@ def terms() -> Terms:
         confirm_within=timedelta(hours=here.confirmation_hours),
         decide_within=timedelta(days=here.request_days),
     )
-
-
-def member_answer(session: Session, member_id: int) -> MemberOut:
-    """The member as it is now."""
-    session.flush()
-    return member_out(members.profile(session, member_id))
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -138,110 +125,3 @@ def my_memberships() -> Listing[MemberOut]:
         return Listing[MemberOut](
             items=[member_out(profile) for profile in members.of_keys(session, caller.keys | {caller.key})]
         )
-
-
-# --- members ------------------------------------------------------------------------------------------------------
-
-
-@api.get("/vos/<vo>/members", permission=SEE_MEMBERS, summary="Members", responses={200: MemberPage})
-def list_members(path: VoPath, query: MemberQuery) -> MemberPage:
-    """`q` looks into name, address and subject; removed ones only when asked for by state."""
-    after = number_after(query.cursor)
-    with ground().db.transaction() as session:
-        vos.found(session, path.vo)
-        found = members.search(
-            session,
-            path.vo,
-            words=query.q,
-            state=query.state or "",
-            group=query.group,
-            after=after,
-            limit=query.limit + 1,
-        )
-    shown, more = cut(found, query.limit)
-    items = [member_out(profile) for profile in shown]
-    return MemberPage(items=items, next=str(items[-1].id) if more else None)
-
-
-def member_in_reach(session: Session, member_id: int) -> members.Profile:
-    """The member, when the caller is the member or may see the VO's members. Raises NotFound, Forbidden."""
-    caller = current_principal()
-    profile = members.profile(session, member_id)
-    keys = {held.certificate.key for held in profile.certificates}
-    if not keys & (caller.keys | {caller.key}):
-        authorise(SEE_MEMBERS, f"vo:{profile.member.vo}")
-    return profile
-
-
-@api.get("/members/<member>", permission=SIGNED_IN, summary="A member", responses={200: MemberOut})
-def one_member(path: MemberPath) -> MemberOut:
-    """For the member and the VO's managers."""
-    with ground().db.transaction() as session:
-        return member_out(member_in_reach(session, path.member))
-
-
-@api.delete("/members/<member>", permission=ARRANGE_MEMBER, summary="End it", responses={200: MemberOut})
-def remove(path: MemberPath, query: RemovalQuery) -> MemberOut:
-    """For good; the member may ask to join again."""
-    with ground().db.transaction() as session:
-        _authorise(session, path.member, ARRANGE_MEMBER)
-        members.remove(session, path.member, query.reason, current_principal())
-        return member_answer(session, path.member)
-
-
-def _authorise(session: Session, member_id: int, permission: Permission) -> None:
-    authorise(permission, f"vo:{members.profile(session, member_id).member.vo}")
-
-
-@api.post("/members/<member>/suspension", permission=SUSPEND, summary="Suspend", responses={200: MemberOut})
-def suspend(path: MemberPath, body: SuspensionIn) -> MemberOut:
-    """At once: no attribute certificate from now, and the sites are told before all else."""
-    with ground().db.transaction() as session:
-        _authorise(session, path.member, SUSPEND)
-        caller = current_principal()
-        if body.certificate is None:
-            members.suspend(session, path.member, body.code, body.reason, caller)
-        else:
-            members.suspend_certificate(session, path.member, body.certificate, body.reason, caller)
-        return member_answer(session, path.member)
-
-
-@api.delete("/members/<member>/suspension", permission=SUSPEND, summary="Restore", responses={200: MemberOut})
-def restore(path: MemberPath, query: RestoreQuery) -> MemberOut:
-    """A suspension for an unsigned AUP ends by signing alone."""
-    with ground().db.transaction() as session:
-        _authorise(session, path.member, SUSPEND)
-        caller = current_principal()
-        if query.certificate is None:
-            members.restore(session, path.member, query.reason, caller)
-        else:
-            members.restore_certificate(session, path.member, query.certificate, query.reason, caller)
-        return member_answer(session, path.member)
-
-
-@api.put(
-    "/members/<member>/fqans",
-    permission=ARRANGE_MEMBER,
-    summary="Give a group or role",
-    responses={200: MemberOut},
-)
-def give(path: MemberPath, body: FqanIn) -> MemberOut:
-    """A group brings those above it along."""
-    with ground().db.transaction() as session:
-        _authorise(session, path.member, ARRANGE_MEMBER)
-        groups.give(session, path.member, body.fqan, current_principal())
-        return member_answer(session, path.member)
-
-
-@api.delete(
-    "/members/<member>/fqans",
-    permission=ARRANGE_MEMBER,
-    summary="Take a group or role",
-    responses={200: MemberOut},
-)
-def take(path: MemberPath, query: FqanQuery) -> MemberOut:
-    """A group takes those below it along."""
-    with ground().db.transaction() as session:
-        _authorise(session, path.member, ARRANGE_MEMBER)
-        groups.take(session, path.member, query.fqan, current_principal())
-        return member_answer(session, path.member)

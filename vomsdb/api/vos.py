@@ -6,9 +6,10 @@ from hanse.identity.permissions import PUBLIC, SIGNED_IN
 from hanse.web import Api, Listing, current_principal, ground
 from vomsdb import aups, clients, groups, vos
 from vomsdb.api.answers import aup_out, cut, manager_out, settings, vo_out
-from vomsdb.api.people import member_answer
-from vomsdb.permissions import APPOINT, ARRANGE, CREATE_VO, PUBLISH_AUP, SEE_MEMBERS
-from vomsdb.schemas.fields import AupPath, ManagerPath, SearchQuery, VoPath
+from vomsdb.api.members import authorise_for, member_answer
+from vomsdb.permissions import APPOINT, ARRANGE, CREATE_VO, PUBLISH_AUP, SEE_MEMBERS, SIGN_FOR
+from vomsdb.schemas.fields import AupPath, ManagerPath, MemberPath, SearchQuery, VoPath
+from vomsdb.schemas.members import AskAgainIn, AskAgainOut, SignatureForIn
 from vomsdb.schemas.people import MemberOut
 from vomsdb.schemas.vos import (
     AupIn,
@@ -156,6 +157,33 @@ def sign_aup(path: VoPath, body: SignatureIn) -> MemberOut:
     with ground().db.transaction() as session:
         member = aups.sign(session, path.vo, body.version, current_principal())
         return member_answer(session, member.id)
+
+
+@api.post(
+    "/vos/<vo>/aup-requests",
+    permission=PUBLISH_AUP,
+    summary="Ask to sign again",
+    responses={200: AskAgainOut},
+)
+def ask_again(path: VoPath, body: AskAgainIn) -> AskAgainOut:
+    """One member or all; who does not sign within the days is suspended until signing."""
+    with ground().db.transaction() as session:
+        asked = aups.ask_again(session, path.vo, body.member, body.days, current_principal())
+    return AskAgainOut(asked=asked)
+
+
+@api.post(
+    "/members/<member>/aup-signature",
+    permission=SIGN_FOR,
+    summary="Sign for a robot",
+    responses={200: MemberOut},
+)
+def sign_for(path: MemberPath, body: SignatureForIn) -> MemberOut:
+    """On behalf of the owner of a robot or a service, with a reason that stands in the log."""
+    with ground().db.transaction() as session:
+        authorise_for(session, path.member, SIGN_FOR)
+        aups.sign_for(session, path.member, body.version, body.reason, current_principal())
+        return member_answer(session, path.member)
 
 
 # --- groups and roles ---------------------------------------------------------------------------------------------

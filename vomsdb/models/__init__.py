@@ -18,6 +18,7 @@ from vomsdb.models.membership import (
     Vo,
     VoManager,
 )
+from vomsdb.models.people import AttributeClass, AttributeValue, GroupManager, MemberRequest
 from vomsdb.models.replication import (
     Acknowledgement,
     Agent,
@@ -35,15 +36,19 @@ __all__ = [
     "Agent",
     "Application",
     "Attempt",
+    "AttributeClass",
+    "AttributeValue",
     "Aup",
     "Base",
     "Certificate",
     "Group",
+    "GroupManager",
     "JoinCode",
     "Mail",
     "Member",
     "MemberCertificate",
     "MemberGroup",
+    "MemberRequest",
     "MemberRole",
     "Person",
     "Replica",

@@ -15,8 +15,11 @@ class Mail(MailColumns, Base):
     __tablename__ = "mail"
     __table_args__ = (
         one_of("state", *STATES),
+        Index("mail_of_vo", "vo", "id"),
         Index("mail_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
     )
 
     about: Mapped[str]
+    vo: Mapped[str | None]
+    """Whose managers may see what became of it."""
     attempts: Mapped[int] = mapped_column(server_default="0")

@@ -7,9 +7,11 @@ Personal data stands in `person` and `application` alone; members, certificates 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index
 from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hanse.database import UtcTime
@@ -23,6 +25,7 @@ SUSPENSIONS = (
     "HR_DB_VALIDATION",
     "OTHER",
 )
+KINDS = ("person", "robot", "service")
 
 
 class Vo(Base):
@@ -48,6 +51,26 @@ class Vo(Base):
     ac_lifetime_s: Mapped[int]
     """No attribute certificate of this VO lasts longer, in seconds."""
     created_at: Mapped[datetime] = mapped_column(UtcTime, server_default=sql("now()"))
+    number: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)
+    """By which catalogues of VOs know the card."""
+    alias: Mapped[str] = mapped_column(server_default="")
+    enrolment_url: Mapped[str] = mapped_column(server_default="")
+    """Where people join when it is not here."""
+    support_unit: Mapped[str] = mapped_column(server_default="")
+    middleware: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
+    contacts: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """Each with role, name, email and dn."""
+    authorities: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """Attribute authorities beside our own: host, port, dn, ca_dn."""
+    resources: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    shares: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
+    """Per cent of the VO's computing by group or role."""
+    changed_at: Mapped[datetime] = mapped_column(UtcTime, server_default=sql("now()"))
+    asked_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    """When its managers asked for validation; None when nobody waits for it."""
+    validated_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    validated_by: Mapped[str | None]
+    state_reason: Mapped[str] = mapped_column(server_default="")
 
 
 class Aup(Base):
@@ -86,6 +109,7 @@ class Person(Base):
     name: Mapped[str]
     email: Mapped[str]
     institution: Mapped[str] = mapped_column(server_default="")
+    erased_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class Certificate(Base):
@@ -110,11 +134,14 @@ class Member(Base):
     __table_args__ = (
         one_of("state", "active", "suspended", "expired", "removed"),
         one_of("suspension_code", *SUSPENSIONS),
+        one_of("kind", *KINDS),
+        CheckConstraint("(kind = 'person') = (owner_id is null)", name="owned"),
         CheckConstraint("(state = 'suspended') = (suspension_code is not null)", name="suspension"),
         Index("member_once", "vo", "person_id", unique=True, postgresql_where=sql("state <> 'removed'")),
         Index("member_listed", "vo", "id"),
         Index("member_ending", "until", postgresql_where=sql("state in ('active', 'suspended')")),
         Index("member_aup_due", "aup_due", postgresql_where=sql("state = 'active'")),
+        Index("member_leaving", "until", postgresql_where=sql("state in ('expired', 'suspended')")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -131,6 +158,16 @@ class Member(Base):
     suspension_reason: Mapped[str | None]
     suspended_at: Mapped[datetime | None] = mapped_column(UtcTime)
     suspended_by: Mapped[str | None]
+    kind: Mapped[str] = mapped_column(server_default="person")
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("member.id"), index=True)
+    """Who answers for a robot or a service, and signs for it."""
+    purpose: Mapped[str] = mapped_column(server_default="")
+    aup_signed_by: Mapped[str | None]
+    """Who signed in the member's place; None = the member."""
+    aup_reminded: Mapped[int | None]
+    """The last reminder to sign told of this many days; None = none was sent."""
+    end_reminded: Mapped[int | None]
+    """The last warning of the membership's end told of this many days; None = none was sent."""
 
 
 class MemberCertificate(Base):

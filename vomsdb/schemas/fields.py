@@ -81,6 +81,24 @@ class MemberPath(PathModel):
     member: Id
 
 
+class CertificatePath(MemberPath):
+    """A certificate of a member."""
+
+    certificate: Id
+
+
+class AttributePath(VoPath):
+    """A generic attribute of a VO."""
+
+    attribute: Annotated[str, Field(max_length=64)]
+
+
+class ValuePath(VoPath):
+    """A value of a generic attribute."""
+
+    value: Id
+
+
 class SitePath(PathModel):
     """A site."""
 
@@ -99,11 +117,24 @@ class RequestQuery(CursorQuery):
     state: Literal["submitted", "pending", "approved", "rejected", "withdrawn", "expired"] | None = None
 
 
+class AskedQuery(CursorQuery):
+    """Which of the things that members ask for."""
+
+    state: Literal["pending", "approved", "rejected", "withdrawn", "expired"] | None = None
+
+
 class MemberQuery(SearchQuery):
     """Which members."""
 
     state: Literal["active", "suspended", "expired", "removed"] | None = None
+    kind: Literal["person", "robot", "service"] | None = None
     group: Annotated[str, Field(max_length=500)] = ""
+
+
+class ValueQuery(QueryModel):
+    """Whose values."""
+
+    member: Id | None = None
 
 
 class PairQuery(QueryModel):

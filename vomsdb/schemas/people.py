@@ -100,6 +100,9 @@ class MemberOut(BaseModel):
     name: str
     email: str
     institution: str
+    kind: str
+    owner: int | None
+    purpose: str
     state: str
     suspension: SuspensionOut | None
     since: datetime
@@ -107,6 +110,7 @@ class MemberOut(BaseModel):
     aup_version: int
     aup_signed_at: datetime
     aup_due: datetime | None
+    aup_signed_by: str | None
     certificates: list[CertificateOut]
     fqans: list[str]
 

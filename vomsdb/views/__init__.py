@@ -1,6 +1,15 @@
 """The pages: one room a group of readers."""
 
-from vomsdb.views import applicant, manager, sites, vos
+from vomsdb.views import affairs, applicant, me, member_acts, members, queue, sites, vos
 
-rooms = [vos.pages, applicant.pages, manager.pages, sites.pages]
+rooms = [
+    vos.pages,
+    applicant.pages,
+    me.pages,
+    queue.pages,
+    members.pages,
+    member_acts.pages,
+    affairs.pages,
+    sites.pages,
+]
 __all__ = ["rooms"]
