@@ -10,7 +10,19 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -66,7 +78,7 @@ def in_order(
     """
     time = Downtime.end_at if query.state == "ongoing" else Downtime.start_at
     key = tuple_(time, Downtime.id)
-    statement = select(Downtime.id, time).where(Downtime.id.in_(rows(query)))
+    statement = select(Downtime.id, time).where(*_of_rows(query))
     if sites is not None:
         statement = statement.where(Downtime.id.in_(_of_site(Site.name.in_(sites))))
     latest_first = query.state == "ended"
@@ -77,11 +89,44 @@ def in_order(
     return [(number, at) for number, at in session.execute(statement.order_by(*order).limit(limit))]
 
 
-def _last(after: Sequence[str | int]) -> ColumnElement[Any]:
+MOST_OPEN = 500
+"""Downtimes that went on, or were planned, at a moment: more are not sorted for a page."""
+
+
+def in_order_then(
+    session: Session,
+    query: DowntimeFilter,
+    sites: Sequence[str] | None,
+    as_of: str | None,
+    after: Sequence[str | int] | None,
+    limit: int,
+) -> list[State]:
+    """The same as it was; what was past comes by its id, the latest declared first."""
+    where = _of_bodies(session, query, as_of)
+    if sites is not None:
+        where.append(_has("sites", list(sites)))
+    last = None if after is None else _cursor(after)
+    if query.state == "ended":
+        before = None if last is None else last[1]
+        return by_id(
+            session, "downtime", where=where, as_of=as_of, after=before, limit=limit, newest_first=True
+        )
+    edge = "end" if query.state == "ongoing" else "start"
+    found = by_id(session, "downtime", where=where, as_of=as_of, limit=MOST_OPEN, newest_first=True)
+    placed = sorted(((one.body[edge], int(one.id)), one) for one in found)
+    return [one for place, one in placed if last is None or place > last][:limit]
+
+
+def _cursor(after: Sequence[str | int]) -> tuple[str, int]:
     if len(after) != 2 or not isinstance(after[0], str) or not isinstance(after[1], int):
         raise Refused("The cursor is not one of ours.", FieldFault("cursor", "take it from `next`"))
+    return after[0], after[1]
+
+
+def _last(after: Sequence[str | int]) -> ColumnElement[Any]:
+    time, number = _cursor(after)
     try:
-        return tuple_(literal(parse_time(after[0])), literal(after[1]))
+        return tuple_(literal(parse_time(time)), literal(number))
     except ValueError as error:
         raise Refused("The cursor is not one of ours.", FieldFault("cursor", str(error))) from None
 
@@ -96,6 +141,10 @@ def states_of(session: Session, numbers: Iterable[int]) -> list[State]:
 
 def rows(query: DowntimeFilter) -> Select[int]:
     """The ids of the downtimes that fit, in no order."""
+    return select(Downtime.id).where(*_of_rows(query))
+
+
+def _of_rows(query: DowntimeFilter) -> list[Condition]:
     given = {name: getattr(query, name) for name in _PLAIN}
     where = [getattr(Downtime, name) == value for name, value in given.items() if value is not None]
     if query.since is not None:
@@ -108,7 +157,7 @@ def rows(query: DowntimeFilter) -> Select[int]:
     if query.q:
         at_site = _of_site(Site.name.icontains(query.q, autoescape=True))
         where.append(or_(Downtime.description.icontains(query.q, autoescape=True), Downtime.id.in_(at_site)))
-    return select(Downtime.id).where(*where)
+    return where
 
 
 def _of_site(condition: Condition) -> Select[int]:
@@ -138,6 +187,9 @@ def _affecting(query: DowntimeFilter) -> list[Select[int]]:
 def _of_bodies(session: Session, query: DowntimeFilter, as_of: str | None) -> list[Condition]:
     given = {name: getattr(query, name) for name in _PLAIN}
     where = [text_of(name) == value for name, value in given.items() if value is not None]
+    number = number_at(session, as_of)
+    if query.state in ("planned", "ongoing") and number is not None:
+        where.append(_open_at(number))
     # ISO 8601 in UTC sorts as text once the fraction is cut: a downtime is known to the second
     if query.since is not None:
         where.append(func.left(text_of("end"), 19) > iso(query.since)[:19])
@@ -151,6 +203,15 @@ def _of_bodies(session: Session, query: DowntimeFilter, as_of: str | None) -> li
         found = (text_of("description"), sites)
         where.append(or_(*(column.icontains(query.q, autoescape=True) for column in found)))
     return where
+
+
+def _open_at(number: int) -> Condition:
+    """States that held after a revision and had not ended: said as the index on them has it, so that it serves."""
+    return literal_column(
+        "history.kind = 'downtime' and history.op = 'put' and history.body ->> 'state' <> 'ended'"
+        f" and int8range(history.from_revision, history.to_revision) @> {number:d}::bigint",
+        Boolean,
+    )
 
 
 def _affecting_bodies(session: Session, query: DowntimeFilter, as_of: str | None) -> list[Condition]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -17,25 +17,19 @@ from hanse.errors import Refused
 from hanse.identity.permissions import PUBLIC, allows
 from hanse.pages.words import count, moment
 from hanse.web import FormFaults, Pages, after, current_principal, ground, page, read_form
-from hanse.web.listing import cursor_of
 from hanse.web.wire import faults_of, from_pairs
 from registry import downtime_drafts, downtime_finding, downtimes, states, trail
 from registry.models import Downtime, Service, Site
 from registry.rights import DECLARE_DOWNTIME, READ_LOG, may_site
 from registry.rules import GRACE, NOTICE, delete_fault, edit_faults
 from registry.schemas.downtimes import DowntimeFilter, EndIn
-from registry.schemas.fields import iso
+from registry.views import downtime_list
 from registry.views.downtime_choices import choices, own_names
+from registry.views.downtime_list import Part
 from registry.views.words import lines
 
 pages = Pages("registry_downtime_pages", __name__)
 PAGE: Final = 50
-MOST_PAST: Final = 500
-PARTS: Final = (
-    ("ongoing", "Going on", "Nothing is away by plan."),
-    ("planned", "Planned", "No downtime is planned."),
-    ("ended", "Past", "No downtime has ended."),
-)
 FILTERS: Final = ("site", "ngi", "vo", "severity", "q", "since", "until", "mine")
 Body = dict[str, Any]
 
@@ -49,17 +43,15 @@ def all_downtimes() -> BaseResponse:
         mine = own_names(session, principal)
         only = mine if request.args.get("mine") else None
         moment = past_of(session)
-        if moment is None:
-            parts = [_part(session, asked, only, *part) for part in PARTS if asked.state in (None, part[0])]
-        else:
-            parts = _past_parts(session, asked, only)
+        key = after(request.args.get("cursor")) if asked.state else None
+        as_of = None if moment is None else str(moment[1])
+        parts = downtime_list.parts(session, asked, only, key, as_of)
         drafts = downtime_drafts.of(session, principal) if mine and moment is None else []
         offered = choices(session)
-    counted = {part["title"]: part for part in parts}
     return page(
         "registry/downtimes.html",
         title="Downtimes",
-        sentence=_list_sentence(counted, asked),
+        sentence=_list_sentence(parts, asked),
         crumbs=[("Sites", "/sites"), *([(asked.site, f"/sites/{asked.site}")] if asked.site else [])],
         status=422 if form else 200,
         api="/api/v1/downtimes" + _query(asked),
@@ -96,79 +88,14 @@ def _query(asked: DowntimeFilter, *names: str) -> str:
     return "?" + urlencode({name: str(value) for name, value in given.items()}) if given else ""
 
 
-def _part(
-    session: Session, asked: DowntimeFilter, only: Sequence[str] | None, state: str, title: str, nothing: str
-) -> dict[str, Any]:
-    """One state of downtimes, soonest end, soonest start, or latest start first; a page of them."""
-    key = after(request.args.get("cursor")) if asked.state else None
-    query = asked.model_copy(update={"state": state})
-    if as_of := request.args.get("as_of"):
-        return _part_then(session, query, only, as_of, title, nothing)
-    found = downtime_finding.in_order(session, query, only, key, PAGE + 1)
-    bodies = [one.body for one in downtime_finding.states_of(session, [number for number, _ in found[:PAGE]])]
-    last = found[PAGE - 1] if len(found) > PAGE else None
-    more = None if last is None else cursor_of([iso(last[1]), last[0]])
-    return {
-        "state": state,
-        "title": title,
-        "nothing": nothing,
-        "rows": bodies,
-        "count": f"{len(bodies)}{'+' if more else ''}",
-        "more": more,
-    }
-
-
-def _part_then(
-    session: Session,
-    query: DowntimeFilter,
-    only: Sequence[str] | None,
-    as_of: str,
-    title: str,
-    nothing: str,
-) -> dict[str, Any]:
-    """The same as it was then: the latest declared of them, in the order of the part."""
-    found = [one.body for one in downtime_finding.find(session, query, as_of=as_of, limit=4 * PAGE)]
-    bodies = [body for body in found if only is None or set(only) & set(body["sites"])]
-    bodies.sort(key=lambda body: body["end" if query.state == "ongoing" else "start"])
-    if query.state == "ended":
-        bodies.reverse()
-    more = len(found) == 4 * PAGE or len(bodies) > PAGE
-    return {
-        "state": query.state,
-        "title": title,
-        "nothing": nothing,
-        "rows": bodies[:PAGE],
-        "count": f"{len(bodies[:PAGE])}{'+' if more else ''}",
-        "more": None,
-    }
-
-
 def past_of(session: Session) -> tuple[datetime | None, int] | None:
     """The moment and the revision that `as_of` in the address means; None for the present."""
     revision = states.number_at(session, request.args.get("as_of"))
     return None if revision is None else (states.moment_of(session, revision), revision)
 
 
-def _past_parts(session: Session, asked: DowntimeFilter, only: Sequence[str] | None) -> list[dict[str, Any]]:
-    """What the list was at `as_of`: the newest 500 of those that fitted."""
-    found = downtime_finding.find(session, asked, as_of=request.args.get("as_of"), limit=MOST_PAST)
-    bodies = [one.body for one in found if only is None or set(only) & set(one.body["sites"])]
-    shown = {state: [body for body in bodies if body["state"] == state] for state, _, _ in PARTS}
-    return [
-        {
-            "state": state,
-            "title": title,
-            "nothing": nothing,
-            "rows": shown[state],
-            "count": f"{len(shown[state])}",
-        }
-        for state, title, nothing in PARTS
-        if asked.state in (None, state)
-    ]
-
-
-def _list_sentence(counted: Mapping[str, Mapping[str, Any]], asked: DowntimeFilter) -> str:
-    words = [f"{part['count']} {title.lower()}" for title, part in counted.items() if title != "Past"]
+def _list_sentence(parts: Sequence[Part], asked: DowntimeFilter) -> str:
+    words = [f"{part.count} {part.title.lower()}" for part in parts if part.state != "ended"]
     where = f" at {asked.site}" if asked.site else ""
     return f"{', '.join(words)}{where}." if words else f"Past downtimes{where}."
 

@@ -12,6 +12,8 @@ import pytest
 from lxml import html
 from werkzeug.test import TestResponse
 
+from registry.views import downtime_list
+
 from .conftest import Registry
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -413,6 +415,25 @@ def test_the_list_and_the_calendar_show_the_past(registry: Registry) -> None:
         assert "BIFI" in words(past.find_class("flush")[0].getparent().getparent())
         assert past.xpath(f"//a[starts-with(@href, '/downtimes/{made['id']}')]")
         assert not past.xpath("//a[contains(@href, '/downtimes/import')]")
+
+
+def test_the_past_is_paged_as_the_present_is(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downtime_list, "PAGE", 2)
+    for number in range(5):
+        registry.declare("BIFI", (30 + number) * HOUR, HOUR)
+    revision = registry.get("/api/v1/downtimes")["items"][0]["revision"]
+
+    def shown(path: str) -> list[str]:
+        found: list[str] = []
+        while path:
+            document = page(registry, path)
+            found += [row.get("id") for row in document.xpath("//tr[starts-with(@id, 'downtime-')]")]
+            path = next(iter(document.xpath("//a[@rel='next']/@href")), "")
+        return found
+
+    now = shown("/downtimes?state=planned")
+    assert len(now) == 5
+    assert shown(f"/downtimes?state=planned&as_of={revision}") == now
 
 
 CALENDAR = """BEGIN:VCALENDAR
