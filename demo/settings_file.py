@@ -109,7 +109,17 @@ def _vomsdb(layout: Layout) -> dict[str, Any]:
 
 
 def _accounting(layout: Layout) -> dict[str, Any]:
-    return {"worker_poll_s": 0.5}
+    key = layout.data / "services" / "accounting" / "pseudonym.key"
+    if not key.exists():
+        write_private(key, secrets.token_hex(24) + "\n")
+    return {
+        "worker_poll_s": 0.5,
+        "pseudonym_key_file": str(key),
+        # what is found and asked for here, a person is watching
+        "cross_check_interval_s": 60,
+        "replay_interval_s": 2,
+        "mail_interval_s": 2,
+    }
 
 
 def _registry(_layout: Layout) -> dict[str, Any]:

@@ -163,6 +163,30 @@ def month_gap(scene: Scene) -> Looked:
     return Looked(found)
 
 
+_TWICE = text(
+    """
+    select site, month, kind, origin, counted, sum(records) as records, sum(cpu_s) as cpu_s from overlap
+     where month >= :first group by site, month, kind, origin, counted order by site, month, kind, origin
+    """
+)
+_OF = {"job": "jobs", "cloud": "machines"}
+
+
+def told_twice(scene: Scene) -> Looked:
+    """Months of which a site sends both records and summaries."""
+    found = []
+    for site, month, kind, origin, counted, records, cpu_s in scene.session.execute(
+        _TWICE, {"first": scene.first}
+    ):
+        words = (
+            f"{site} has sent {month:%B %Y} in two ways: as {counted}, which count, and as {origin} of {int(records):,}"
+            f" {_OF.get(kind, kind)}, which do not. Send one of them."
+        )
+        fact = f"{site} {month:%Y-%m} {kind} {origin}"
+        found.append(Found(fact, f"site:{site}", words, site, month=month, cpu_s=int(cpu_s)))
+    return Looked(found)
+
+
 CHECKS: dict[str, Check] = {
     "not_a_member": Check(
         "Usage by names that are not members of the VO", "The VO's manager: was it a member; the site: its mapping",
@@ -178,5 +202,6 @@ CHECKS: dict[str, Check] = {
     "silent_machine": Check(
         "Running machines without records", "The site: its exporter, or the last record of what ended", silent_machine
     ),
+    "told_twice": Check("Months sent both as records and as summaries", "The site: send one of them", told_twice),
     "month_gap": Check("Months without usage between others", "The site: publish the month again", month_gap),
 }  # fmt: skip

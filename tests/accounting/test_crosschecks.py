@@ -17,6 +17,7 @@ from accounting.models import Finding, Mail
 from hanse.database import FollowCursor, Followed
 from hanse.errors import Unavailable
 from tests.accounting.conftest import House
+from tests.accounting.other_records import job, job_summaries, job_summary, jobs
 from tests.accounting.records import DAY, epoch, message, months_ago, record
 
 VO = "training.egi.eu"
@@ -193,6 +194,15 @@ def test_a_month_without_usage_between_others_is_found(followed: House) -> None:
     look(followed)
     (gap,) = found(followed, "month_gap")
     assert gap.month == months_ago(1).date().replace(day=1)
+
+
+def test_a_month_sent_as_jobs_and_as_summaries_is_found(followed: House) -> None:
+    followed.load(jobs(job()))
+    followed.load(job_summaries(job_summary()))
+    look(followed)
+    (one,) = found(followed, "told_twice")
+    assert (one.owner, one.month) == ("site:BIFI", months_ago(1).date().replace(day=1))
+    assert "in two ways: as jobs, which count, and as summaries of 200 jobs" in one.sentence
 
 
 def test_without_a_registry_nothing_is_judged_and_it_is_said(house: House) -> None:
