@@ -15,7 +15,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,6 +33,7 @@ _MAGIC: Final = b"hanse-gocdb-1"
 _SUFFIX: Final = ".answer"
 _MOST_REMEMBERED: Final = 2000
 _REFRESH_S: Final = 60
+_LONGEST_WAIT_S: Final = 30
 
 
 class Kept(NamedTuple):
@@ -56,6 +58,27 @@ class KeptAnswers:
         self._limit = limit
         self._verified: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._lock = threading.Lock()
+        self._making: dict[str, threading.Event] = {}
+
+    @contextmanager
+    def making(self, key: str) -> Iterator[bool]:
+        """Around making the answer under `key`: True when somebody else of this process has just made it, so that it
+        is worth looking again; whoever comes second waits for the first, not longer than half a minute.
+        """
+        with self._lock:
+            before = self._making.get(key)
+            if before is None:
+                mine = self._making[key] = threading.Event()
+        if before is not None:
+            before.wait(_LONGEST_WAIT_S)
+            yield True
+            return
+        try:
+            yield False
+        finally:
+            with self._lock:
+                del self._making[key]
+            mine.set()
 
     def find(self, session: Session, key: str, kinds: Collection[str]) -> Kept | None:
         """The answer under `key`, when nothing of `kinds` has changed since; None otherwise."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -120,18 +121,32 @@ def _admit(method: Method, caller: Principal) -> None:
 
 def _answer(method: Method, call: Call) -> Response:
     """What was kept, or a new answer from one look at the database: no half of it before a change, half after."""
-    kinds, key, answers = method.kept(call.asked), _key(call), _answers()
-    if kinds is not None:
-        with ground().db.transaction() as session:
-            found = answers.find(session, key, kinds)
-            epoch = feed_epoch(session)
-        if found is not None:
-            return _known(found)
+    kinds = method.kept(call.asked)
+    if kinds is None:
+        return conditional(_xml(_made(method, call)[1]))
+    key, answers = _key(call), _answers()
+    epoch, found = _find(answers, key, kinds)
+    if found is None:
+        # many consumers ask the same at the same moment: one answer is made, the others wait for it
+        with answers.making(key) as made:
+            if made:
+                epoch, found = _find(answers, key, kinds)
+            if found is None:
+                found = answers.keep(key, epoch, *_made(method, call))
+    return _known(found)
+
+
+def _find(answers: kept.KeptAnswers, key: str, kinds: Collection[str]) -> tuple[str, kept.Kept | None]:
+    """The life of the log, and the answer of it that is kept."""
+    with ground().db.transaction() as session:
+        return feed_epoch(session), answers.find(session, key, kinds)
+
+
+def _made(method: Method, call: Call) -> tuple[int, bytes]:
+    """An answer, and the revision of the log that it shows."""
     with ground().db.transaction() as session:
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        revision = head(session)
-        body = method.run(session, call).encode()
-    return conditional(_xml(body)) if kinds is None else _known(answers.keep(key, epoch, revision, body))
+        return head(session), method.run(session, call).encode()
 
 
 def _known(found: kept.Kept) -> Response:

@@ -145,3 +145,41 @@ def test_writers_at_once_leave_one_whole_answer(db: Database, tmp_path: Path) ->
         thread.join()
     assert not wrong
     assert len(list((tmp_path / "answers").iterdir())) == 1
+
+
+def test_two_who_ask_at_once_have_one_answer_made(answers: KeptAnswers, db: Database) -> None:
+    made: list[str] = []
+    begun, others = threading.Event(), 4
+
+    def ask(name: str) -> None:
+        with answers.making("k") as again:
+            if again and find(answers, db) is not None:
+                return
+            made.append(name)
+            begun.set()
+            waiting.wait(30)
+            keep(answers, db)
+
+    waiting = threading.Event()
+    first = threading.Thread(target=ask, args=("first",))
+    first.start()
+    assert begun.wait(30)
+    rest = [threading.Thread(target=ask, args=(str(number),)) for number in range(others)]
+    for thread in rest:
+        thread.start()
+    waiting.set()
+    for thread in [first, *rest]:
+        thread.join(30)
+    assert made == ["first"]
+
+
+def test_after_one_that_failed_the_next_makes_the_answer(answers: KeptAnswers) -> None:
+    def fail() -> None:
+        with answers.making("k") as again:
+            assert not again
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
+    with answers.making("k") as again:
+        assert not again
