@@ -20,6 +20,7 @@ Machine = tuple[str, str]
 FIELDS = VmSnapshot._fields
 GROUP = FIELDS[FIELDS.index("service") : FIELDS.index("benchmark") + 1]
 GROUP_AT = slice(FIELDS.index("service"), FIELDS.index("benchmark") + 1)
+SHOWN_GROUP = slice(16, None)
 KEY = ("site", "vmuuid", "measured_at")
 COUNTED = ("from_at", "used_wall_s", "used_cpu_s", "carried")
 COLUMNS = ("site", "message_id", "receipt", *FIELDS, *COUNTED)
@@ -46,14 +47,20 @@ class Stored(NamedTuple):
     carried: list[int | None] | None
 
 
+StoredRow = tuple[Any, ...]
+"""What `_SHOWN` names."""
+
+
 class New(NamedTuple):
-    """A report to write, with its interval and where it left the counters."""
+    """A report to write: what it adds from `begin` on, and counters that it left out, as they stood."""
 
     site: str
     message_id: int
     receipt: int
     row: VmSnapshot
-    counted: Counted
+    begin: int
+    wall_s: int
+    cpu_s: int
     carried: list[int | None] | None
 
 
@@ -81,15 +88,15 @@ _SHOWN = (
     f" coalesce(s.memory_mb, 0), coalesce(s.disk_gb, 0), {', '.join(f's.{name}' for name in GROUP)}"
 )
 _ASKED = (
-    "rows from (json_array_elements_text(cast(:sites as json)), json_array_elements_text(cast(:vms as json)),"
-    " json_array_elements_text(cast(:since as json))) as t (site, vmuuid, since)"
+    "rows from (json_array_elements_text(%(sites)s::json), json_array_elements_text(%(vms)s::json),"
+    " json_array_elements_text(%(since)s::json)) as t (site, vmuuid, since)"
 )
-_NEWEST = text(
+_NEWEST = (
     f"select {_SHOWN} from {_ASKED} join lateral (select * from vm_snapshot v where v.site = t.site"  # noqa: S608
     " and v.vmuuid = t.vmuuid order by v.measured_at desc limit 1) s on true"
 )
 # the report before the earliest new one, and all that follow it
-_AROUND = text(
+_AROUND = (
     f"select {_SHOWN} from {_ASKED} join vm_snapshot s on s.site = t.site and s.vmuuid = t.vmuuid"  # noqa: S608
     " and s.measured_at >= coalesce((select max(p.measured_at) from vm_snapshot p where p.site = t.site"
     " and p.vmuuid = t.vmuuid and p.measured_at < to_timestamp(t.since::bigint)), '-infinity')"
@@ -97,33 +104,59 @@ _AROUND = text(
 )
 
 
-def newest(session: Session, machines: Sequence[Machine], parts: Parts) -> dict[Machine, Stored]:
-    """The latest stored report of each machine that has one."""
-    return dict(_read(session, _NEWEST, machines, (0,) * len(machines), parts))
+def newest(session: Session, machines: Sequence[Machine]) -> dict[Machine, StoredRow]:
+    """The latest stored report of each machine that has one, as it stands in the table."""
+    return {row[:2]: row for row in _read(session, _NEWEST, machines, (0,) * len(machines))}
 
 
 def around(session: Session, since: Mapping[Machine, int], parts: Parts) -> dict[Machine, list[Stored]]:
     """For each machine the stored report before `since` (epoch seconds), if there is one, and all that follow."""
     found: dict[Machine, list[Stored]] = {}
-    for machine, stored in _read(session, _AROUND, list(since), list(since.values()), parts):
-        found.setdefault(machine, []).append(stored)
+    for row in _read(session, _AROUND, list(since), list(since.values())):
+        found.setdefault(row[:2], []).append(stored_of(row, parts))
     return found
 
 
 def _read(
-    session: Session, statement: Any, machines: Sequence[Machine], since: Sequence[int], parts: Parts
-) -> Iterator[tuple[Machine, Stored]]:
+    session: Session, statement: str, machines: Sequence[Machine], since: Sequence[int]
+) -> list[StoredRow]:
+    """Rows by the driver itself: they are many, and every step on the way to them counts."""
     if not machines:
-        return
+        return []
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
     sites, vms = zip(*machines, strict=True)
-    given = {"sites": json.dumps(sites), "vms": json.dumps(vms), "since": json.dumps(since)}
-    for row in session.execute(statement, given):
-        site, vmuuid, measured, started, wall, cpu, cores, inbound, outbound, begin, *rest = row
-        used_wall, used_cpu, carried, receipt, memory, disk, *group = rest
-        reading = Reading(measured, started, wall, cpu, cores, inbound, outbound)
-        report = Report(reading, parts[tuple(group)], tuple(group), memory, disk)
-        interval = Interval(begin, measured, used_wall, used_cpu)
-        yield (site, vmuuid), Stored(Counted(interval, report), receipt, carried)
+    with driver.cursor() as cursor:
+        cursor.execute(
+            statement, {"sites": json.dumps(sites), "vms": json.dumps(vms), "since": json.dumps(since)}
+        )
+        rows: list[StoredRow] = cursor.fetchall()
+        return rows
+
+
+def stored_of(row: StoredRow, parts: Parts) -> Stored:
+    """A row of `_SHOWN` as a report that was counted."""
+    (
+        _,
+        _,
+        measured,
+        started,
+        wall,
+        cpu,
+        cores,
+        inbound,
+        outbound,
+        begin,
+        used_wall,
+        used_cpu,
+        carried,
+        receipt,
+        *_,
+    ) = row
+    reading = Reading(measured, started, wall, cpu, cores, inbound, outbound)
+    group = row[SHOWN_GROUP]
+    report = Report(reading, parts[group], group, row[14], row[15])
+    return Stored(Counted(Interval(begin, measured, used_wall, used_cpu), report), receipt, carried)
 
 
 class Clock(dict[int, str]):
@@ -131,8 +164,7 @@ class Clock(dict[int, str]):
 
     def at(self, seconds: int) -> str:
         """The time."""
-        day, second = divmod(seconds, 86_400)
-        return f"{self[day]} {second // 3600}:{second // 60 % 60}:{second % 60}+00"
+        return f"{self[seconds // 86_400]} {seconds % 86_400 // 3600}:{seconds // 60 % 60}:{seconds % 60}+00"
 
     def __missing__(self, day: int) -> str:
         self[day] = day_of(day).isoformat()
@@ -140,11 +172,11 @@ class Clock(dict[int, str]):
 
 
 def _values(new: New, clock: Clock) -> tuple[object, ...]:
-    row, interval = new.row, new.counted.interval
-    ended = None if row.ended_at is None else clock.at(row.ended_at)
+    site, message_id, receipt, row, begin, wall, cpu, carried = new
+    at, ended = clock.at, row[3]
     return (
-        new.site, new.message_id, new.receipt, row.vmuuid, clock.at(row.measured_at), clock.at(row.started_at), ended,
-        *row[4:], clock.at(interval.begin), interval.wall_s, interval.cpu_s, new.carried,
+        site, message_id, receipt, row[0], at(row[1]), at(row[2]), ended if ended is None else at(ended), *row[4:],
+        at(begin), wall, cpu, carried,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ Everything here is idempotent: the same report stored twice, or reports in any o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from operator import attrgetter
 
@@ -14,14 +14,15 @@ from sqlalchemy.orm import Session
 
 from accounting.formats.records import Note, VmSnapshot
 from accounting.stores import received, vm_anew, vm_tables
+from accounting.stores import vm_quick as quick
 from accounting.stores.contract import Placed, Said, Store, Touched
 from accounting.stores.vm_tables import MONTH_GROUP, Machine, New, Parts, Stored
 from accounting.stores.vm_tally import AMOUNTS, Counted, Tally, after, carries
 from accounting.usage import Before, Interval, following
 from hanse.database import Database
 
-Coming = tuple[Placed[VmSnapshot], int, VmSnapshot]
-"""A record with the message that it came in and its number there."""
+Coming = tuple[int, Placed[VmSnapshot], int, VmSnapshot]
+"""A record: when it was measured, the message that it came in, its number there, and itself."""
 WORDS = {
     "reset": "WallDuration is lower than in the report before: the machine began anew; counted from zero.",
     "cpu_reset": "CpuDuration is lower than in the report before: its counter began anew; counted from zero.",
@@ -35,25 +36,34 @@ def store(db: Database, session: Session, placed: Sequence[Placed[VmSnapshot]]) 
     Of two reports of one machine at one time the later receipt counts, within a message the later record.
     """
     months = vm_anew.count(db, session, {each.site for each in placed})
-    machines: dict[Machine, dict[int, Coming]] = {}
+    machines: dict[Machine, list[Coming]] = {}
     for each in sorted(placed, key=attrgetter("receipt")):
+        site = each.site
         for number, row in each.rows:
-            machines.setdefault((each.site, row.vmuuid), {})[row.measured_at] = (each, number, row)
+            machines.setdefault((site, row[0]), []).append((row[1], each, number, row))
     counting = _Counting()
-    known = vm_tables.newest(session, list(machines), counting.parts)
-    late = {
-        machine: min(reports)
-        for machine, reports in machines.items()
-        if machine in known and known[machine].counted.interval.end >= min(reports)
-    }
-    stood = vm_tables.around(session, late, counting.parts)
+    known = vm_tables.newest(session, list(machines))
+    late: dict[Machine, int] = {}
     for machine, reports in machines.items():
-        if machine in late:
-            counting.rearrange(machine, reports, stood[machine])
+        last = known.get(machine)
+        if len(reports) == 1 and quick.count(
+            counting.tally, counting.parts, counting.inserted, reports[0], last
+        ):
+            continue
+        earliest = min(reports, key=_measured)[0]
+        if last is not None and last[2] >= earliest:
+            late[machine] = earliest
         else:
-            counting.append(machine, reports, known.get(machine))
+            counting.append(machine, reports, last and vm_tables.stored_of(last, counting.parts))
+    stood = vm_tables.around(session, late, counting.parts)
+    for machine in late:
+        counting.rearrange(machine, machines[machine], stood[machine])
     counting.write(db, session)
     return Touched(counting.tally.months() | months, tuple(counting.said))
+
+
+def _measured(coming: Coming) -> int:
+    return coming[0]
 
 
 class _Counting:
@@ -74,30 +84,31 @@ class _Counting:
         vm_tables.recount(session, self.recounted)
         vm_tables.write_tally(db, session, self.tally)
 
-    def append(self, machine: Machine, reports: Mapping[int, Coming], last: Stored | None) -> None:
+    def append(self, machine: Machine, reports: Sequence[Coming], last: Stored | None) -> None:
         """Reports that were all measured after the `last` stored one: nothing else has to be read."""
         before = None if last is None else _left(last)
         made: list[Counted] = []
-        for measured_at in sorted(reports):
-            new, before = self._new(machine, reports[measured_at], before, "")
+        for coming in _by_time(reports).values():
+            new, counted, before = self._new(machine, coming, before, "")
             self.inserted.append(new)
-            made.append(new.counted)
+            made.append(counted)
         self.tally.count(*machine, last and last.counted, (), made)
 
-    def rearrange(self, machine: Machine, reports: Mapping[int, Coming], stored: Sequence[Stored]) -> None:
+    def rearrange(self, machine: Machine, reports: Sequence[Coming], stored: Sequence[Stored]) -> None:
         """Reports among stored ones: the intervals from the earliest on are worked out as they were and as they are."""
-        last = stored[0] if stored[0].counted.interval.end < min(reports) else None
+        by_time = _by_time(reports)
+        last = stored[0] if stored[0].counted.interval.end < min(by_time) else None
         later = {each.counted.interval.end: each for each in (stored if last is None else stored[1:])}
         before = None if last is None else _left(last)
         old = dict(zip(later, _counted(later.values(), before), strict=True))
         made: list[Counted] = []
-        for measured_at in sorted({*later, *reports}):
-            there, coming = later.get(measured_at), reports.get(measured_at)
+        for measured_at in sorted({*later, *by_time}):
+            there, coming = later.get(measured_at), by_time.get(measured_at)
             was = old[measured_at].interval if there else None
-            if coming is not None and (there is None or there.receipt <= coming[0].receipt):
-                new, before = self._new(machine, coming, before, was.remark if was else "")
+            if coming is not None and (there is None or there.receipt <= coming[1].receipt):
+                new, counted, before = self._new(machine, coming, before, was.remark if was else "")
                 self.replaced.append(new)
-                made.append(new.counted)
+                made.append(counted)
                 continue
             assert there is not None
             report = there.counted.report
@@ -107,25 +118,42 @@ class _Counting:
             if interval != was or carried != there.carried:
                 self.recounted.append((machine, interval, carried))
                 if was is not None and interval.remark not in ("", was.remark):
-                    self._say(machine, next(iter(reports.values())), 0, interval.remark)
+                    self._say(machine, reports[0], 0, interval.remark)
         self.tally.count(*machine, last and last.counted, list(old.values()), made)
 
-    def _new(self, machine: Machine, coming: Coming, before: Before | None, said: str) -> tuple[New, Before]:
-        """The report with its interval, and where it leaves the counters; a fall is told unless it was `said`."""
-        each, number, row = coming
+    def _new(
+        self, machine: Machine, coming: Coming, before: Before | None, said: str
+    ) -> tuple[New, Counted, Before]:
+        """The report to write and its interval, and where it leaves the counters; a fall is told unless `said`."""
+        _, each, number, row = coming
         report = vm_tables.report_of(row, self.parts)
         interval, left = following(report.reading, before)
         if interval.remark and interval.remark != said:
             self._say(machine, coming, number, interval.remark)
         carried = carries(report.reading, left)
-        return New(each.site, each.message_id, each.receipt, row, Counted(interval, report), carried), left
+        new = New(
+            each.site,
+            each.message_id,
+            each.receipt,
+            row,
+            interval.begin,
+            interval.wall_s,
+            interval.cpu_s,
+            carried,
+        )
+        return new, Counted(interval, report), left
 
     def _say(self, machine: Machine, coming: Coming, number: int, what: str) -> None:
         """A remark on a counter that fell; number 0 for a report that was stored before."""
         site, vmuuid = machine
         field = "WallDuration" if what == "reset" else "CpuDuration"
         note = Note(what, field, None, f"{WORDS[what]} Machine {vmuuid}.")
-        self.said.append(Said(coming[0].message_id, site, number, note))
+        self.said.append(Said(coming[1].message_id, site, number, note))
+
+
+def _by_time(reports: Sequence[Coming]) -> dict[int, Coming]:
+    """By the time of measuring, in order; of several at one time the one that came last."""
+    return {coming[0]: coming for coming in sorted(reports, key=_measured)}
 
 
 def _left(stored: Stored) -> Before:
