@@ -16,9 +16,11 @@ from datetime import date, datetime
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from accounting.archive.kept import open_since
 from accounting.formats.rows import CloudSummary, JobSummary
 from accounting.models import JobSummary as StoredJobSummary
 from accounting.stores.upsert import span_of
+from hanse.errors import Refused
 
 _GROUP = (
     "month, service, user_name, vo, vo_group, vo_role, status, image, cpu_count, benchmark_type, benchmark"
@@ -52,15 +54,54 @@ _ROWS = text(
     """  # noqa: S608
 )
 
+# A machine whose first stored report lies in these months and was counted against one that is stored no longer.
+_CUT_OFF = text(
+    """
+    select exists (
+      select from (
+        select distinct vmuuid from vm_snapshot
+         where site = :site and measured_at >= :begin and measured_at < :until
+      ) m cross join lateral (
+        select from_at, started_at, measured_at from vm_snapshot v
+         where v.site = :site and v.vmuuid = m.vmuuid order by v.measured_at limit 1
+      ) earliest
+       where earliest.measured_at >= :begin
+         and earliest.from_at > least(earliest.started_at, earliest.measured_at))
+    """
+)
+
 
 def apel_rows(session: Session, site: str, first: date, last: date) -> Iterator[CloudSummary]:
     """Cloud usage of a site in the months from `first` to `last` (first days, both included), grouped as APEL does.
 
     `wall_s`, `cpu_s` and network may be negative where a counter began anew. Months that a site has told in
-    summaries alone are not among them: they are somebody else's sums already.
+    summaries alone are not among them: they are somebody else's sums already. Raises Refused where
+    records lie in the archive only (`is_whole`).
     """
-    given = {"site": site, "begin": span_of(first)["begin"], "until": span_of(last)["until"]}
-    for row in session.execute(_ROWS, given):
+    if not is_whole(session, site, first, last):
+        raise Refused(
+            f"Records of machines that these months are counted against lie in the archive: ask for later months, or"
+            f" bring them back with hanse accounting restore {first:%Y-%m}."
+        )
+    return _rows(session, site, first, last)
+
+
+def is_whole(session: Session, site: str, first: date, last: date) -> bool:
+    """Whether all records are here that the view of these months needs: their own, and the report before each
+    machine's first in them. What is archived leaves of each machine only what its next report counts against.
+    """
+    since = open_since(session).get("vm")
+    if since is None:
+        return True
+    return first >= since and not session.scalar(_CUT_OFF, _within(site, first, last))
+
+
+def _within(site: str, first: date, last: date) -> dict[str, object]:
+    return {"site": site, "begin": span_of(first)["begin"], "until": span_of(last)["until"]}
+
+
+def _rows(session: Session, site: str, first: date, last: date) -> Iterator[CloudSummary]:
+    for row in session.execute(_ROWS, _within(site, first, last)):
         yield CloudSummary(
             month=_index(row.month),
             service=row.service,

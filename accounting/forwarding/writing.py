@@ -14,9 +14,11 @@ from datetime import date
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from accounting.apel_view import is_whole
 from accounting.forwarding import due
 from accounting.forwarding.content import KINDS, Content, content_of
 from accounting.models import ForwardedMessage, ForwardedMonth
+from accounting.stores.received import has_machines
 from hanse.database import Database
 
 
@@ -41,8 +43,17 @@ def write_due(db: Database, outbox: Outbox) -> int:
             if taken is None:
                 return count
             kind, site, month = taken
-            if outbox.first is None or month >= outbox.first:
+            if outbox.first is not None and month < outbox.first:
+                continue
+            if not _stands(session, kind, site, month):
                 count += _write(session, outbox, kind, site, month)
+
+
+def _stands(session: Session, kind: str, site: str, month: date) -> bool:
+    """Whether what was told of a month stays: records that it is summed from lie in the archive, and in APEL's view no
+    report that still comes changes such a month. Summed from what is left here it would be told wrongly.
+    """
+    return kind == due.CLOUD and has_machines(session, site, month) and not is_whole(session, site, month, month)
 
 
 def tell_again(db: Database, outbox: Outbox, site: str | None, month: date | None) -> None:

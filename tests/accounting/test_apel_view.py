@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from accounting import archive
 from accounting.apel_view import apel_jobs, apel_rows, began_anew
 from accounting.formats import cloud_summary, job_summary
 from accounting.formats.rows import CloudSummary
+from hanse.errors import Refused
 from tests.accounting.conftest import House
 from tests.accounting.other_records import MONTH, job, job_summaries, jobs, normalised
 from tests.accounting.records import DAY, epoch, message, months_ago, record
@@ -113,6 +118,22 @@ def test_the_sum_over_all_months_is_the_last_counter(house: House) -> None:
     house.load(message(*[report(n, 15, (5 - n) * 20 * DAY) for n in (4, 3, 1, 0)]))
     assert sum(walls(house).values()) == 100 * DAY
     assert sum(wall for wall, _, _ in house.months().values()) == 100 * DAY
+
+
+def test_archived_months_are_refused_and_the_first_open_one_counts_against_what_stayed(
+    house: House, tmp_path: Path
+) -> None:
+    house.load(message(*[report(n, 15, (5 - n) * 20 * DAY) for n in (4, 3, 1)]))
+    archive.archive(house.db, tmp_path, months_ago(2).date().replace(day=1), "a test")
+    for months in (
+        4,
+        3,
+    ):  # of the last old month its own report stayed, and not the one that it is counted against
+        with pytest.raises(Refused, match="hanse accounting restore"):
+            rows(house, first=months_ago(months).date().replace(day=1))
+    assert [row.wall_s for row in rows(house, first=months_ago(2).date().replace(day=1))] == [40 * DAY]
+    archive.restore(house.db, tmp_path, FIRST, "a test")
+    assert sum(walls(house).values()) == 80 * DAY
 
 
 def test_written_summaries_come_back_as_they_were(house: House) -> None:

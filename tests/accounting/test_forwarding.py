@@ -6,13 +6,15 @@ import base64
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
 
-from accounting import summaries
+from accounting import archive, summaries
 from accounting.forwarding import content, sending
+from accounting.forwarding.due import note_everything
 from accounting.forwarding.sending import Forwarder, make_forwarder
 from accounting.models import ForwardDue, ForwardedMessage
 from hanse import cms
@@ -354,3 +356,22 @@ def test_a_machine_over_a_month_end_is_told_in_apels_months(house: House, above:
         datetime(first.year, first.month, 1, tzinfo=UTC): 10 * DAY,
         datetime(second.year, second.month, 1, tzinfo=UTC): epoch(second) - epoch(first),
     }
+
+
+def test_a_month_whose_machines_lie_in_the_archive_is_not_told_from_what_is_left(
+    house: House, above: StandIn, tmp_path: Path
+) -> None:
+    """A later report of a machine reaches back over silent months in our figures, and not in APEL's."""
+    start = epoch(months_ago(5))
+    walls = {months: epoch(months_ago(months)) - start for months in (4, 3, 2, 1)}
+    reports = {n: machine("long", n, wall, StartTime=start) for n, wall in walls.items()}
+    house.load(message(reports[4], reports[3], machine("short", 4)))
+    forward(house)
+    before = len(above.published)
+    archive.archive(house.db, tmp_path, months_ago(2).date().replace(day=1), "a test")
+    house.load(message(reports[1]))
+    with house.db.transaction() as session:
+        note_everything(session)
+    forward(house)
+    months = [text.split("Month: ")[1].split("\n")[0] for text in texts(above, house)[before:]]
+    assert months == [str(months_ago(1).month)]
