@@ -7,37 +7,56 @@ back when either side changes, or when its time is over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+from sqlalchemy.orm import Session, lazyload, selectinload
 
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
-from hanse.revisions import Change
-from registry import bodies
+from hanse.revisions import Change, feed_epoch, head
+from registry import bodies, cloudinfo
 from registry.drift_finding import differences
 from registry.drifting.difference import Difference
+from registry.lately import Lately
 from registry.models import CloudDocument, DriftDecision, Site
 from registry.recording import lock_site, recording
 from registry.rights import EDIT_SITE, READ_DRIFT, check_site, may_site
 from registry.schemas.cloudinfo import AcceptIn, IgnoreIn
 
 
-def of_site(session: Session, site: Site, now: datetime | None = None) -> list[Difference]:
-    """The differences of a site with their decisions: open ones first, in the order of their kinds."""
-    return _decided(session, [site], now or datetime.now(UTC))[site.id]
+def of_site(
+    session: Session,
+    site: Site,
+    now: datetime | None = None,
+    documents: Sequence[CloudDocument] | None = None,
+) -> list[Difference]:
+    """The differences of a site with their decisions: open ones first, in the order of their kinds.
+
+    `documents` are those that it publishes now, where they have been read.
+    """
+    current = cloudinfo.current(session, site.name) if documents is None else documents
+    if not current:  # nothing is published, so there is nothing to compare
+        return []
+    found = differences(session, [site], current, now or datetime.now(UTC))
+    return _decided(found, _decisions(session, [site]))[site.id]
 
 
-def _decided(session: Session, sites: Sequence[Site], now: datetime) -> dict[int, list[Difference]]:
+_Decisions = Mapping[tuple[int, str], DriftDecision]
+
+
+def _decisions(session: Session, sites: Sequence[Site]) -> _Decisions:
     rows = select(DriftDecision).where(DriftDecision.site_id.in_([site.id for site in sites]))
-    decisions = {(row.site_id, row.fact): row for row in session.scalars(rows)}
+    return {(row.site_id, row.fact): row for row in session.scalars(rows)}
+
+
+def _decided(found: Mapping[int, Sequence[Difference]], decisions: _Decisions) -> dict[int, list[Difference]]:
     decided = {}
-    for number, found in differences(session, sites, now).items():
-        with_decisions = [replace(one, decision=decisions.get((number, one.fact))) for one in found]
+    for number, differing in found.items():
+        with_decisions = [replace(one, decision=decisions.get((number, one.fact))) for one in differing]
         decided[number] = sorted(with_decisions, key=lambda one: one.ignored)
     return decided
 
@@ -117,19 +136,45 @@ class Standing:
     valid_until: datetime | None
 
 
+_kept: Lately[Mapping[int, list[Difference]]] = Lately(4)
+
+
 def of_all(session: Session, principal: Principal, now: datetime | None = None) -> list[Standing]:
     """Sites that publish and over which the principal may read this, those that differ most first."""
     now = now or datetime.now(UTC)
-    newest = (
-        select(CloudDocument.site_id, func.max(CloudDocument.valid_until))
-        .where(CloudDocument.current)
-        .group_by(CloudDocument.site_id)
-    )
-    until: dict[int, datetime] = {site_id: moment for site_id, moment in session.execute(newest)}
-    published = session.scalars(select(Site).where(Site.id.in_(list(until))))
-    sites = [site for site in published if may_site(principal, READ_DRIFT, site)]
+    documents = cloudinfo.current(session)
+    until: dict[int, datetime] = {}
+    for one in documents:
+        until[one.site_id] = max(one.valid_until, until.get(one.site_id, one.valid_until))
+    brief = select(Site).where(Site.id.in_(list(until))).options(*_BRIEF)
+    sites = [site for site in session.scalars(brief) if may_site(principal, READ_DRIFT, site)]
+    every = _compared(session, list(until), documents, now)
+    decided = _decided({site.id: every.get(site.id, []) for site in sites}, _decisions(session, sites))
     found = []
-    for site, seen in zip(sites, _decided(session, sites, now).values(), strict=True) if sites else ():
-        ignored = sum(one.ignored for one in seen)
-        found.append(Standing(site.name, len(seen) - ignored, ignored, until.get(site.id)))
+    for site in sites:
+        ignored = sum(one.ignored for one in decided[site.id])
+        found.append(Standing(site.name, len(decided[site.id]) - ignored, ignored, until.get(site.id)))
     return sorted(found, key=lambda one: (-one.open, one.site))
+
+
+_BRIEF = tuple(lazyload(name) for name in (Site.contacts, Site.shares, Site.properties))
+
+
+def _compared(
+    session: Session, sites: Sequence[int], documents: Sequence[CloudDocument], now: datetime
+) -> Mapping[int, list[Difference]]:
+    """What differs at all sites that publish; compared anew when the log has grown or a document came or went."""
+    published = tuple((one.id, one.valid_until, one.valid_until > now) for one in documents)
+
+    def compare() -> Mapping[int, list[Difference]]:
+        rows = session.scalars(
+            select(Site).where(Site.id.in_(sites)).options(selectinload(Site.shares), *_BARE)
+        )
+        found = differences(session, rows.all(), documents, now)
+        # what accepts a difference needs the rows of this very look
+        return {number: [replace(one, accept=None) for one in some] for number, some in found.items()}
+
+    return _kept.get((), (feed_epoch(session), head(session), published), compare)
+
+
+_BARE = (lazyload(Site.contacts), lazyload(Site.properties))

@@ -9,7 +9,6 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session, lazyload, selectinload
 
-from registry import cloudinfo
 from registry.drifting import endpoints, offers
 from registry.drifting.difference import Difference, Look
 from registry.models import CloudDocument, Downtime, DowntimeService, Endpoint, Service, Site
@@ -27,11 +26,15 @@ FINDERS: Final[Sequence[Callable[[Look], Iterable[Difference]]]] = (
 )
 
 
-def differences(session: Session, sites: Sequence[Site], now: datetime) -> dict[int, list[Difference]]:
-    """The differences of each of the sites by its id, in the order of their kinds, without decisions."""
+def differences(
+    session: Session, sites: Sequence[Site], published: Sequence[CloudDocument], now: datetime
+) -> dict[int, list[Difference]]:
+    """The differences of each of the sites, of which these documents are current, by its id; in the order of their
+    kinds, without decisions.
+    """
     numbers = [site.id for site in sites]
     documents: dict[int, list[CloudDocument]] = {}
-    for document in cloudinfo.current(session, sites[0].name if len(sites) == 1 else None):
+    for document in published:
         documents.setdefault(document.site_id, []).append(document)
     owned: dict[int, list[Service]] = {}
     clouds = select(Endpoint.service_id).where(Endpoint.interface_name.in_(CLOUD_INTERFACES))
@@ -51,9 +54,9 @@ def differences(session: Session, sites: Sequence[Site], now: datetime) -> dict[
     closed = frozenset(session.scalars(ongoing))
     found = {}
     for site in sites:
-        published = documents.get(site.id, [])
-        valid = [one for one in published if one.valid_until > now]
-        stale = [one for one in published if one.valid_until <= now]
+        current = documents.get(site.id, [])
+        valid = [one for one in current if one.valid_until > now]
+        stale = [one for one in current if one.valid_until <= now]
         found[site.id] = found_in(Look(site, owned.get(site.id, []), valid, stale, closed))
     return found
 

@@ -147,11 +147,10 @@ def events(
         page = select(History.id).where(*conditions).order_by(History.id.desc()).limit(limit)
     else:
         page = _newest_of(entities, conditions, limit)
-    numbers = list(session.scalars(page))
     rows = session.execute(
         select(History, Revision, _body_before())
         .join(Revision, Revision.number == History.from_revision)
-        .where(History.id.in_(numbers))
+        .where(History.id.in_(page))
         .order_by(History.id.desc())
     )
     return [_event(row, revision, earlier) for row, revision, earlier in rows]

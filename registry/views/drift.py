@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,9 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.errors import HanseError
 from hanse.web import FormFaults, Pages, current_principal, ground, page
-from registry import cloud_history, cloudinfo, drift
+from registry import cloud_history, cloudinfo, drift, drift_past, states
+from registry.drifting.difference import Difference
+from registry.models import CloudDocument, CloudRefusal
 from registry.rights import EDIT_SITE, PUBLISH_CLOUD, READ_DRIFT, check_site, may_site
 from registry.schemas.cloudinfo import AcceptIn, IgnoreIn
 from registry.schemas.fields import parse_time
@@ -25,8 +27,13 @@ pages = Pages("registry_drift_pages", __name__)
 @pages.get("/drift", permission=READ_DRIFT)
 def all_drift() -> BaseResponse:
     """Sites that publish, those that differ most first."""
+    as_of = request.args.get("as_of")
     with ground().db.transaction() as session:
-        found = drift.of_all(session, current_principal())
+        moment = states.moment(session, as_of)
+        if moment is None:
+            found = drift.of_all(session, current_principal())
+        else:
+            found = drift_past.of_all(session, current_principal(), moment)
     count = sum(one.open for one in found)
     differing = sum(bool(one.open) for one in found)
     return page(
@@ -38,14 +45,25 @@ def all_drift() -> BaseResponse:
         crumbs=[("Sites", "/sites")],
         api="/api/v1/drift",
         sites=found,
-        now=datetime.now(UTC),
+        now=datetime.now(UTC) if moment is None else moment.at,
     )
 
 
 @pages.get("/sites/<name>/drift", permission=READ_DRIFT)
 def site_drift(name: str) -> BaseResponse:
     """Where the registry and what the site publishes differ."""
-    return _page(name, FormFaults())
+    as_of = request.args.get("as_of")
+    with ground().db.transaction() as session:
+        moment = states.moment(session, as_of)
+        if moment is None:
+            return _page(name, FormFaults())
+        state = states.find_named(session, "site", name, as_of)
+        row = drift_past.row_of(session, state)
+        check_site(current_principal(), READ_DRIFT, row)
+        found = drift_past.of_site(session, state, moment)
+        documents = cloud_history.of_site(session, row, moment.at)
+        stood = {one.id for one in cloud_history.then(session, moment.at, site_ids=[row.id], stale=True)}
+    return _drawn(name, found, documents, stood, moment.at)
 
 
 def _page(name: str, form: FormFaults, *, status: int = 200) -> BaseResponse:
@@ -55,8 +73,35 @@ def _page(name: str, form: FormFaults, *, status: int = 200) -> BaseResponse:
         check_site(principal, READ_DRIFT, site)
         found = drift.of_site(session, site)
         documents = cloud_history.of_site(session, site)
+        standing = {one.id for one in documents if one.current}
         refused = cloudinfo.refusals(session, site) if may_site(principal, PUBLISH_CLOUD, site) else []
         may_edit = may_site(principal, EDIT_SITE, site)
+    return _drawn(
+        name,
+        found,
+        documents,
+        standing,
+        datetime.now(UTC),
+        refused=refused,
+        may_edit=may_edit,
+        form=form,
+        status=status,
+    )
+
+
+def _drawn(
+    name: str,
+    found: Sequence[Difference],
+    documents: Sequence[CloudDocument],
+    standing: Collection[int],
+    at: datetime,
+    *,
+    refused: Sequence[CloudRefusal] = (),
+    may_edit: bool = False,
+    form: FormFaults | None = None,
+    status: int = 200,
+) -> BaseResponse:
+    """The page, now or at a moment; `standing` are the documents that count then."""
     open_ones = [one for one in found if not one.ignored]
     return page(
         "registry/drift.html",
@@ -69,11 +114,12 @@ def _page(name: str, form: FormFaults, *, status: int = 200) -> BaseResponse:
         open_ones=open_ones,
         ignored=[one for one in found if one.ignored],
         documents=documents,
+        standing=standing,
         refused=refused,
         may_edit=may_edit,
-        form=form,
+        form=form or FormFaults(),
         done=request.args.get("done", "")[:200],
-        now=datetime.now(UTC),
+        now=at,
     )
 
 
@@ -149,7 +195,7 @@ def _published(look: SiteLook) -> Mapping[str, Any] | None:
     refused = cloudinfo.refusals(look.session, look.row) if may else []
     newest = max((one.heard_at for one in documents), default=None)
     since = [one for one in refused if newest is None or one.heard_at > newest]
-    found = drift.of_site(look.session, look.row, look.now) if may else []
+    found = drift.of_site(look.session, look.row, look.now, documents) if may else []
     return {
         "documents": documents,
         "may": may,

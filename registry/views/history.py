@@ -24,7 +24,7 @@ from registry.views import looking
 from registry.views.words import lines, shorten, value_words
 
 pages = Pages("registry_history_pages", __name__)
-EVENTS = 200
+EVENTS = 100
 KINDS = (
     "site",
     "service",

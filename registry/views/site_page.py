@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from flask import request
 from markupsafe import Markup
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.identity.permissions import PUBLIC
@@ -47,10 +47,10 @@ def one_site(name: str) -> BaseResponse:
     """One site, now or as it was."""
     as_of = request.args.get("as_of") or None
     with ground().db.transaction() as session:
-        states.find_named(session, "site", name, as_of)  # nobody is asked about a site that is not there
+        site = states.find_named(session, "site", name, as_of)  # nobody is asked about one that is not there
     heard = neighbours.ask(ground().db, settings(), _questions(name))
     with ground().db.transaction() as session:
-        look = _look(session, name, as_of, heard)
+        look = _look(session, site, as_of, heard)
         parts = read_parts(PARTS, look)
     query = request.query_string.decode("ascii", "replace")
     return page(
@@ -83,11 +83,12 @@ def _questions(name: str) -> dict[str, Question]:
     }
 
 
-def _look(session: Session, name: str, as_of: str | None, heard: Mapping[str, neighbours.Heard]) -> SiteLook:
-    site = states.find_named(session, "site", name, as_of)
+def _look(
+    session: Session, site: states.State, as_of: str | None, heard: Mapping[str, neighbours.Heard]
+) -> SiteLook:
     called = site.body["name"]
     services = finding.services(session, ServiceQuery(site=called, as_of=as_of, limit=1000))
-    row = session.get(Site, int(site.id))
+    row = session.get(Site, int(site.id), options=_ROW_ALONE)
     federation = directory.look(ground().db, session)
     found = standing.standings(heard["monitoring"], [site.body], federation.monitored, federation.away.sites)
     number = states.number_at(session, as_of)
@@ -107,6 +108,9 @@ def _look(session: Session, name: str, as_of: str | None, heard: Mapping[str, ne
         settings=settings(),
         now=datetime.now(UTC),
     )
+
+
+_ROW_ALONE = [lazyload(name) for name in (Site.contacts, Site.shares, Site.properties)]
 
 
 def _rights(row: Site | None) -> Mapping[str, bool]:
