@@ -7,7 +7,6 @@ a record is judged alone, an unknown key is ignored with a remark, and a time ah
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from accounting.formats import cloud_columns
@@ -23,6 +22,7 @@ from accounting.formats.cloud_fields import (
 from accounting.formats.cloud_fields import split_fqan as split_fqan
 from accounting.formats.keyvalue import BadValue, RawRecord, fields_of, head_of, split_records, stated
 from accounting.formats.records import Bulk, Format, Judging, Note, Reading, VmSnapshot
+from accounting.formats.times import END_OF_TIME, clock, month_of, span
 
 
 def read(text: str, judging: Judging) -> Iterator[Reading]:
@@ -158,7 +158,7 @@ class _Record:
         if started is not None and ended is not None and ended < started:
             self._fault(
                 "end_before_start", "EndTime",
-                f"EndTime {_clock(ended)} is before StartTime {_clock(started)}; check the clock of the machine.",
+                f"EndTime {clock(ended)} is before StartTime {clock(started)}; check the clock of the machine.",
             )  # fmt: skip
         for key in ("StartTime", "EndTime", "RecordCreateTime"):
             self._not_in_future(key, self._int(key))
@@ -171,13 +171,13 @@ class _Record:
         if seconds is None or seconds <= self.judging.received_at + ahead:
             return
         what = (
-            f"{key} {_clock(seconds)}"
+            f"{key} {clock(seconds)}"
             if key != "WallDuration"
-            else f"StartTime and WallDuration reach {_clock(seconds)}, which"
+            else f"StartTime and WallDuration reach {clock(seconds)}, which"
         )
         self._fault(
             "time_in_future", key,
-            f"{what} lies more than {_span(ahead)} after the message came ({_clock(self.judging.received_at)}); check"
+            f"{what} lies more than {span(ahead)} after the message came ({clock(self.judging.received_at)}); check"
             " the clock of the machine.",
         )  # fmt: skip
 
@@ -282,20 +282,7 @@ class _Record:
 
 
 def _month(seconds: int | None) -> int | None:
-    if seconds is None or not 0 <= seconds < 253402300800:
-        return None
-    moment_ = datetime.fromtimestamp(seconds, UTC)
-    return moment_.year * 12 + moment_.month - 1
-
-
-def _clock(seconds: int) -> str:
-    if seconds >= 253402300800:
-        return f"{seconds} s"
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _span(seconds: int) -> str:
-    return f"{seconds // 3600} h" if seconds % 3600 == 0 else f"{seconds} s"
+    return month_of(seconds) if seconds is not None and 0 <= seconds < END_OF_TIME else None
 
 
 FORMAT = Format(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from accounting.formats.benchmarks import service_level
-from accounting.formats.cloud import split_fqan
+from accounting.formats.cloud_fields import split_fqan
 from accounting.formats.fields import LONGEST_S, Fields, text_parts
 from accounting.formats.keyvalue import integer, moment
 from accounting.formats.records import Format, Judging, Reading

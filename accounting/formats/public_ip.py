@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accounting.formats.cloud import split_fqan
+from accounting.formats.cloud_fields import split_fqan
 from accounting.formats.fields import Fields, Part, unread
 from accounting.formats.jsonframe import json_parts
 from accounting.formats.keyvalue import BadValue, shown
