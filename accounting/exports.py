@@ -52,10 +52,10 @@ def held(session: Session, question: Question, principal: Principal, most: int) 
     if len(lines) > most:
         raise _too_long(most)
     now = datetime.now(UTC)
-    whole = question.grouped()
+    whole, beside = question.grouped(), asking.beside(question)
     figure, of_whole = asking.figures(session, question, now), asking.figures(session, whole, now)
-    total = _row(whole, asking.added(lines), of_whole, asking.beside(question))
-    return Answer([_row(question, line, figure, asking.beside(question)) for line in lines], total)
+    total = _row(whole, asking.added(lines), of_whole, beside)
+    return Answer([_row(question, line, figure, beside) for line in lines], total)
 
 
 def rows(

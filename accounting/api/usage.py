@@ -1,6 +1,6 @@
 """Usage asked for: the same questions as the portal's, as JSON, CSV and Parquet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,7 +85,8 @@ def usage(query: UsageQuery) -> dict[str, Any]:
     asked, now = question(query), datetime.now(UTC)
     with ground().db.transaction() as session:
         found = exports.held(session, asked, current_principal(), MOST_ROWS)
-        total = row_out(asked, found.total)
+        shown = row_writer(asked)
+        total = shown(found.total)
         if "vms" in total and "day" not in asked.by:
             total["distinct_vms"] = asking.distinct_vms(session, asked)
         fresh = summaries.freshness(session)
@@ -94,7 +95,7 @@ def usage(query: UsageQuery) -> dict[str, Any]:
     in_time = [each.measured_until for each in fresh if states[each.site] == "in time"]
     return {
         "from": f"{asked.first:%Y-%m}", "to": f"{asked.last:%Y-%m}", "kind": asked.kind, "measure": asked.measure,
-        "unit": asked.figures.unit, "by": list(asked.by), "rows": [row_out(asked, row) for row in found.rows],
+        "unit": asked.figures.unit, "by": list(asked.by), "rows": [shown(row) for row in found.rows],
         "total": total,
         "complete_until": min(in_time, default=None),
         "late": [fresh_out(each, states[each.site]) for each in fresh if states[each.site] != "in time"],
@@ -102,18 +103,19 @@ def usage(query: UsageQuery) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def row_out(asked: Question, row: dict[str, Any]) -> dict[str, Any]:
-    """A row as UsageRow has it: beside hours the exact seconds."""
-    shown = {
-        name: value for name, value in row.items() if name not in MEASURES or name in asking.beside(asked)
-    }
-    for hours, seconds in SECONDS.items():
-        if hours in shown:
-            shown[seconds] = round(row[hours] * 3600)
-    for counted in ("vms", "jobs"):
-        if counted in shown:
-            shown[counted] = int(shown[counted])
-    return shown | {"value": row[asked.measure]}
+def row_writer(asked: Question) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """How rows of an answer become UsageRow: beside hours the exact seconds."""
+    beside = asking.beside(asked)
+    hidden = asked.measure if asked.measure not in beside else ""
+    hours = [(name, seconds) for name, seconds in SECONDS.items() if name in beside]
+
+    def write(row: dict[str, Any]) -> dict[str, Any]:
+        shown = {name: value for name, value in row.items() if name != hidden}
+        for name, seconds in hours:
+            shown[seconds] = round(row[name] * 3600)
+        return shown | {"value": row[asked.measure]}
+
+    return write
 
 
 @usage_api.get("/usage.csv", permission=PUBLIC, summary="The same as CSV")

@@ -162,4 +162,5 @@ def _number(value: Any) -> float:
     """A sum as int where it is whole, so that seconds stay exact."""
     if value is None:
         return 0
-    return int(value) if value == int(value) else float(value)
+    whole = int(value)
+    return whole if whole == value else float(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 DECLARED: Final = "declared_s"
@@ -28,7 +29,7 @@ class Measure:
     per: str = ""
     decimals: int = 0
 
-    @property
+    @cached_property
     def sums(self) -> tuple[str, ...]:
         """Every sum that a table must give."""
         return tuple(dict.fromkeys(name for name in (*self.over, self.per) if name and name != DECLARED))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from accounting.asking.answers import Line
 from accounting.asking.capacity import Capacity
@@ -32,7 +33,7 @@ class Pivot:
     totals: tuple[float | None, ...]
     total: float | None
 
-    @property
+    @cached_property
     def peak(self) -> float:
         """The largest cell."""
         return max((cell or 0 for row in self.rows for cell in row.cells), default=0)
@@ -49,11 +50,13 @@ def pivot(
     whole: Sums = {}
     for line in lines:
         row, column = line.values
-        for sums in (
+        groups = (
             cells.setdefault(row, {}).setdefault(column, {}), of_rows.setdefault(row, {}),
             of_columns.setdefault(column, {}), whole,
-        ):  # fmt: skip
-            for name, value in line.sums.items():
+        )  # fmt: skip
+        for name in measure.sums:
+            value = line.sums[name]
+            for sums in groups:
                 sums[name] = sums.get(name, 0) + value
     figure = _Figures(measure, capacity)
     rows_by, columns_by = by
