@@ -16,6 +16,8 @@ from accounting.models import Message, RefusedRecord, Remark
 from hanse.errors import NotFound
 
 SHOWN_BYTES = 65_536
+MOST_REMARKS = 200
+MOST_FAULTS = 100
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _row(message: Message, refusal: Refusal) -> dict[str, object]:
         "message_id": message.id, "record": reading.number, "site": refusal.site,
         "site_name": plain(reading.site_name)[:255], "code": first.code, "field": plain(first.field)[:255],
         "line": first.line, "reason": plain(first.reason),
-        "faults": [_fault(fault) for fault in refusal.faults],
+        "faults": [_fault(fault) for fault in refusal.faults[:MOST_FAULTS]],
         "first_line": reading.line, "raw": plain(reading.raw), "subject": plain(reading.subject)[:255],
         "vo": plain(reading.vo)[:255], "cpu_s": reading.cpu_s, "month": month, "received_at": message.received_at,
     }  # fmt: skip
@@ -178,11 +180,17 @@ def take_back(session: Session, site: str, ids: Sequence[int]) -> int:
 
 
 def remark(session: Session, message: Message, site: str, notes: Sequence[tuple[int, Note]]) -> None:
-    """Write remarks on counted records of a message, (record, note) each, gathered by code and field."""
+    """Write remarks on counted records of a message, (record, note) each, gathered by code and field.
+
+    Beyond `MOST_REMARKS` of them further fields stand together under their code: a message of a hundred thousand
+    invented fields must not make as many rows.
+    """
     gathered: dict[tuple[str, str], dict[str, object]] = {}
     counts: dict[tuple[str, str], int] = {}
     for number, note in notes:
         key = (note.code, plain(note.field)[:255])
+        if key not in gathered and len(gathered) >= MOST_REMARKS:
+            key = (note.code, "")
         counts[key] = counts.get(key, 0) + 1
         gathered.setdefault(
             key,

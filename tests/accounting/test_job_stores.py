@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from accounting.models import JobRecord, JobSummary, Overlap, SyncCount
+from accounting.models import JobRecord, JobSummary, Overlap, Remark, SyncCount
 from tests.accounting.conftest import House
 from tests.accounting.other_records import (
     MONTH,
@@ -170,3 +170,17 @@ def test_samples_load_through_the_pipeline(house: House) -> None:
         outcome = house.load(sample(name))
         assert (outcome.state, outcome.refused) == ("loaded", 0), (name, outcome)
     assert total(house) == (4, 4 * 3600, 4 * 27000)
+
+
+def test_a_thousand_invented_fields_make_two_hundred_remarks_and_the_record_counts(house: House) -> None:
+    house.load(jobs(*[job(job_id=f"j{n}", **{f"Field{n}x{k}": 1 for k in range(100)}) for n in range(10)]))
+    with house.db.transaction() as session:
+        found = {row.field: row.records for row in session.scalars(select(Remark))}
+    assert (len(found), found[""], sum(found.values())) == (201, 800, 1000)
+    assert total(house)[0] == 10
+
+
+def test_of_a_record_of_endless_faults_the_first_hundred_are_kept(house: House) -> None:
+    house.load(jobs(job(), "no colon here\n" * 1000))
+    (bad,) = house.refused()
+    assert (bad.code, len(bad.faults)) == ("line_without_colon", 100)
