@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from accounting import events
 from accounting.archive.keeping import alone
 from accounting.archive.kept import ARCHIVING
+from accounting.forwarding.due import note_named
 from accounting.hiding import archives, messages, tables
 from accounting.models import Pseudonym
 from accounting.pseudonyms import PREFIX, hidden
@@ -50,6 +51,7 @@ def replace_name(
             session.execute(row.on_conflict_do_nothing())
             of_rows = tables.messages_of(session, name)
             in_bodies = messages.replace(session, what, of_rows, envelope, now)
+            note_named(session, name)
             in_rows = tables.replace(session, what)
         in_files = archives.replace(db, folder, what, now)
         if not (in_rows or in_bodies.replaced or in_files):

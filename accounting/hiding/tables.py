@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Table, and_, bindparam, select, text, update
+from sqlalchemy import Table, and_, any_, bindparam, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from accounting import usage
@@ -56,6 +57,10 @@ def replace(session: Session, what: Hidden) -> int:
             count += _keyed(session, table, what)
         elif table.name in PARTS:
             count += _parts(session, table, what)
+        elif isinstance(table.c.user_name.type, ARRAY):
+            there = literal(what.name) == any_(table.c.user_name)
+            values = func.array_replace(table.c.user_name, what.name, what.pseudonym)
+            count += session.execute(update(table).where(there).values(user_name=values)).rowcount  # type: ignore[attr-defined]
         else:
             changed = update(table).where(table.c.user_name == what.name).values(user_name=what.pseudonym)
             count += session.execute(changed).rowcount  # type: ignore[attr-defined]
