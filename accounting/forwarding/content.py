@@ -7,6 +7,7 @@ A group that was told before and is gone is told as zero: APEL replaces summarie
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,11 +108,14 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 @dataclass(frozen=True)
 class Content:
-    """The texts of a site-month in order, how many records each has, and every group that was ever told."""
+    """The texts of a site-month in order, how many records each has, a hash of what counts, and every group that is
+    told, with whether it counts still (else it is told as zero).
+    """
 
     texts: tuple[str, ...]
     records: tuple[int, ...]
-    groups: tuple[Group, ...]
+    digest: bytes
+    groups: tuple[tuple[Group, bool], ...]
 
 
 def content_of(session: Session, kind: Kind, site: str, month: date, told: Iterable[Group]) -> Content:
@@ -120,14 +124,17 @@ def content_of(session: Session, kind: Kind, site: str, month: date, told: Itera
     for row in kind.rows(session, site, month):
         key = _key(kind.group(row))
         rows[key] = _together(kind, rows[key], row) if key in rows else row
+    counts = frozenset(rows)
     for group in told:
         rows.setdefault(_key(group), kind.zero(group))
-    ordered = sorted(rows.items(), key=lambda item: (kind.part_of(item[1]), item[0]))
-    parts = list(_parts(kind, site, [row for _, row in ordered]))
+    ordered = sorted(rows, key=lambda key: (kind.part_of(rows[key]), key))
+    texts = {key: kind.write(site, [rows[key]]) for key in ordered}
+    parts = list(_parts(kind, [(rows[key], len(texts[key].encode())) for key in ordered]))
     return Content(
         texts=tuple(kind.write(site, part) for part in parts),
         records=tuple(len(part) for part in parts),
-        groups=tuple(json.loads(key) for key in sorted(rows)),
+        digest=hashlib.sha256("".join(texts[key] for key in ordered if key in counts).encode()).digest(),
+        groups=tuple((json.loads(key), key in counts) for key in ordered),
     )
 
 
@@ -148,12 +155,11 @@ def _key(group: Group) -> str:
     return json.dumps(group, ensure_ascii=False)
 
 
-def _parts(kind: Kind, site: str, rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """The rows in messages: of one type each, and neither too many nor too large."""
+def _parts(kind: Kind, rows: Sequence[tuple[Row, int]]) -> Iterator[list[Row]]:
+    """The rows (with the length of each as text) in messages: of one type each, neither too many nor too large."""
     part: list[Row] = []
     size = 0
-    for row in rows:
-        adds = len(kind.write(site, [row]).encode())
+    for row, adds in rows:
         full = len(part) >= MOST_RECORDS or size + adds > MOST_BYTES
         if part and (full or kind.part_of(part[0]) != kind.part_of(row)):
             yield part

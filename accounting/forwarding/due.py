@@ -46,6 +46,14 @@ def note_everything(session: Session, site: str | None = None, month: date | Non
         session.execute(statement.on_conflict_do_nothing())
 
 
+def note_named(session: Session, name: str) -> None:
+    """Note every site-month with usage of a user, before that name is replaced by another one."""
+    for kind, table in ((CLOUD, UsageSummary), (JOBS, JobSummary)):
+        wanted = select(literal(kind), table.site, table.month).where(table.user_name == name).distinct()
+        statement = insert(ForwardDue).from_select(["kind", "site", "month"], wanted)
+        session.execute(statement.on_conflict_do_nothing())
+
+
 def take(session: Session, kinds: Iterable[str]) -> SiteMonth | None:
     """Take one note of these kinds that nobody else has, oldest month first; None when there is none."""
     wanted = (

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from accounting.forwarding.due import CLOUD, JOBS
-from accounting.forwarding.writing import Outbox, tell_again, write_due
+from accounting.forwarding.writing import Outbox, forget_gone, tell_again, write_due
 from accounting.models import ForwardedMessage
 from accounting.settings import AccountingSettings
 from hanse import cms
@@ -78,6 +78,7 @@ class Forwarder:
             topic = message.destination.rpartition("/")[2]
             message.number = self.ams.publish(topic, [AmsMessage(message.body, message.empaid)])[0]
             message.state, message.body, message.sent_at = "sent", None, datetime.now(UTC)
+            forget_gone(session, message)
             told = {"site": message.site, "month": f"{message.month:%Y-%m}", "records": message.records}
         log.info("forwarded", **told)
         return True

@@ -79,9 +79,9 @@ def _begin(db: Database, outbox: Outbox) -> None:
 def _write(session: Session, outbox: Outbox, kind: str, site: str, month: date) -> int:
     destination = outbox.destinations[kind]
     told = session.get(ForwardedMonth, (destination, kind, site, month), with_for_update=True)
-    content = content_of(session, KINDS[kind], site, month, told.groups if told else ())
-    digest = hashlib.sha256("\n".join(content.texts).encode()).digest()
-    if told is not None and told.sha256 == digest:
+    held = [group for group, _ in told.groups] if told else []
+    content = content_of(session, KINDS[kind], site, month, held)
+    if told is not None and told.sha256 == content.digest:
         return 0
     if told is None and not content.texts:
         return 0
@@ -93,7 +93,7 @@ def _write(session: Session, outbox: Outbox, kind: str, site: str, month: date) 
                 sha256=hashlib.sha256(text.encode()).digest(), body=outbox.sign(text.encode()),
             )
         )  # fmt: skip
-    _remember(session, told, (destination, kind, site, month), digest, content)
+    _remember(session, told, (destination, kind, site, month), content)
     return len(content.texts)
 
 
@@ -109,17 +109,30 @@ def _replace_waiting(session: Session, destination: str, kind: str, site: str, m
 
 
 def _remember(
-    session: Session,
-    told: ForwardedMonth | None,
-    key: tuple[str, str, str, date],
-    digest: bytes,
-    content: Content,
+    session: Session, told: ForwardedMonth | None, key: tuple[str, str, str, date], content: Content
 ) -> None:
     if told is None:
         destination, kind, site, month = key
         told = ForwardedMonth(destination=destination, kind=kind, site=site, month=month)
         session.add(told)
-    told.sha256, told.records, told.groups = digest, sum(content.records), list(content.groups)
+    told.sha256, told.records = content.digest, sum(content.records)
+    told.groups = [[group, counts] for group, counts in content.groups]
+
+
+def forget_gone(session: Session, sent: ForwardedMessage) -> None:
+    """Once all messages of a month were taken, what was told as zero is zero there: no name of it is kept here."""
+    same = (
+        ForwardedMessage.destination == sent.destination, ForwardedMessage.kind == sent.kind,
+        ForwardedMessage.site == sent.site, ForwardedMessage.month == sent.month,
+    )  # fmt: skip
+    session.flush()
+    if session.scalar(select(ForwardedMessage.id).where(ForwardedMessage.state == "waiting", *same).limit(1)):
+        return
+    told = session.get(
+        ForwardedMonth, (sent.destination, sent.kind, sent.site, sent.month), with_for_update=True
+    )
+    if told is not None:
+        told.groups = [[group, counts] for group, counts in told.groups if counts]
 
 
 def _empaid() -> str:

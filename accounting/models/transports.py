@@ -49,7 +49,10 @@ class ForwardDue(Base):
 
 
 class ForwardedMonth(Base):
-    """What a higher federation holds of a site-month: the hash of the content, and its groups by their keys."""
+    """What a higher federation was told of a site-month: the hash of what counts, and [group, counts still] of each.
+
+    A group that does not count is told as zero, and leaves the list when that was taken.
+    """
 
     __tablename__ = "forwarded_month"
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +21,7 @@ from accounting import archive, summaries
 from accounting.forwarding import content, sending
 from accounting.forwarding.due import note_everything
 from accounting.forwarding.sending import Forwarder, make_forwarder
+from accounting.hiding.replacing import replace_name
 from accounting.models import ForwardDue, ForwardedMessage
 from hanse import cms
 from hanse.ams import AmsFault
@@ -26,7 +32,8 @@ from tests.accounting.ams_stand_in import TOKEN, Answer, StandIn, fault, serving
 from tests.accounting.conftest import House
 from tests.accounting.records import DAY, epoch, lines, message, months_ago, record
 
-CLOUD_TOPIC, JOB_TOPIC = "eu-egi-cloud-accounting", "gLite-APEL"
+ROOT = Path(__file__).resolve().parents[2]
+JOB_TOPIC = "gLite-APEL"
 
 
 @pytest.fixture
@@ -136,6 +143,45 @@ def test_a_group_that_is_gone_is_told_as_zero(house: House, above: StandIn) -> N
     assert "NumberOfVMs: 0\n" in by_status["started"]
     assert "WallDuration: 0\n" in by_status["started"]
     assert "NumberOfVMs: 1\n" in by_status["completed"]
+
+
+def test_what_was_told_as_zero_is_forgotten_once_it_was_taken(house: House, above: StandIn) -> None:
+    """Else names that were replaced here would stay in the list of what was told."""
+    ended = {"Status": "completed", "EndTime": epoch(months_ago(1))}
+    house.load(message(machine("a", GlobalUserName="/CN=Anna")))
+    forward(house)
+    house.load(message(machine("a", GlobalUserName="/CN=somebody", **ended)))
+    above.before = lambda _call: fault(503, "busy", "INTERNAL_SERVER_ERROR")
+    with pytest.raises(AmsFault):
+        forward(house)
+    assert "/CN=Anna" in told_groups(house)
+    above.before = lambda _call: None
+    forward(house)
+    assert "/CN=Anna" in texts(above, house)[-1]
+    assert "/CN=Anna" not in told_groups(house)
+    assert forward(house) == (0, 0)
+
+
+def told_groups(house: House) -> str:
+    with house.db.transaction() as session:
+        return session.scalar(text("select string_agg(groups::text, ' ') from forwarded_month")) or ""
+
+
+def test_a_name_that_is_replaced_here_is_replaced_above(
+    house: House, above: StandIn, tmp_path: Path, higher: House
+) -> None:
+    anna = "/C=EU/O=Hanse Demo/OU=People/CN=Anna Lindqvist"
+    house.load(message(machine("a", GlobalUserName=anna)))
+    forward(house)
+    pseudonym = replace_name(
+        house.db, "a key of sixteen letters", anna, folder=tmp_path, envelope=house.loader.envelope, by="Ingrid Holm",
+        now=datetime.now(UTC),
+    ).pseudonym  # fmt: skip
+    forward(house)
+    assert anna not in told_groups(house)
+    received(higher, above)
+    assert {wall for wall, _, _ in higher.months(user_name=anna).values()} <= {0}
+    assert {wall for wall, _, _ in higher.months(user_name=pseudonym).values()} == {DAY}
 
 
 def test_jobs_go_to_their_own_topic_with_their_benchmark(house: House, above: StandIn) -> None:
@@ -356,6 +402,73 @@ def test_a_machine_over_a_month_end_is_told_in_apels_months(house: House, above:
         datetime(first.year, first.month, 1, tzinfo=UTC): 10 * DAY,
         datetime(second.year, second.month, 1, tzinfo=UTC): epoch(second) - epoch(first),
     }
+
+
+@pytest.fixture
+def command(house: House, above: StandIn) -> list[str]:
+    """`hanse accounting forward` as an operator would set it up."""
+    (house.settings.data_dir / "forward-token").write_text(TOKEN + "\n")
+    config = house.settings.data_dir / "forward.toml"
+    config.write_text(
+        f'[accounting]\ndatabase_url = "{house.db.url}"\nsecret_key = "a secret of the tests alone"\n'
+        f'trust_dir = "{house.settings.trust_dir}"\ndata_dir = "{house.settings.data_dir}"\n'
+        f'tls_cert = "{house.settings.tls_cert}"\ntls_key = "{house.settings.tls_key}"\n'
+        f'forward_url = "{above.url}"\nforward_token_file = "forward-token"\n'
+    )
+    return [sys.executable, "-m", "hanse.cli", "--config", str(config), "accounting", "forward"]
+
+
+def start(command: list[str], *more: str) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HANSE_")}
+    return subprocess.Popen(
+        [*command, *more],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def test_a_process_killed_while_they_take_a_message_sends_the_very_same_next_time(
+    house: House, above: StandIn, higher: House, command: list[str]
+) -> None:
+    house.load(message(machine("a", 1), machine("b", 2)))
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(call: str) -> Answer | None:
+        if len(above.calls) == 2:
+            reached.set()
+            go_on.wait(60)
+        return None  # they take it, and nobody hears of it
+
+    above.before = hold
+    process = start(command)
+    try:
+        assert reached.wait(60)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+        go_on.set()
+    assert in_state(house, "sent") == 1
+    again = start(command)
+    told, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, told
+    assert "0 messages written, 1 sent." in told
+    assert above.published[-1] == above.published[1]
+    received(higher, above)
+    assert higher.months() == house.months()
+
+
+def test_the_command_says_what_it_cannot_do(above: StandIn, command: list[str]) -> None:
+    for more, code, words in (
+        (("--site", "BIFI"), 2, "add --again"),
+        (("--again", "--month", "soon"), 2, "%Y-%m"),
+    ):
+        process = start(command, *more)
+        told, _ = process.communicate(timeout=60)
+        assert (process.returncode, words in told) == (code, True), told
 
 
 def test_a_month_whose_machines_lie_in_the_archive_is_not_told_from_what_is_left(
