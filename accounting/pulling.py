@@ -57,7 +57,12 @@ class Puller:
 
         Raises AmsFault, Unavailable (the inbox is full) or a database error; nothing is acknowledged then.
         """
-        received = self.ams.pull(self.subscription, self._size)
+        try:
+            received = self.ams.pull(self.subscription, self._size)
+        except AmsFault as fault:
+            if not fault.code:  # no answer, or one that is too large: fewer messages may pass
+                self._size = max(self._size // 2, 1)
+            raise
         if received:
             self._keep(received)
         self._note(len(received))

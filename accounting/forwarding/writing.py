@@ -53,7 +53,9 @@ def _stands(session: Session, kind: str, site: str, month: date) -> bool:
     """Whether what was told of a month stays: records that it is summed from lie in the archive, and in APEL's view no
     report that still comes changes such a month. Summed from what is left here it would be told wrongly.
     """
-    return kind == due.CLOUD and has_machines(session, site, month) and not is_whole(session, site, month, month)
+    return (
+        kind == due.CLOUD and has_machines(session, site, month) and not is_whole(session, site, month, month)
+    )
 
 
 def tell_again(db: Database, outbox: Outbox, site: str | None, month: date | None) -> None:

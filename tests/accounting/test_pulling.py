@@ -115,6 +115,20 @@ def test_while_acknowledging_is_late_fewer_are_asked_for_and_later_more_again(
     assert [puller.pull() for _ in range(5)] == [1, 2, 4, 8, 8]
 
 
+def test_an_answer_too_large_to_be_read_makes_it_ask_for_fewer(
+    house: House, puller: Puller, theirs: StandIn
+) -> None:
+    for number in range(8):
+        theirs.put(b"x" * 30_000, f"6b/{number}")
+    with Ams(theirs.url, "accounting", TOKEN, deadline_s=20, max_bytes=100_000) as small:
+        puller.ams = small
+        for _ in range(6):
+            with pytest.raises(AmsFault, match="the most that is read"):
+                puller.pull()
+        assert puller.pull() == 1
+    assert len(messages(house)) == 1
+
+
 def test_to_pull_all_ends_also_when_no_acknowledgement_is_in_time(
     puller: Puller, theirs: StandIn, cast: Any
 ) -> None:
