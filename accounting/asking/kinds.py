@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import FromClause, Numeric, cast, column, func, true
+from sqlalchemy import BigInteger, ColumnClause, FromClause, Numeric, Text, cast, column, func, true
 
 from accounting.asking.contract import Column, Kind, Source
 from accounting.models import (
@@ -53,16 +53,16 @@ def _benchmark(table: FromClause, kind: str, value: str) -> dict[str, Column]:
 
 def _packed() -> Source:
     """The summaries of a VO, unpacked: for what its people used, of which images."""
-    given = _PACKED.c
-    told = {
-        "user": given.user_name, "image": given.image, "status": given.status, "service": given.service,
-        "cores": given.cores, "wall_s": given.wall_s, "cpu_s": given.cpu_s, "wall_core_s": given.wall_core_s,
-        "vms": given.vms,
-    }  # fmt: skip
-    named = [column(name, array.type.item_type) for name, array in told.items()]
-    one = func.unnest(*told.values()).table_valued(*named, name="one").render_derived()
+    texts = {"user": "user_name", "image": "image", "status": "status", "service": "service"}
     sums = ("wall_s", "cpu_s", "wall_core_s", "vms")
-    dimensions = {name: one.c[name] for name in told if name not in sums}
+    arrays = [_PACKED.c[name] for name in (*texts.values(), "cores", *sums)]
+    named: list[ColumnClause[Any]] = [
+        *(column(name, Text) for name in texts),
+        column("cores", Numeric(10, 3)),
+        *(column(name, BigInteger) for name in sums),
+    ]
+    one = func.unnest(*arrays).table_valued(*named, name="one").render_derived()
+    dimensions = {name: one.c[name] for name in (*texts, "cores")}
     return Source(
         _PACKED.join(one, true()),
         _named(_PACKED, {"month": "month", "site": "site", "vo": "vo"}) | dimensions,
