@@ -63,3 +63,9 @@ def listed(
     if before is not None:
         statement = statement.where(UsageEvent.id < before)
     return session.scalars(statement.order_by(UsageEvent.id.desc()).limit(limit)).all()
+
+
+def sites(session: Session) -> list[str]:
+    """The sites that events tell of."""
+    wanted = select(UsageEvent.site).where(UsageEvent.site != "").distinct().order_by(UsageEvent.site)
+    return list(session.scalars(wanted))

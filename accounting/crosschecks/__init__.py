@@ -3,7 +3,7 @@
 from accounting.crosschecks.checks import CHECKS, Check
 from accounting.crosschecks.decisions import accept, acknowledge, take_back
 from accounting.crosschecks.found import Found, Looked
-from accounting.crosschecks.listing import Counted, Wanted, counts, findings, one
+from accounting.crosschecks.listing import Counted, Wanted, counts, findings, one, places
 from accounting.crosschecks.looking import look, open_by_kind
 from accounting.crosschecks.telling import tell_owners
 
@@ -21,6 +21,7 @@ __all__ = [
     "look",
     "one",
     "open_by_kind",
+    "places",
     "take_back",
     "tell_owners",
 ]

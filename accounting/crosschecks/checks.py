@@ -36,6 +36,9 @@ def not_a_member(scene: Scene) -> Looked:
         members = scene.known.members.get(vo)
         if members is None or not user.startswith(("/", "CN=", "C=", "DC=")):
             continue  # a VO that membership does not keep, or a name that is no certificate's subject
+        if not members.until and not members.nameless:
+            blind[vo] = f"Membership has no member of {vo}, so nobody's usage of it is judged."
+            continue
         sentence = _stranger(members, vo, user, first, last)
         if not sentence:
             continue
@@ -189,11 +192,11 @@ def told_twice(scene: Scene) -> Looked:
 
 CHECKS: dict[str, Check] = {
     "not_a_member": Check(
-        "Usage by names that are not members of the VO", "The VO's manager: was it a member; the site: its mapping",
+        "Names that are not members of the VO", "The VO's manager: was it a member; the site: its mapping",
         not_a_member,
     ),
     "not_certified": Check(
-        "Usage from sites that are not certified", "The operator: certify the site, or stop it", not_certified
+        "Sites that are not certified", "The operator: certify the site, or stop it", not_certified
     ),
     "vo_not_supported": Check(
         "VOs that the site does not support", "The site: VO shares in the registry, or FQANs in its records",
@@ -202,6 +205,6 @@ CHECKS: dict[str, Check] = {
     "silent_machine": Check(
         "Running machines without records", "The site: its exporter, or the last record of what ended", silent_machine
     ),
-    "told_twice": Check("Months sent both as records and as summaries", "The site: send one of them", told_twice),
-    "month_gap": Check("Months without usage between others", "The site: publish the month again", month_gap),
+    "told_twice": Check("Months sent in two ways", "The site: send one of them", told_twice),
+    "month_gap": Check("Months without usage", "The site: publish the month again", month_gap),
 }  # fmt: skip

@@ -61,6 +61,16 @@ def counts(session: Session, principal: Principal, wanted: Wanted) -> list[Count
     return list(found.values())
 
 
+def places(session: Session, principal: Principal) -> tuple[list[str], list[str]]:
+    """The sites and the VOs of the findings that the principal may see, also those that are gone."""
+    visible = _visible(session, principal)
+    sites, vos = (
+        sorted(set(session.scalars(visible.with_only_columns(column).distinct())))
+        for column in (Finding.site, Finding.vo)
+    )
+    return sites, [vo for vo in vos if vo]
+
+
 def one(session: Session, principal: Principal, number: int, *, lock: bool = False) -> Finding:
     """Finding `number`. Raises NotFound, also for one that the principal may not see."""
     statement = _visible(session, principal).where(Finding.id == number)

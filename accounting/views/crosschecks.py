@@ -43,6 +43,7 @@ def _page(problem: str = "", status: int = 200, at: int = 0) -> Response:
         kind = _chosen(counted, given.get("kind", ""), state)
         wanted = Wanted(kind, site, vo, state)
         rows = crosschecks.findings(session, current_principal(), wanted, before=before, limit=ROWS + 1)
+        sites, vos = crosschecks.places(session, current_principal())
     place = {"kind": kind, "state": state, **({"site": site} if site else {}), **({"vo": vo} if vo else {})}
     return page(
         "accounting/cross_checks.html", title="Cross-checks", sentence=_sentence(counted), status=status,
@@ -50,7 +51,8 @@ def _page(problem: str = "", status: int = 200, at: int = 0) -> Response:
         csv=f"/api/v1/cross-checks.csv?{urlencode(place)}", counted=counted, kind=kind, state=state, site=site, vo=vo,
         checks=crosschecks.CHECKS, rows=rows[:ROWS], more=len(rows) > ROWS, place=place, problem=problem, at=at,
         may_decide={row.id for row in rows if allows(current_principal(), DECIDE_FINDING, row.owner)},
-        owner_of=owner_words, said=request.args.get("said", ""), before=before,
+        owner_of=owner_words, sites=_choices(sites), vos=_choices(vos), before=before,
+        said=request.args.get("said", ""),
     )  # fmt: skip
 
 
@@ -69,7 +71,11 @@ def _sentence(counted: Sequence[Counted]) -> Markup:
     most = max(found, key=lambda one: one.states["open"])
     most_of = most.title[0].lower() + most.title[1:]
     open_ones, checks = count(many, "finding is open", "findings are open"), count(len(found), "check")
-    return Markup("<b>{}</b> by {}; most: {}.").format(open_ones, checks, most_of)
+    return Markup("<b>{}</b>, of {}. Most: {}.").format(open_ones, checks, most_of)
+
+
+def _choices(names: Sequence[str]) -> list[tuple[str, str]]:
+    return [(name, name) for name in names]
 
 
 def owner_words(row: Finding) -> str:
@@ -110,6 +116,7 @@ def usage_log() -> Response:
     kind = kind if kind in events.KINDS else ""
     with ground().db.transaction() as session:
         sight = sight_of(session, current_principal())
+        sites = _choices(events.sites(session))
         rows = events.listed(
             session, site=site, kind=kind, sites=None if sight.everything else sight.sites,
             before=_number(given.get("before")), limit=ROWS + 1,
@@ -119,7 +126,7 @@ def usage_log() -> Response:
         "accounting/usage_log.html", title="Log of usage", crumbs=[("Usage", "/usage")],
         sentence=_log_sentence(rows), api=f"/api/v1/usage-events?{urlencode(place)}",
         csv=f"/api/v1/usage-events.csv?{urlencode(place)}", rows=rows[:ROWS], more=len(rows) > ROWS, kinds=events.KINDS,
-        site=site, kind=kind, place=place,
+        site=site, kind=kind, place=place, sites=sites,
     )  # fmt: skip
 
 

@@ -105,6 +105,13 @@ def test_who_was_a_member_then_is_none_only_for_what_came_later(followed: House)
     assert "no longer a member" in one.sentence
 
 
+def test_a_vo_without_any_member_is_not_judged(followed: House) -> None:
+    followed.follow("vo", "chipster", {"name": "chipster", "state": "active"})
+    followed.load(message(record("BIFI", GlobalUserName=TOMAS, FQAN="chipster")))
+    assert "Membership has no member of chipster" in look(followed)
+    assert found(followed, "not_a_member") == []
+
+
 def test_a_vo_whose_members_have_subjects_that_nobody_tells_is_not_judged(followed: House) -> None:
     member(followed, "x509:unknown", None)
     followed.load(message(record("BIFI", GlobalUserName=TOMAS)))
