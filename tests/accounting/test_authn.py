@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,15 @@ def test_asking_again_renews_and_the_older_token_holds_until_its_end(
     tokens = [exchange(tls, bundle, cast.host("BIFI")).json()["token"] for _ in range(2)]
     for token in tokens:
         assert post(client, request_of(b"x"), {"x-api-key": token}).status_code == 200
+
+
+@pytest.mark.peer("curl")
+def test_the_command_of_the_manual_gets_a_token(tls: str, bundle: Path, cast: Any, tmp_path: Path) -> None:
+    host = cast.host("BIFI")
+    given = ["--cert", host.cert_path, "--key", host.key_path, "--cacert", bundle]
+    command = ["curl", "--silent", "--show-error", *given, tls + EXCHANGE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["token"].startswith("hanse_x509_")
 
 
 def test_without_a_certificate_400_in_the_words_that_the_client_library_knows(

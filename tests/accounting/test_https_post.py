@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +84,37 @@ def test_the_certificate_of_the_connection_will_do(house: House, app: Flask, cas
         )
         assert (apel.status, apel.json()) == (202, "Data successfully saved for future loading.")
     assert stored(house) == 2
+
+
+@pytest.mark.peer("openssl", "curl")
+def test_the_commands_of_the_manual_do_it(
+    house: House, app: Flask, bifi_token: dict[str, str], cast: Any, ca: Any, tmp_path: Path
+) -> None:
+    """docs/site.md: signed by openssl, sent by curl; with a token, then with the certificate, then packed."""
+    host, signed_file = cast.host("BIFI"), tmp_path / "message.smime"
+    (tmp_path / "records.txt").write_text(message(record("BIFI")))
+    sign = ["openssl", "smime", "-sign", "-text", "-in", "records.txt", "-signer", host.cert_path, "-inkey"]
+    run([*sign, host.key_path, "-out", signed_file], tmp_path)
+    (tmp_path / "packed").write_bytes(gzip.compress(signed_file.read_bytes()))
+    token = ["--header", f"Authorization: Bearer {bifi_token['x-api-key']}"]
+    certificate = ["--cert", host.cert_path, "--key", host.key_path]
+    with serving(app, house.settings) as tls:
+        curl = ["curl", "--silent", "--show-error", "--fail-with-body", "--cacert", ca.bundle, f"{tls}{POST}"]
+        first = run([*curl, "--data-binary", "@message.smime", *token], tmp_path)
+        second = run([*curl, "--data-binary", "@message.smime", *certificate], tmp_path)
+        packed = ["--header", "Content-Encoding: gzip", "--data-binary", "@packed"]
+        third = run([*curl, *packed, *certificate], tmp_path)
+    assert json.loads(first)["site"] == "BIFI"
+    assert json.loads(second) == json.loads(third)
+    outcome = house.loader.load_next()
+    assert outcome is not None
+    assert (outcome.loaded, outcome.reason) == (1, "")
+
+
+def run(command: list[Any], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_the_same_bytes_again_get_the_same_answer_and_count_once(
