@@ -23,7 +23,7 @@ from accounting.models import Message
 from accounting.settings import AccountingSettings
 from accounting.signatures import Directory, Envelope
 from accounting.stores import Placed, store_for
-from hanse.database import Database, is_connection_loss
+from hanse.database import Database, is_connection_loss, is_out_of_room
 from hanse.errors import Refused, Unavailable
 from hanse.follow import Follower
 from hanse.identity.trust import TrustStore
@@ -45,6 +45,11 @@ class Outcome:
     refused: int
     remarked: int
     reason: str
+
+
+def says_nothing(error: Exception) -> bool:
+    """Whether it is the database that failed and no message: it is away, or has no room. Then everything waits."""
+    return is_connection_loss(error) or is_out_of_room(error)
 
 
 class _AskRegistryFirst(Exception):
@@ -74,7 +79,7 @@ class Loader:
         try:
             return self._load(inbox.claim_batch, claimed)
         except Exception as error:
-            if not claimed or is_connection_loss(error):
+            if not claimed or says_nothing(error):
                 raise
             log.exception("messages could not be loaded together", messages=claimed)
             if len(claimed) == 1:
@@ -103,7 +108,7 @@ class Loader:
         except Refused:
             raise
         except Exception as error:
-            if not claimed or is_connection_loss(error):
+            if not claimed or says_nothing(error):
                 raise
             log.exception("message could not be processed", message=claimed[0])
             return self._note_failure(claimed[0], error)

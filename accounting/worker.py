@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from accounting import summaries
-from accounting.loading import Loader, Outcome
+from accounting.loading import Loader, Outcome, says_nothing
 from accounting.models import SummaryDue
-from hanse.database import FollowCursor, is_connection_loss
+from hanse.database import FollowCursor
 
 SUMMARISE_AFTER_S = 5.0
 log = structlog.get_logger(__name__)
@@ -33,13 +33,13 @@ class Worker:
     registry_expected: bool = False
 
     def run(self, stop: Event) -> None:
-        """Work until `stop` is set; lives through a restart of PostgreSQL."""
+        """Work until `stop` is set; lives through a restart of PostgreSQL and a full disk."""
         while not stop.is_set():
             try:
                 if not self.work(stop):
                     stop.wait(self.poll_s)
             except SQLAlchemyError as error:
-                if not is_connection_loss(error):
+                if not says_nothing(error):
                     raise
                 log.warning("the loader waits for the database", error=str(error.__cause__ or error))
                 stop.wait(max(self.poll_s, 1.0))

@@ -54,7 +54,8 @@ def store(db: Database, session: Session, placed: Sequence[Placed[VmSnapshot]]) 
         if last is not None and last[2] >= earliest:
             late[machine] = earliest
         else:
-            counting.append(machine, reports, last and vm_tables.stored_of(last, counting.parts))
+            before = None if last is None else vm_tables.stored_of(last, counting.parts)
+            counting.append(machine, reports, before)
     stood = vm_tables.around(session, late, counting.parts)
     for machine in late:
         counting.rearrange(machine, machines[machine], stood[machine])
