@@ -158,8 +158,10 @@ class Authority:
             raise Unavailable(str(error)) from error
         owner = self._principal(bearer.key, "x509", None)
         machine = frozenset(grant for grant in owner.grants if grant.role == "site_machine")
+        # under a key of its own, which no session opens with: `for_key` would give all rights of the owner
         return replace(
             owner,
+            key=f"lent:{bearer.key}",
             keys=frozenset({bearer.key}),
             grants=machine,
             person=None,

@@ -77,7 +77,8 @@ class Grant:
 class Principal:
     """Somebody who calls. `keys` holds every key of the same person, `key` the one used now.
 
-    Keys: `x509:<hex>`, `oidc:<hex>`, `token:<sha256 hex of the token>`, `service:<name>`, `person:<id>`.
+    Keys: `x509:<hex>`, `oidc:<hex>`, `token:<sha256 hex of the token>`, `service:<name>`, `person:<id>`,
+    and `lent:x509:<hex>` for a token that stands for a certificate (as `key` only).
     """
 
     key: str

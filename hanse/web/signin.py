@@ -11,6 +11,7 @@ from flask import Flask, Response, redirect, request
 from werkzeug.exceptions import TooManyRequests
 
 from hanse.errors import Unauthorised
+from hanse.identity import certificate_tokens
 from hanse.identity.permissions import PUBLIC
 from hanse.web import sessions
 from hanse.web.callers import certificate_principal, certificate_serial
@@ -97,6 +98,10 @@ def _try_token(token: str) -> FormFaults:
         return FormFaults({}, {"token": "is empty; paste the token here"}, "Not signed in.")
     try:
         principal = ground().authority.for_token(token)
+        if token.startswith(certificate_tokens.PREFIX):
+            raise Unauthorised(
+                "This token is for the programs of a site; sign in with the certificate itself."
+            )
     except Unauthorised as refusal:
         return FormFaults({}, {"token": refusal.detail}, "Not signed in.")
     sessions.start_session(principal, "token")

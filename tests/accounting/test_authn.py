@@ -57,10 +57,8 @@ def test_a_registered_certificate_gets_a_token_that_publishes_for_its_site(
     published = post(client, request_of(b"x"), {"x-api-key": token})
     assert published.status_code == 200
     stored = house.message(int(json.loads(published.data)["messageIds"][0]))
-    assert (stored.sender_site, stored.sender) == (
-        "BIFI",
-        X509Identity.from_certificate(cast.host("BIFI").cert).key,
-    )
+    key = X509Identity.from_certificate(cast.host("BIFI").cert).key
+    assert (stored.sender_site, stored.sender) == ("BIFI", f"lent:{key}")
     assert post(client, request_of(b"y"), {}, f"{PUBLISH}?key={token}").status_code == 200
 
 
@@ -119,6 +117,19 @@ def test_an_operator_who_is_also_a_machine_lends_the_token_the_rights_of_the_mac
     headers = {"Authorization": f"Bearer {token}"}
     assert client.get("/api/v1/overview", headers=headers).status_code == 403
     assert client.get("/api/v1/sites/BIFI/messages", headers=headers).status_code == 200
+
+
+def test_nobody_signs_in_with_such_a_token(
+    house: House, client: FlaskClient, tls: str, bundle: Path, cast: Any
+) -> None:
+    """A session knows its owner by key, and would have all rights of the certificate's owner."""
+    key = X509Identity.from_certificate(cast.host("BIFI").cert).key
+    house.grant(key, "federation_operator", "federation", "Ingrid Holm")
+    token = exchange(tls, bundle, cast.host("BIFI")).json()["token"]
+    answer = client.post("/signin", data={"token": token})
+    assert answer.status_code == 422
+    assert "sign in with the certificate itself" in answer.text
+    assert client.get("/api/v1/overview").status_code == 401
 
 
 def test_the_token_ends_with_the_registration_of_the_certificate(
