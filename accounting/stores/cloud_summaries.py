@@ -50,7 +50,8 @@ def key_of(row: CloudSummary) -> bytes:
 
 
 def _until(row: CloudSummary) -> int:
-    return row.latest_start or month_start(row.month)
+    """Its month for certain; machines of it may have started long before."""
+    return min(max(row.latest_start or 0, month_start(row.month)), month_start(row.month + 1) - 1)
 
 
 STORE = Store(vms.STORE.kind, CloudSummary, store, vms.resum, _until)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from accounting.models import Overlap, UsageSummary
+from accounting.models import Overlap, SitePublishing, UsageSummary
 from tests.accounting.conftest import House
 from tests.accounting.other_records import MONTH, cloud_summaries, cloud_summary, sample
-from tests.accounting.records import DAY, epoch, message, record
+from tests.accounting.records import DAY, epoch, message, months_ago, record
 
 NAME = f"{MONTH:%Y-%m}"
 
@@ -80,3 +80,11 @@ def test_absurd_sums_do_not_stop_the_summariser(house: House) -> None:
     )
     assert house.months(site="BIFI")[NAME][0] == 3 * 10**14
     assert house.months(site="CESNET")[NAME][0] == 7200
+
+
+def test_a_summary_tells_of_its_month_whenever_its_machines_started(house: House) -> None:
+    long_ago = epoch(months_ago(9))
+    house.load(cloud_summaries(cloud_summary(EarliestStartTime=long_ago, LatestStartTime=long_ago)))
+    with house.db.transaction() as session:
+        until = session.scalars(select(SitePublishing.measured_until)).one()
+    assert f"{until:%Y-%m}" == NAME
