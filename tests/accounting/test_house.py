@@ -61,7 +61,7 @@ def _try_many(operation: Any, mode: GenerationMode, header: dict[str, str]) -> i
     tried = 0
     # no schema can say which cursors, groupings and periods are ours
     free = operation.path.endswith(
-        ("/refused-records", "/records", "/apel-summaries", "/messages", "/usage", ".csv")
+        ("/refused-records", "/records", "/apel-summaries", "/messages", "/usage", ".csv", ".parquet")
     )
     rules = CHECKS.get_by_names(["positive_data_acceptance"]) if free else []
 
