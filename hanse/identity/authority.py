@@ -22,6 +22,7 @@ from hanse.identity.proxies import end_entity
 from hanse.identity.signatures import UNREADABLE
 from hanse.identity.tokens import same_token, token_key
 from hanse.identity.trust import TrustError, TrustStore
+from hanse.identity.validity import those_valid
 
 # Everything that is said of one key, in one question: its identities, those of the same person, the grants of all.
 # The fields are spelt out, and the values gathered in arrays, so that the indices on these expressions serve.
@@ -226,11 +227,11 @@ class _Said:
 def _expand(said: _Said, key: str, found: _Found) -> None:
     """Fill in the person behind the key and the person's other keys."""
     now = datetime.now(UTC)
-    own = [] if key.startswith("person:") else _valid(said.own, now)
+    own = [] if key.startswith("person:") else those_valid(said.own, now)
     people = {str(body["person"]) for body in own if body.get("person")}
     if key.startswith("person:"):
         people = {key.removeprefix("person:")}
-    linked = _valid(said.of(people), now)
+    linked = those_valid(said.of(people), now)
     if len(people) > 1:  # two registers claim the same credential: neither may lend it the other's rights
         people, linked = set(), []
     for body in linked:
@@ -248,34 +249,11 @@ def _expand(said: _Said, key: str, found: _Found) -> None:
 
 
 def _collect_grants(said: _Said, found: _Found, now: datetime) -> None:
-    for body in _valid(said.granted(found.keys), now):
+    for body in those_valid(said.granted(found.keys), now):
         role, scope = body.get("role"), body.get("scope")
         if role and scope:
             found.grants.add(Grant(str(role), str(scope), str(body.get("name") or "")))
             found.known = True
-
-
-def _valid(bodies: Iterable[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
-    """Those that hold now: from not_before on, until before not_after; a date nobody can read never holds."""
-    return [b for b in bodies if _begun(b.get("not_before"), now) and not _ended(b.get("not_after"), now)]
-
-
-def _begun(value: object, now: datetime) -> bool:
-    moment = _moment(value)
-    return value is None or (moment is not None and moment <= now)
-
-
-def _ended(value: object, now: datetime) -> bool:
-    moment = _moment(value)
-    return value is not None and (moment is None or moment <= now)
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _identity_of(body: Mapping[str, Any]) -> X509Identity | None:
