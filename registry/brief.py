@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sqlalchemy.orm import joinedload, lazyload, selectinload
-from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy.orm.strategy_options import _AbstractLoad as Option  # what the functions above give
 
 from registry.models import Person, Project, Role, ServiceGroup, Site
 
 
-def of_roles() -> list[ORMOption]:
+def of_roles() -> list[Option]:
     """Options for a select of roles; whatever else is asked of a row is read when it is."""
     return [
         joinedload(Role.person).lazyload("*"),
@@ -20,7 +20,7 @@ def of_roles() -> list[ORMOption]:
     ]
 
 
-def of_people() -> list[ORMOption]:
+def of_people() -> list[Option]:
     """Options for a select of people with their identities, roles and requests."""
     return [
         selectinload(Person.credentials),

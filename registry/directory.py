@@ -87,7 +87,8 @@ def listed(entity_id: str, body: Mapping[str, Any]) -> Listed:
 
 @dataclass(frozen=True)
 class Federation:
-    """The sites as the log has them at `revision` of `epoch`: all by name, who is watched, who is away as a whole.
+    """The sites as the log has them at `revision` of `epoch`: all by name, who is watched, who is away as a whole; and
+    how many services and endpoints there are.
 
     The same object as long as nothing of it changes, so that what is made of it can be kept (`registry.lately`).
     """
@@ -98,6 +99,8 @@ class Federation:
     sites: tuple[Listed, ...]
     monitored: frozenset[str]
     away: Away
+    services: int
+    endpoints: int
 
     def holds(self, epoch: str, revision: int, now: datetime) -> bool:
         """Whether it is still so, without a further look at the log."""
@@ -105,7 +108,7 @@ class Federation:
         return (self.epoch, self.revision) == (epoch, revision) and not over
 
 
-_NOTHING = Federation("", 0, {}, (), frozenset(), Away(frozenset(), None))
+_NOTHING = Federation("", 0, {}, (), frozenset(), Away(frozenset(), None), 0, 0)
 _SITES_OF = frozenset({"site"})
 _MONITORED_OF = frozenset({"site", "service", "endpoint"})
 
@@ -149,12 +152,13 @@ def _in_step(session: Session, known: Federation, epoch: str, newest: int) -> Fe
     if touched & _SITES_OF:
         by_id = _changed(session, known)
         sites = tuple(sorted(by_id.values(), key=lambda site: site.name))
-    monitored = known.monitored
+    monitored, services, endpoints = known.monitored, known.services, known.endpoints
     if touched & _MONITORED_OF:
         monitored = _same_or(known.monitored, frozenset(session.scalars(_WATCHED)))
+        services, endpoints = session.execute(_COUNTED).one()
     absent = away(session)
     absent = Away(_same_or(known.away.sites, absent.sites), absent.until)
-    return Federation(epoch, newest, by_id, sites, monitored, absent)
+    return Federation(epoch, newest, by_id, sites, monitored, absent, services, endpoints)
 
 
 def _same_or(known: frozenset[str], found: frozenset[str]) -> frozenset[str]:
@@ -190,6 +194,10 @@ _WATCHED = select(Site.name).where(
     exists().where(
         Service.site_id == Site.id, Endpoint.service_id == Service.id, Endpoint.monitored, Service.monitored
     )
+)
+_COUNTED = select(
+    select(func.count()).select_from(Service).scalar_subquery(),
+    select(func.count()).select_from(Endpoint).scalar_subquery(),
 )
 _directories: WeakKeyDictionary[Database, Directory] = WeakKeyDictionary()
 _then: Lately[tuple[Listed, ...]] = Lately(4)

@@ -12,7 +12,7 @@ from hanse.errors import FieldFault, Refused
 from hanse.revisions import History
 from registry.models import Service, ServiceType, Site
 from registry.schemas.records import ListQuery
-from registry.schemas.services import ServiceQuery
+from registry.schemas.services import EndpointQuery, ServiceQuery
 from registry.schemas.sites import SiteQuery
 from registry.states import State, by_id, by_name, text_of
 
@@ -73,10 +73,11 @@ def _mentions_now(part: str, query: ServiceQuery, limit: int | None) -> ColumnEl
     return History.entity_id.in_(rows)
 
 
-def endpoints(session: Session, site: str | None, as_of: str | None = None) -> list[State]:
-    """Endpoints by id, of one site or of all."""
-    where = [] if site is None else [text_of("site") == site]
-    return by_id(session, "endpoint", where=where, as_of=as_of)
+def endpoints(session: Session, query: EndpointQuery, limit: int | None = None) -> list[State]:
+    """Endpoints by id, of one site or of all; `limit` of them, or all."""
+    where = [] if query.site is None else [text_of("site") == query.site]
+    after = number_cursor(query.cursor)
+    return by_id(session, "endpoint", where=where, as_of=query.as_of, after=after, limit=limit)
 
 
 def named(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hanse.revisions import Body, History, Revision, head
+from hanse.revisions import Body, History, Revision
 from registry import downtime_finding, remembered, spanning, states, trail
-from registry.models import CERTIFICATIONS, Downtime, Endpoint, Service, Site
+from registry.directory import Federation
+from registry.models import CERTIFICATIONS, Downtime
 from registry.schemas.downtimes import DowntimeFilter
 from registry.states import Moment
 
@@ -31,20 +33,18 @@ class Overview:
     changes: list[trail.Event]
 
 
-def look(session: Session, now: datetime | None = None) -> Overview:
+def look(session: Session, federation: Federation, now: datetime | None = None) -> Overview:
     """The figures of this moment."""
     now = now or datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    counted = dict(
-        session.execute(select(Site.certification, func.count()).group_by(Site.certification)).all()
-    )
+    counted = Counter(site.certification for site in federation.sites)
     today = Revision.at >= midnight
     return Overview(
         at=now,
-        revision=head(session),
-        sites={status: counted.get(status, 0) for status in CERTIFICATIONS},
-        services=session.scalar(select(func.count()).select_from(Service)) or 0,
-        endpoints=session.scalar(select(func.count()).select_from(Endpoint)) or 0,
+        revision=federation.revision,
+        sites={status: counted[status] for status in CERTIFICATIONS},
+        services=federation.services,
+        endpoints=federation.endpoints,
         downtimes=_of_day(session, midnight),
         changes_today=session.scalar(select(func.count()).select_from(Revision).where(today)) or 0,
         changes=trail.events(

@@ -241,13 +241,23 @@ def tell(session: Session, row: Role, by: Principal, what: str, reason: str, bas
     mails.queue(session, row.person.email, f"{what} {where}", body, about=f"role:{row.id}")
 
 
-def listed(session: Session, scope: str | None, person: int | None, status: str = "GRANTED") -> list[Role]:
-    """Roles that were granted (or requests: PENDING), the newest first."""
-    wanted = select(Role).where(Role.status == status).order_by(Role.id.desc())
+def listed(
+    session: Session,
+    scope: str | None,
+    person: int | None,
+    status: str = "GRANTED",
+    *,
+    before: int | None = None,
+    limit: int | None = None,
+) -> list[Role]:
+    """Roles that were granted (or requests: PENDING), the newest first; those with an id below `before`."""
+    wanted = select(Role).where(Role.status == status).order_by(Role.id.desc()).limit(limit)
     if person is not None:
         wanted = wanted.where(Role.person_id == person)
     if scope is not None:
         wanted = wanted.where(held_in(scope))
+    if before is not None:
+        wanted = wanted.where(Role.id < before)
     return list(session.scalars(wanted.options(*brief.of_roles())))
 
 

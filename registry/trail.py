@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, case, false, func, select, true, union
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Mapped, Session, aliased
 
 from hanse.revisions import Body, History, Revision, number_at_time
 from registry.differences import changes
@@ -167,7 +167,7 @@ def _newest_of(
     chosen = entities.cte("chosen").prefix_with("materialized", dialect="postgresql")
     own = [History.kind == chosen.c.kind, History.entity_id == chosen.c.entity_id, *conditions]
 
-    def of_each(column: ColumnElement[Any], most: int, *since: ColumnElement[bool]) -> Any:
+    def of_each(column: Mapped[int], most: int, *since: ColumnElement[bool]) -> Any:
         newest = select(column).where(*own, *since).order_by(History.from_revision.desc()).limit(most)
         return newest.correlate(chosen).lateral()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from hanse.web import Api, current_principal, ground
-from registry import federation, overview, states
+from registry import directory, federation, overview, states
 from registry.api.answers import Body
 from registry.api.history import event_answer
 from registry.renderings.federation_yaml import write
@@ -84,7 +84,10 @@ def read_overview(query: OneQuery) -> Body:
     """Sites by certification, the downtimes and changes of today (UTC), or of the day of `as_of`."""
     with ground().db.transaction() as session:
         moment = states.moment(session, query.as_of)
-        seen = overview.look(session) if moment is None else overview.look_then(session, moment)
+        if moment is None:
+            seen = overview.look(session, directory.look(ground().db, session))
+        else:
+            seen = overview.look_then(session, moment)
         return {
             "generated_at": seen.at,
             "revision": seen.revision,

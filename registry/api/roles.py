@@ -9,6 +9,7 @@ from registry.api.answers import Body, NumberPath
 from registry.api.people_answers import role_action_answer, role_answer
 from registry.finding import number_cursor
 from registry.models import Role
+from registry.remembered import RoleThen
 from registry.rights import GRANT_ROLES, READ_PEOPLE
 from registry.schemas.people import (
     DecisionIn,
@@ -17,6 +18,7 @@ from registry.schemas.people import (
     RoleIn,
     RoleList,
     RoleOut,
+    RolePage,
     RoleQuery,
     RoleRequestIn,
 )
@@ -33,18 +35,24 @@ def _url() -> str:
     return held.url
 
 
-@api.get("/roles", permission=READ_PEOPLE, summary="Roles, the newest first", responses={200: RoleList})
+@api.get("/roles", permission=READ_PEOPLE, summary="Roles, the newest first", responses={200: RolePage})
 def list_roles(query: RoleQuery) -> Body:
     """Who holds which role."""
+    before = number_cursor(query.cursor)
     with ground().db.transaction() as session:
         number = states.number_at(session, query.as_of)
-        if number is not None:
+        found: list[Role] | list[RoleThen]
+        if number is None:
+            found = roles.listed(
+                session, query.scope, query.person, query.status, before=before, limit=query.limit + 1
+            )
+        else:
             then = remembered.roles(
                 session, number, scope=query.scope, person=query.person, status=query.status
             )
-            return {"items": [role_answer(role) for role in then]}
-        found = roles.listed(session, query.scope, query.person, query.status)
-        return {"items": [role_answer(role) for role in found]}
+            found = [role for role in then if before is None or role.id < before]
+        items = [role_answer(role) for role in found[: query.limit]]
+    return {"items": items, "next": items[-1]["id"] if len(found) > query.limit else None}
 
 
 @api.post("/roles", permission=GRANT_ROLES, summary="Grant a role", responses={201: RoleOut})

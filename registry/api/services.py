@@ -19,8 +19,8 @@ from registry.rights import EDIT_SITE
 from registry.schemas.services import (
     EndpointEdit,
     EndpointIn,
-    EndpointList,
     EndpointOut,
+    EndpointPage,
     EndpointQuery,
     ServiceEdit,
     ServiceIn,
@@ -91,12 +91,14 @@ def _service_answer(state: states.State) -> Body:
 
 
 @api.get(
-    "/endpoints", permission=PUBLIC, summary="Endpoints by id", responses={200: EndpointList}, revised=True
+    "/endpoints", permission=PUBLIC, summary="Endpoints by id", responses={200: EndpointPage}, revised=True
 )
 def list_endpoints(query: EndpointQuery) -> Body:
     """Every endpoint with what others need to know of its service."""
     with ground().db.transaction() as session:
-        return {"items": [state.body for state in finding.endpoints(session, query.site, query.as_of)]}
+        found = finding.endpoints(session, query, query.limit + 1)
+    shown = [state.body for state in found[: query.limit]]
+    return page_of(found, query.limit, shown, shown[-1]["id"] if shown else "")
 
 
 @api.post(

@@ -148,9 +148,15 @@ class DecisionIn(Wire):
 
 
 class RoleList(Wire):
-    """Roles, the newest first."""
+    """Roles, in one piece."""
 
     items: list[RoleOut]
+
+
+class RolePage(RoleList):
+    """Roles, the newest first; `next` is the cursor of the page after."""
+
+    next: str | None
 
 
 class RoleActionOut(Wire):
@@ -223,6 +229,8 @@ class RoleQuery(Query):
     status: Literal["PENDING", "GRANTED"] = "GRANTED"
     scope: ScopeText | None = None
     person: EntityId | None = None
+    cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class LinkOut(Wire):

@@ -180,10 +180,11 @@ class EndpointOut(Wire):
     extensions: dict[str, str]
 
 
-class EndpointList(Wire):
-    """All endpoints, by id."""
+class EndpointPage(Wire):
+    """Endpoints by id; `next` is the cursor of the page after."""
 
     items: list[EndpointOut]
+    next: str | None
 
 
 class EndpointQuery(Query):
@@ -191,6 +192,8 @@ class EndpointQuery(Query):
 
     site: SiteName | None = None
     as_of: AsOf | None = None
+    cursor: Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,15}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class ServiceTypeOut(Wire):

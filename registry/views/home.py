@@ -101,8 +101,8 @@ def operators_page() -> BaseResponse:
     heard = neighbours.ask(db, known, QUESTIONS)
     now = datetime.now(UTC)
     with db.transaction() as session:
-        own = overview.look(session, now)
         federation = directory.look(db, session)
+        own = overview.look(session, federation, now)
         sites = federation.sites
         tasks = waiting.for_person(session, current_principal(), sites)
     found = standing.of_all(heard["status"], sites, federation.monitored, federation.away.sites)

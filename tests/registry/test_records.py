@@ -247,3 +247,20 @@ def test_a_projects_people_change_it(registry: Registry) -> None:
     assert len(gone) >= 1
     told = registry.get("/api/v1/role-actions?scope=project:EGI")["items"]
     assert ("revoked", "Project EGI removed") in {(one["action"], one["reason"]) for one in told}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/endpoints", "/api/v1/roles"])
+def test_lists_that_grow_come_in_pages(registry: Registry, path: str) -> None:
+    whole = registry.get(path)
+    assert whole["next"] is None
+    every = [one["id"] for one in whole["items"]]
+    assert len(every) > 1
+    now = registry.get("/api/v1/history?limit=1")["items"][0]["revision"]
+    for moment in ("", f"&as_of={now}"):
+        found, cursor = [], ""
+        while cursor is not None:
+            page = registry.get(f"{path}?limit=1{moment}" + (f"&cursor={cursor}" if cursor else ""))
+            found += [one["id"] for one in page["items"]]
+            cursor = page["next"]
+        assert found == every
+    assert len(registry.ask("GET", f"{path}.csv").text.splitlines()) == len(every) + 1
