@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from hanse.database import Database
 from hanse.errors import HanseError
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
@@ -13,11 +16,23 @@ from registry.models import Person
 from registry.models.role_names import shown
 from registry.schemas.people import JoinIn, LinkClaim, MeIn, OidcLinkIn
 from registry.schemas.sites import TokenIn
+from registry.views import saving
 from registry.views.home import settings
 from registry.views.people import erase_page
 
 pages = Pages("registry_account_pages", __name__)
-_ABOUT_ME = ("name", "forename", "surname", "title", "email", "telephone", "works_from", "works_until")
+_ABOUT_ME = {
+    "name": "Name",
+    "email": "E-mail address",
+    "title": "Title",
+    "forename": "Forename",
+    "surname": "Surname",
+    "telephone": "Telephone",
+    "works_from": "Works from",
+    "works_until": "Works until",
+}
+_TOKEN = {"name": "For", "valid_days": "Days"}
+_OIDC = {"realm": "Provider", "subject": "Subject"}
 Forms = dict[str, FormFaults]
 
 
@@ -51,6 +66,9 @@ def _account_page(
         programs=programs,
         principal=principal,
         forms={"me": mine, **(forms or {})},
+        labels=_ABOUT_ME,
+        token_labels=_TOKEN,
+        oidc_labels=_OIDC,
         role_name=shown,
         made=made,
         code=code,
@@ -61,6 +79,10 @@ def _account_page(
     )
 
 
+def _again(form: str) -> Callable[[FormFaults, int], BaseResponse]:
+    return lambda faults, status: _account_page({form: faults}, status=status)
+
+
 def _refused(form: str, error: HanseError) -> BaseResponse:
     return _account_page({form: FormFaults.of(error, request.form.to_dict())}, status=422)
 
@@ -68,29 +90,27 @@ def _refused(form: str, error: HanseError) -> BaseResponse:
 @pages.post("/account/me", permission=SIGNED_IN)
 def save_me() -> BaseResponse:
     """Register, or change what is said about oneself."""
-    form, faults = read_form(MeIn)
-    if form is None:
-        return _account_page({"me": faults}, status=422)
     principal = current_principal()
     use_case = people.register_me if principal.person is None else people.edit_me
-    try:
-        use_case(ground().db, principal, form)
-    except HanseError as error:
-        return _refused("me", error)
-    return redirect("/account", 303)
+    return saving.small(
+        MeIn,
+        lambda db, form: use_case(db, principal, form),
+        _ABOUT_ME,
+        _again("me"),
+        lambda _: redirect("/account", 303),
+    )
 
 
 @pages.post("/account/tokens", permission=SIGNED_IN)
 def make_token() -> BaseResponse:
     """Make an own token and show it once."""
-    form, faults = read_form(TokenIn)
-    if form is None:
-        return _account_page({"token": faults}, status=422)
-    try:
-        _, token = people.make_token(ground().db, current_principal(), form)
-    except HanseError as error:
-        return _refused("token", error)
-    return _account_page(made=token, status=201)
+    return saving.small(
+        TokenIn,
+        lambda db, form: people.make_token(db, current_principal(), form)[1],
+        _TOKEN,
+        _again("token"),
+        lambda token: _account_page(made=token, status=201),
+    )
 
 
 @pages.post("/account/credentials/<int:number>/withdraw", permission=SIGNED_IN)
@@ -123,15 +143,15 @@ def claim_link() -> BaseResponse:
 @pages.post("/account/identities", permission=SIGNED_IN)
 def link_subject() -> BaseResponse:
     """Ask for a code by mail, to link a subject of an identity provider."""
-    form, faults = read_form(OidcLinkIn)
-    if form is None:
-        return _account_page({"oidc": faults}, status=422)
     here = settings()
-    try:
-        identities.ask_to_link(ground().db, current_principal(), form, here.oidc_realms, here.url)
-    except HanseError as error:
-        return _refused("oidc", error)
-    return redirect("/account?done=sent", 303)
+
+    def act(db: Database, form: OidcLinkIn) -> str:
+        identities.ask_to_link(db, current_principal(), form, here.oidc_realms, here.url)
+        return "sent"
+
+    return saving.small(
+        OidcLinkIn, act, _OIDC, _again("oidc"), lambda done: redirect(f"/account?done={done}", 303)
+    )
 
 
 @pages.post("/account/identities/join", permission=SIGNED_IN)

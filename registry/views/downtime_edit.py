@@ -11,15 +11,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from hanse.database import Database
 from hanse.errors import HanseError, Refused
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from hanse.web.wire import faults_of
 from registry import downtime_parts, downtime_series, downtimes, states
 from registry.models import Downtime, Endpoint
+from registry.rehearsal import Rehearsal
 from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtimes import DowntimeEdit
+from registry.views import saving
 from registry.views.downtime_wizard import site_blocks
 from registry.views.downtimes import can_now, one_sentence
+from registry.views.saving import Saved
 
 pages = Pages("registry_downtime_edit", __name__)
 LABELS: Final = {
@@ -45,17 +49,29 @@ def edit(number: int) -> BaseResponse:
     """Save what differs; what was typed stays when it is refused."""
     kept: Body = {name: request.form.get(name, "") for name in (*WORDS, "revision")}
     kept |= {name: request.form.getlist(name) for name in ("services", "endpoints")}
-    try:
+    if saving.is_check():
         with ground().db.transaction() as session:
+            _check(session, number)
+        found = _edited(number, kept, Rehearsal(ground().db))
+        status = 422 if found else 303
+        told = Saved(None if found else number, found or FormFaults(kept), status)
+        return saving.told_so_far(kept, told, LABELS)
+    wrong = _edited(number, kept, ground().db)
+    return _show(number, wrong) if wrong else redirect(f"/downtimes/{number}", 303)
+
+
+def _edited(number: int, kept: Body, db: Database) -> FormFaults | None:
+    """Save what differs; what was wrong, None when nothing was."""
+    try:
+        with db.transaction() as session:
             body = states.find(session, "downtime", str(number)).body
             _check(session, number)
             given = {**_words(kept, body), **_affected(session, number, kept)}
         if given:
-            revision = int(kept["revision"]) if kept["revision"].isdigit() else None
-            downtimes.edit(ground().db, current_principal(), number, _valid(given), revision)
+            downtimes.edit(db, current_principal(), number, _valid(given), saving.expected(kept))
     except HanseError as error:
-        return _show(number, FormFaults.of(error, kept))
-    return redirect(f"/downtimes/{number}", 303)
+        return FormFaults.of(error, kept)
+    return None
 
 
 def _show(number: int, form: FormFaults | None = None) -> BaseResponse:

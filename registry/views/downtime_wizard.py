@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,43 +13,27 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import FieldFault, HanseError, NotFound, Refused
+from hanse.errors import HanseError, NotFound, Refused
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from hanse.web.wire import faults_of
 from registry import downtime_drafts, downtime_series, downtimes
 from registry.models import Service, Site
 from registry.rights import DECLARE_DOWNTIME
 from registry.schemas.downtime_drafts import DraftIn
-from registry.schemas.downtimes import DowntimeIn, RepeatIn, SeriesIn
+from registry.schemas.downtimes import SeriesIn
 from registry.schemas.fields import iso
-from registry.views import downtime_impact
+from registry.views import downtime_impact, saving
 from registry.views import downtime_wizard_words as words
 from registry.views.downtime_choices import own_names
+from registry.views.downtime_wizard_reading import FIELDS, Meant, Typed, read
 from registry.views.downtime_wizard_words import STEPS
+from registry.views.saving import Saved
 
 pages = Pages("registry_downtime_wizard", __name__)
-FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "what": ("sites", "services", "endpoints", "severity", "description"),
-    "when": ("start", "end", "every", "times"),
-    "impact": (),
-    "confirm": (),
-}
 LISTS: Final = frozenset({"sites", "services", "endpoints"})
 MOST_OFFERED = 1000
-Typed = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Meant:
-    """What was typed, as the use case takes it, with what is wrong of it by field."""
-
-    form: DowntimeIn | None
-    repeat: RepeatIn | None = None
-    faults: Mapping[str, str] = field(default_factory=dict)
-
-    def of_step(self, step: str) -> dict[str, str]:
-        """The faults of the fields of a step."""
-        return {name: reason for name, reason in self.faults.items() if name in FIELDS[step]}
+FEW: Final = 12
+"""So many own sites are shown to be ticked; of more one is searched for."""
 
 
 @pages.get("/downtimes/new", permission=DECLARE_DOWNTIME)
@@ -75,6 +58,8 @@ def go() -> BaseResponse:
     if step not in STEPS:
         raise NotFound("There is no such step; they are what, when, impact and confirm.")
     key, typed = _typed_now(step, request.form)
+    if saving.is_check():
+        return _checked(step, typed)
     if act == "add" or act.startswith("remove:"):
         return _to("what", _keep(_with_sites(typed, act), key))
     if act.startswith("move:"):
@@ -89,6 +74,17 @@ def go() -> BaseResponse:
     if step == "confirm":
         return _declare(typed, key, meant)
     return _to(STEPS[STEPS.index(step) + 1], key)
+
+
+def _checked(step: str, typed: Typed) -> BaseResponse:
+    """What this step would be refused for, while it is typed. Later steps are not looked at: they are not filled in."""
+    wrong = read(typed).of_step(step)
+    shown = {name: str(typed.get(name) or "") for name in FIELDS[step]}
+    needed = any(not shown[name] for name in wrong)
+    found: Saved[bool] = Saved(
+        None if wrong else True, FormFaults(shown, wrong), 422 if wrong else 303, parsed=not needed
+    )
+    return saving.told_so_far(shown, found, words.LABELS)
 
 
 @pages.post("/downtimes/drafts/<key>/discard", permission=DECLARE_DOWNTIME)
@@ -145,8 +141,9 @@ def _typed_now(step: str, given: MultiDict[str, str]) -> tuple[str | None, Typed
     fresh = {
         name: given.getlist(name) if name in LISTS else given.get(name, "").strip() for name in FIELDS[step]
     }
-    if step == "what" and given.get("add_site", "").strip():
-        fresh["sites"] = [*fresh["sites"], given["add_site"].strip()]
+    if step == "what":
+        added = [name.strip() for name in given.getlist("add_site") if name.strip()]
+        fresh["sites"] = list(dict.fromkeys([*fresh["sites"], *added]))
     try:
         return key, _clean({**typed, **fresh})
     except ValidationError as error:
@@ -186,67 +183,6 @@ def _to(step: str, key: str) -> BaseResponse:
     return redirect(words.address(step, key), 303)
 
 
-def read(typed: Typed) -> Meant:
-    """What was typed as a downtime, and every fault with it, by the field of the form."""
-    values: dict[str, Any] = {
-        "sites": list(dict.fromkeys(typed["sites"])),
-        "severity": typed["severity"] or "OUTAGE",
-        "description": typed["description"],
-        "end": _moment(typed["end"]),
-        "start": _moment(typed["start"]),
-        "services": typed["services"],
-        "endpoints": typed["endpoints"],
-    }
-    values = {name: value for name, value in values.items() if value not in (None, [], "")}
-    faults: dict[str, str] = {}
-    if "sites" not in values:
-        faults["sites"] = "choose at least one"
-    form, repeat = None, None
-    try:
-        form = DowntimeIn.model_validate(values)
-    except ValidationError as error:
-        faults |= {fault.field.partition(".")[0]: _sentence(fault) for fault in faults_of(error)}
-    if typed["every"]:
-        try:
-            repeat = RepeatIn.model_validate({"every": typed["every"], "times": int(typed["times"] or 0)})
-        except (ValidationError, ValueError):
-            faults["times"] = "must be a number from 2 to 60"
-    if form is not None and not faults:
-        faults |= _refused(form, repeat)
-    return Meant(form, repeat, faults)
-
-
-def _refused(form: DowntimeIn, repeat: RepeatIn | None) -> dict[str, str]:
-    """What the rules say of the whole; nothing is kept. Who may not, or names what is not there, is told at `sites`."""
-    try:
-        downtimes.try_out(ground().db, current_principal(), form)
-        if repeat is not None:
-            downtime_series.spans(form.start or datetime.now(UTC), form.end, repeat)
-    except Refused as error:
-        named = {"repeat": "every", "site": "sites", "service_ends": "services"}
-        return {named.get(fault.field, fault.field): fault.reason for fault in error.fields} or {
-            "sites": error.detail
-        }
-    except HanseError as error:
-        return {"sites": error.detail}
-    return {}
-
-
-def _sentence(fault: FieldFault) -> str:
-    return "is needed" if fault.reason in ("is missing", "is too short or empty") else fault.reason
-
-
-def _moment(text: str) -> str | None:
-    """What a browser's date and time field gives, as UTC."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
-
-
 def show(step: str, typed: Typed, key: str | None, faults: Mapping[str, str]) -> BaseResponse:
     """A step with what was typed; with faults it says how many fields must be mended."""
     count = len(faults)
@@ -278,6 +214,7 @@ def show(step: str, typed: Typed, key: str | None, faults: Mapping[str, str]) ->
         labels=words.LABELS,
         blocks=blocks,
         offered=[name for name in mine if name not in chosen][:MOST_OFFERED],
+        few=FEW,
         zones=zones,
         now=datetime.now(UTC).replace(second=0, microsecond=0),
     )

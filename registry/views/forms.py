@@ -9,8 +9,8 @@ from typing import Any
 from flask import redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
-from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
+from hanse.database import Database
+from hanse.web import FormFaults, Pages, current_principal, ground, page
 from registry import certification, sites, states
 from registry.models import Site
 from registry.models.base import INFRASTRUCTURES
@@ -125,7 +125,7 @@ def save_site(name: str) -> BaseResponse:
             values |= {field: kept[field].strip() for field in ("name", "ngi") if kept.get(field, "").strip()}
         return SiteEdit.model_validate({**values, "reason": kept.get("reason", "").strip()})
 
-    def act(db: Any, form: SiteEdit) -> str:
+    def act(db: Database, form: SiteEdit) -> str:
         return sites.edit(db, principal, name, form, saving.expected(kept))
 
     if saving.is_check():
@@ -157,16 +157,23 @@ def _after_theirs(name: str, kept: Typed, faults: FormFaults) -> FormFaults:
 @pages.post("/sites/<name>/certification", permission=CERTIFY_SITE)
 def certify(name: str) -> BaseResponse:
     """Change the certification of a site, with a reason."""
-    form, faults = read_form(CertificationIn)
-    if form is not None:
-        try:
-            certification.certify(ground().db, current_principal(), name, form)
-            return redirect(f"/sites/{name}", 303)
-        except HanseError as error:
-            faults = FormFaults.of(error, request.form.to_dict())
-    with ground().db.transaction() as session:
-        body = states.find_named(session, "site", name).body
-    return _form_page(name, FormFaults(_typed(body)), certification_form=faults, status=422)
+
+    def act(db: Database, form: CertificationIn) -> str:
+        certification.certify(db, current_principal(), name, form)
+        return name
+
+    def again(faults: FormFaults, status: int) -> BaseResponse:
+        with ground().db.transaction() as session:
+            body = states.find_named(session, "site", name).body
+        return _form_page(name, FormFaults(_typed(body)), certification_form=faults, status=status)
+
+    return saving.small(
+        CertificationIn,
+        act,
+        {"status": "Next", "reason": "Reason"},
+        again,
+        lambda done: redirect(f"/sites/{done}", 303),
+    )
 
 
 def _form_page(

@@ -6,23 +6,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import redirect, request
-from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC, SIGNED_IN, allows
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from hanse.web.listing import cursor_of
-from hanse.web.wire import faults_of
 from registry import states, subscriptions, webhooks
 from registry.api.listening import beyond, settings, subscription_answer, webhook_answer
 from registry.happenings import TOLD
 from registry.rights import READ_LOG
 from registry.schemas.listening import SubscriptionIn, WebhookIn
-from registry.views import looking
+from registry.views import looking, saving
 
 pages = Pages("registry_listening_pages", __name__)
 DELIVERIES = 50
+WEBHOOK = {
+    "url": "Address",
+    "description": "What it is for",
+    "kinds": "Kinds",
+    "sites": "Sites",
+    "ngis": "NGIs",
+    "vos": "VOs",
+}
+SUBSCRIPTION = {"whom": "About", "subject": "What", "means": "How"}
 SUBJECTS = [("all", "downtimes and changes"), ("downtimes", "downtimes"), ("changes", "changes")]
 
 
@@ -47,6 +53,7 @@ def _webhooks_page(form: FormFaults, *, made: str = "", status: int = 200) -> Ba
         status=status,
         webhooks=shown,
         form=form,
+        labels=WEBHOOK,
         made=made,
         names=names,
         ngis=ngis,
@@ -57,21 +64,26 @@ def _webhooks_page(form: FormFaults, *, made: str = "", status: int = 200) -> Ba
 @pages.post("/webhooks", permission=READ_LOG)
 def register_webhook() -> BaseResponse:
     """Register a webhook and show its secret once."""
-    kept: dict[str, Any] = {key: request.form.get(key, "").strip() for key in ("url", "description", "vos")}
-    lists = {key: request.form.getlist(key) for key in ("kinds", "sites", "ngis")}
-    try:
-        form = WebhookIn.model_validate({**kept, **lists, "vos": kept["vos"].replace(",", " ").split()})
-        _, secret = webhooks.register(ground().db, current_principal(), form, settings())
-    except ValidationError as error:
-        return _webhooks_page(_faults(error, {**kept, **lists}), status=422)
-    except HanseError as error:
-        return _webhooks_page(FormFaults.of(error, {**kept, **lists}), status=422)
-    return _webhooks_page(FormFaults(), made=secret, status=201)
+
+    def parse() -> WebhookIn:
+        kept = {key: request.form.get(key, "").strip() for key in ("url", "description")}
+        lists = {key: request.form.getlist(key) for key in ("kinds", "sites", "ngis")}
+        vos = request.form.get("vos", "").replace(",", " ").split()
+        return WebhookIn.model_validate({**kept, **lists, "vos": vos})
+
+    return saving.small(
+        WebhookIn,
+        lambda db, form: webhooks.register(db, current_principal(), form, settings())[1],
+        WEBHOOK,
+        lambda faults, status: _webhooks_page(_one_text(faults), status=status),
+        lambda secret: _webhooks_page(FormFaults(), made=secret, status=201),
+        parse,
+    )
 
 
-def _faults(error: ValidationError, kept: Mapping[str, Any]) -> FormFaults:
-    faults = {fault.field.partition(".")[0]: fault.reason for fault in faults_of(error)}
-    return FormFaults(kept, faults, "Nothing was saved.")
+def _one_text(faults: FormFaults) -> FormFaults:
+    """VOs are typed in one field, and stay as they were typed."""
+    return FormFaults({**faults.kept, "vos": request.form.get("vos", "")}, faults.faults, faults.summary)
 
 
 @pages.get("/webhooks/<int:number>", permission=READ_LOG)
@@ -167,6 +179,7 @@ def _subscriptions_page(form: FormFaults, status: int = 200) -> BaseResponse:
         status=status,
         subscriptions=shown,
         form=form,
+        labels=SUBSCRIPTION,
         whom=whom,
         subjects=SUBJECTS,
         means=[
@@ -184,19 +197,24 @@ def _scopes() -> list[str]:
 @pages.post("/subscriptions", permission=SIGNED_IN)
 def subscribe() -> BaseResponse:
     """Subscribe to something."""
-    kept = request.form.to_dict()
-    target, _, name = kept.get("whom", "").partition(":")
-    means, _, hook = kept.get("means", "mail").partition(":")
-    given: dict[str, Any] = {"target": target, "subject": kept.get("subject", "all"), "means": means}
-    given |= {"service": name} if target == "service" else {"name": name} if name else {}
-    given |= {"webhook": hook} if hook else {}
-    try:
-        subscriptions.subscribe(ground().db, current_principal(), SubscriptionIn.model_validate(given))
-    except ValidationError as error:
-        return _subscriptions_page(_faults(error, kept), 422)
-    except HanseError as error:
-        return _subscriptions_page(FormFaults.of(error, kept), 422)
-    return redirect("/subscriptions", 303)
+
+    def parse() -> SubscriptionIn:
+        kept = request.form.to_dict()
+        target, _, name = kept.get("whom", "").partition(":")
+        means, _, hook = kept.get("means", "mail").partition(":")
+        given: dict[str, Any] = {"target": target, "subject": kept.get("subject", "all"), "means": means}
+        given |= {"service": name} if target == "service" else {"name": name} if name else {}
+        given |= {"webhook": hook} if hook else {}
+        return SubscriptionIn.model_validate(given)
+
+    return saving.small(
+        SubscriptionIn,
+        lambda db, form: subscriptions.subscribe(db, current_principal(), form),
+        SUBSCRIPTION,
+        _subscriptions_page,
+        lambda _: redirect("/subscriptions", 303),
+        parse,
+    )
 
 
 @pages.post("/subscriptions/<int:number>/end", permission=SIGNED_IN)

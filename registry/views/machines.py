@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from flask import redirect, request
-from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
+from hanse.database import Database
 from hanse.web import FormFaults, Pages, current_principal, ground, page
-from hanse.web.wire import faults_of
 from registry import credentials
 from registry.rights import KEEP_MACHINES
 from registry.schemas.sites import HostCertificateIn, TokenIn
+from registry.views import saving
 
 pages = Pages("registry_machines", __name__)
+LABELS = {"pem": "Certificate", "name": "For"}
 
 
 @pages.get("/sites/<name>/machines", permission=KEEP_MACHINES)
@@ -39,6 +39,7 @@ def _machines_page(
         tokens=tokens,
         certificate_form=certificate,
         token_form=token,
+        labels=LABELS,
         made=made,
     )
 
@@ -46,13 +47,23 @@ def _machines_page(
 @pages.post("/sites/<name>/machines/certificates", permission=KEEP_MACHINES)
 def add_certificate(name: str) -> BaseResponse:
     """Register a host certificate."""
-    kept = request.form.to_dict()
-    try:
-        form = HostCertificateIn(pem=kept.get("pem", "").strip()[:20_000] + "\n")
-        credentials.add_host_certificate(ground().db, current_principal(), name, form)
-    except HanseError as error:
-        return _machines_page(name, FormFaults.of(error, kept), FormFaults(), status=422)
-    return redirect(f"/sites/{name}/machines", 303)
+
+    def parse() -> HostCertificateIn:
+        pem = request.form.get("pem", "").strip()
+        return HostCertificateIn.model_validate({"pem": f"{pem[:20_000]}\n"} if pem else {})
+
+    def act(db: Database, form: HostCertificateIn) -> str:
+        credentials.add_host_certificate(db, current_principal(), name, form)
+        return name
+
+    return saving.small(
+        HostCertificateIn,
+        act,
+        LABELS,
+        lambda faults, status: _machines_page(name, faults, FormFaults(), status=status),
+        lambda _: redirect(f"/sites/{name}/machines", 303),
+        parse,
+    )
 
 
 @pages.post("/sites/<name>/machines/certificates/<int:number>/remove", permission=KEEP_MACHINES)
@@ -65,14 +76,13 @@ def remove_certificate(name: str, number: int) -> BaseResponse:
 @pages.post("/sites/<name>/machines/tokens", permission=KEEP_MACHINES)
 def make_token(name: str) -> BaseResponse:
     """Make a site token and show it once."""
-    kept = request.form.to_dict()
-    try:
-        form = TokenIn.model_validate({"name": kept.get("name", "")})
-    except ValidationError as error:
-        faults = {fault.field: fault.reason for fault in faults_of(error)}
-        return _machines_page(name, FormFaults(), FormFaults(kept, faults, "No token was made."), status=422)
-    _, token = credentials.make_site_token(ground().db, current_principal(), name, form)
-    return _machines_page(name, FormFaults(), FormFaults(), made=token, status=201)
+    return saving.small(
+        TokenIn,
+        lambda db, form: credentials.make_site_token(db, current_principal(), name, form)[1],
+        LABELS,
+        lambda faults, status: _machines_page(name, FormFaults(), faults, status=status),
+        lambda token: _machines_page(name, FormFaults(), FormFaults(), made=token, status=201),
+    )
 
 
 @pages.post("/sites/<name>/machines/tokens/<int:number>/withdraw", permission=KEEP_MACHINES)

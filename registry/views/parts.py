@@ -17,7 +17,8 @@ from registry.standing import Standing
 
 Place = Literal["top", "left", "middle", "right", "foot"]
 Question = tuple[str, str]
-"""A service and a path below its address, as `registry.neighbours.ask` takes them; {site} stands for the name."""
+"""A service and a path below its address, as `registry.neighbours.ask` takes them; {site} stands for the name, {month}
+for this one (2026-11)."""
 
 
 @dataclass(frozen=True)

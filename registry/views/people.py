@@ -8,19 +8,21 @@ from flask import redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
+from hanse.database import Database
 from hanse.identity.permissions import SIGNED_IN
-from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
-from registry import identities, people, personal_data, roles, states
+from hanse.web import FormFaults, Pages, current_principal, ground, page
+from registry import identities, people, people_then, personal_data, roles, states
 from registry.finding import number_cursor
 from registry.models import Person
 from registry.models.role_names import ROLE_TYPES, shown
+from registry.people_then import PersonThen
 from registry.rights import GRANT_ROLES, READ_PEOPLE, RUN_FEDERATION, is_operator
 from registry.schemas.people import RoleIn
-from registry.views import looking
+from registry.views import looking, saving
 from registry.views.home import settings
 
 pages = Pages("registry_people_pages", __name__)
+GRANTING = {"person": "Person", "role": "Role", "scope": "Where", "reason": "Reason"}
 ROLE_CHOICES = [(one.name, f"{one.shown} ({one.held_at})") for one in ROLE_TYPES.values()]
 PAGE = 50
 
@@ -35,7 +37,7 @@ def _people_page(form: FormFaults, status: int = 200) -> BaseResponse:
     q, scope = request.args.get("q") or None, request.args.get("scope") or None
     after = number_cursor(request.args.get("cursor")) or 0
     with ground().db.transaction() as session:
-        found = people.listed(session, q, after, PAGE + 1) if scope is None else _holders(session, scope)
+        found = _found(session, q, scope, after)
         places = scope_choices(session)
         choices = _choices(session, found[:PAGE], str(form.kept.get("person", "")))
     listed = found[:PAGE]
@@ -51,6 +53,7 @@ def _people_page(form: FormFaults, status: int = 200) -> BaseResponse:
         q=q,
         scope=scope,
         form=form,
+        granting=GRANTING,
         role_choices=ROLE_CHOICES,
         role_name=shown,
         places=places,
@@ -58,9 +61,19 @@ def _people_page(form: FormFaults, status: int = 200) -> BaseResponse:
     )
 
 
-def _choices(session: Session, listed: Sequence[Person], kept: str) -> list[tuple[str, str]]:
+def _found(session: Session, q: str | None, scope: str | None, after: int) -> Sequence[Person | PersonThen]:
+    """The people of a page and one more, now or as the log knew them."""
+    number = states.number_at(session, request.args.get("as_of"))
+    if number is None:
+        return people.listed(session, q, after, PAGE + 1) if scope is None else _holders(session, scope)
+    if scope is not None:
+        return people_then.holders(session, number, scope)
+    return people_then.listed(session, number, q, after, PAGE + 1)
+
+
+def _choices(session: Session, listed: Sequence[Person | PersonThen], kept: str) -> list[tuple[str, str]]:
     """Whom a role can be granted to: those in the list, and who was chosen before the form was refused."""
-    here = {str(one.id): one for one in listed}
+    here: dict[str, Person | PersonThen] = {str(one.id): one for one in listed}
     if kept.isdigit() and kept not in here and (chosen := session.get(Person, int(kept[:18]))) is not None:
         here[kept] = chosen
     return [(key, f"{one.name} ({one.email})" if one.email else one.name) for key, one in here.items()]
@@ -87,14 +100,14 @@ def _holders(session: Session, scope: str) -> list[Person]:
 @pages.post("/people/roles", permission=GRANT_ROLES)
 def grant() -> BaseResponse:
     """Grant a role."""
-    form, faults = read_form(RoleIn)
-    if form is None:
-        return _people_page(faults, 422)
-    try:
-        roles.grant(ground().db, current_principal(), form, settings().url)
-    except HanseError as error:
-        return _people_page(FormFaults.of(error, request.form.to_dict()), 422)
-    return redirect(f"/people/{form.person}", 303)
+
+    def act(db: Database, form: RoleIn) -> int:
+        roles.grant(db, current_principal(), form, settings().url)
+        return form.person
+
+    return saving.small(
+        RoleIn, act, GRANTING, _people_page, lambda person: redirect(f"/people/{person}", 303)
+    )
 
 
 @pages.post("/people/roles/<int:number>/withdraw", permission=SIGNED_IN)
@@ -115,9 +128,15 @@ def one_person(number: int) -> BaseResponse:
     """One person: identities, roles, requests, what was decided; that it was read is written down."""
     note_read("one person", [number])
     with ground().db.transaction() as session:
-        person = people.find(session, number)
+        moment = states.moment(session, request.args.get("as_of"))
+        person: Person | PersonThen
+        if moment is None:
+            person = people.find(session, number)
+        else:
+            person = people_then.find(session, moment.number, number)
         requests = list(person.requests)
-        decided = roles.actions(session, person=number, limit=PAGE)
+        until = None if moment is None else moment.at
+        decided = roles.actions(session, person=number, until=until, limit=PAGE)
         reads = personal_data.reads_of(session, number, limit=20) if is_operator(current_principal()) else []
     return page(
         "registry/person.html",
@@ -134,9 +153,11 @@ def one_person(number: int) -> BaseResponse:
     )
 
 
-def _sentence(person: Person) -> str:
+def _sentence(person: Person | PersonThen) -> str:
     held = len(person.roles)
     words = f"{held} {'role' if held == 1 else 'roles'}" if held else "No role"
+    if person.created_at is None:
+        return f"{words}."
     return f"{words}, here since {person.created_at:%d %b %Y}."
 
 

@@ -8,15 +8,20 @@ from typing import Any, TypeVar
 from flask import redirect, request
 from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import Conflict, Refused
+from hanse.database import Database
+from hanse.errors import Conflict, FieldFault, Refused
 from hanse.identity.permissions import PUBLIC, SIGNED_IN, allows
 from hanse.web import FormFaults, Pages, current_principal, ground, page
-from registry import certification, policy, policy_contacts, policy_evidence, policy_proposals
-from registry.models import Site
+from registry import certification, policy, policy_contacts, policy_proposals, proposals_then, states
+from registry.certification_standing import Standing, standing_of
+from registry.models import CertificationProposal
 from registry.rights import CERTIFY_SITE, EDIT_SITE, LOOK_AT_SITE, RUN_FEDERATION, is_operator, may_site
 from registry.schemas.policy import DecideIn, PolicyIn, ProposalQuery, ProposeIn
+from registry.states import Moment
+from registry.views import saving
 from registry.views.home import settings
 
 pages = Pages("registry_policy_pages", __name__)
@@ -28,16 +33,20 @@ _LABELS = {"reason": "Reason", "status": "To", "document": "Policy"}
 @pages.get("/certification/proposals", permission=SIGNED_IN)
 def proposals() -> BaseResponse:
     """What waits for a decision, and what was decided."""
-    return _proposals(FormFaults())
+    with ground().db.transaction() as session:
+        return _proposals(FormFaults(), moment=states.moment(session, request.args.get("as_of")))
 
 
-def _proposals(form: FormFaults, *, status: int = 200) -> BaseResponse:
+def _proposals(form: FormFaults, *, status: int = 200, moment: Moment | None = None) -> BaseResponse:
     principal = current_principal()
     with ground().db.transaction() as session:
-        rules = policy.in_force(session)
-        waiting = policy_proposals.listed(session, ProposalQuery(state="waiting"), 500)
-        late = policy_proposals.listed(session, ProposalQuery(), ROWS)
-        shown = [_shown(row, rules, may_site(principal, CERTIFY_SITE, row.site)) for row in waiting]
+        rules = policy.in_force(session, moment.at if moment else None)
+        waiting = _listed(session, ProposalQuery(state="waiting"), 500, moment)
+        late = _listed(session, ProposalQuery(), ROWS, moment)
+        shown = [
+            _shown(row, rules, moment is None and may_site(principal, CERTIFY_SITE, row.site))
+            for row in waiting
+        ]
         decided = [row for row in late if row.state not in policy_proposals.WAITING]
         return page(
             "registry/proposals.html",
@@ -53,6 +62,14 @@ def _proposals(form: FormFaults, *, status: int = 200) -> BaseResponse:
             form=form,
             labels=_LABELS,
         )
+
+
+def _listed(
+    session: Session, query: ProposalQuery, limit: int, moment: Moment | None
+) -> list[CertificationProposal]:
+    if moment is None:
+        return policy_proposals.listed(session, query, limit)
+    return proposals_then.listed(session, query, limit, moment.at)
 
 
 def _waiting_sentence(count: int) -> Markup:
@@ -75,45 +92,45 @@ def _shown(row: Any, rules: Any, may: bool) -> dict[str, Any]:
 @pages.get("/sites/<name>/certification", permission=SIGNED_IN)
 def checklist(name: str) -> BaseResponse:
     """Where a site stands, item by item."""
-    return _checklist(name, FormFaults())
+    return _checklist(name, FormFaults(), as_of=request.args.get("as_of"))
 
 
-def _checklist(name: str, form: FormFaults, *, status: int = 200) -> BaseResponse:
+def _checklist(name: str, form: FormFaults, *, status: int = 200, as_of: str | None = None) -> BaseResponse:
     principal = current_principal()
     with ground().db.transaction() as session:
-        site = policy_contacts.find_site(session, name)
-        rules = policy.in_force(session)
-        found = policy_evidence.stored(session, rules, site)
-        row = policy_proposals.waiting(session, site)
-        may = may_site(principal, CERTIFY_SITE, site)
-        steps = certification.next_steps(site.certification, operator=is_operator(principal)) if may else []
+        stands = standing_of(session, name, as_of)
+        site, rules, row = stands.row, stands.rules, stands.proposal
+        now = not as_of and site is not None
+        may = now and site is not None and may_site(principal, CERTIFY_SITE, site)
+        may_look = may or (now and site is not None and may_site(principal, EDIT_SITE, site))
+        steps = certification.next_steps(stands.status, operator=is_operator(principal)) if may else []
         return page(
             "registry/checklist.html",
             title=f"Certification of {name}",
-            sentence=_checklist_sentence(site, found),
+            sentence=_checklist_sentence(stands),
             crumbs=[("Sites", "/sites"), (name, f"/sites/{name}")],
             api=f"/api/v1/sites/{name}/certification",
             status=status,
-            site=site,
-            found=found,
+            site={"name": name, "certification": stands.status},
+            found=stands.evidence,
             marks={"met": "ok", "not_met": "down", "unknown": "unknown"},
             words={"met": "met", "not_met": "not met", "unknown": "not known"},
-            contacts=policy_contacts.states(session, site),
+            contacts=stands.contacts,
             proposal=None if row is None else _shown(row, rules, may),
             may=may,
-            may_look=may or may_site(principal, EDIT_SITE, site),
+            may_look=may_look,
             choices=[(one, one) for one in steps],
-            policy_steps=[step for step in rules.steps if step.old == site.certification],
+            policy_steps=[step for step in rules.steps if step.old == stands.status],
             form=form,
             labels=_LABELS,
             now=datetime.now(UTC),
         )
 
 
-def _checklist_sentence(site: Site, found: list[policy_evidence.Found]) -> Markup:
-    met = sum(one.state == "met" for one in found)
+def _checklist_sentence(stands: Standing) -> Markup:
+    met = sum(one.state == "met" for one in stands.evidence)
     return Markup("{} is <b>{}</b>; <b>{} of {}</b> items of the policy are met.").format(
-        site.name, site.certification, met, len(found)
+        stands.site, stands.status, met, len(stands.evidence)
     )
 
 
@@ -140,15 +157,13 @@ def ask(name: str) -> BaseResponse:
 @pages.post("/sites/<name>/certification/propose", permission=CERTIFY_SITE)
 def propose(name: str) -> BaseResponse:
     """Propose a step by hand."""
-    kept = request.form.to_dict()
-    form, faults = _read(ProposeIn, kept, ("status", "reason"))
-    try:
-        if form is not None:
-            policy_proposals.propose(ground().db, current_principal(), name, form)
-            return redirect(f"/sites/{name}/certification", 303)
-    except (Refused, Conflict) as error:
-        faults = FormFaults.of(error, kept)
-    return _checklist(name, faults, status=422)
+    return saving.small(
+        ProposeIn,
+        lambda db, form: policy_proposals.propose(db, current_principal(), name, form),
+        _LABELS,
+        lambda faults, status: _checklist(name, faults, status=status),
+        lambda _: redirect(f"/sites/{name}/certification", 303),
+    )
 
 
 @pages.post("/certification/proposals/<int:number>/accept", permission=CERTIFY_SITE)
@@ -178,12 +193,13 @@ def _decide(number: int, act: Any) -> BaseResponse:
 @pages.get("/certification/policy", permission=PUBLIC)
 def policy_page() -> BaseResponse:
     """The policy in force, its earlier texts, and, for operators, a new one."""
-    return _policy(FormFaults())
+    return _policy(FormFaults(), as_of=request.args.get("as_of"))
 
 
-def _policy(form: FormFaults, *, status: int = 200) -> BaseResponse:
+def _policy(form: FormFaults, *, status: int = 200, as_of: str | None = None) -> BaseResponse:
     with ground().db.transaction() as session:
-        texts = policy.texts(session)
+        moment = states.moment(session, as_of)
+        texts = policy.texts(session, moment.at if moment else None)
     current = next(one for one in texts if one.in_force)
     return page(
         "registry/policy.html",
@@ -195,7 +211,7 @@ def _policy(form: FormFaults, *, status: int = 200) -> BaseResponse:
         status=status,
         current=current,
         texts=texts,
-        may=allows(current_principal(), RUN_FEDERATION, "federation"),
+        may=not as_of and allows(current_principal(), RUN_FEDERATION, "federation"),
         form=form,
         labels=_LABELS,
     )
@@ -204,16 +220,20 @@ def _policy(form: FormFaults, *, status: int = 200) -> BaseResponse:
 @pages.post("/certification/policy", permission=RUN_FEDERATION)
 def put_policy() -> BaseResponse:
     """Put a new text in force."""
-    kept = request.form.to_dict()
-    kept["document"] = kept.get("document", "").replace("\r\n", "\n")
-    form, faults = _read(PolicyIn, kept, ("document", "reason"))
-    try:
-        if form is not None:
-            policy.put(ground().db, current_principal(), form)
-            return redirect("/certification/policy", 303)
-    except (Refused, Conflict) as error:
-        faults = FormFaults.of(error, kept)
-    return _policy(faults, status=422)
+
+    def parse() -> PolicyIn:
+        kept = {name: request.form.get(name, "") for name in ("document", "reason")}
+        given = {name: text.replace("\r\n", "\n").strip() for name, text in kept.items()}
+        return PolicyIn.model_validate({name: text for name, text in given.items() if text})
+
+    return saving.small(
+        PolicyIn,
+        _put,
+        _LABELS,
+        lambda faults, status: _policy(faults, status=status),
+        lambda _: redirect("/certification/policy", 303),
+        parse,
+    )
 
 
 def _read(model: type[Form], kept: dict[str, str], names: tuple[str, ...]) -> tuple[Form | None, FormFaults]:
@@ -226,6 +246,17 @@ def _read(model: type[Form], kept: dict[str, str], names: tuple[str, ...]) -> tu
             for one in error.errors()
         }
         return None, FormFaults(kept, faults, "Not saved.")
+
+
+def _put(db: Database, form: PolicyIn) -> int:
+    """Put it in force; what is wrong inside the text is told of the text, with the line or the part."""
+    try:
+        return policy.put(db, current_principal(), form)
+    except Refused as error:
+        inside = "; ".join(f"{one.field}: {one.reason}" for one in error.fields if one.field != "document")
+        if not inside:
+            raise
+        raise Refused(error.detail, FieldFault("document", f"cannot be used: {inside[:500]}")) from error
 
 
 @pages.get("/contacts/confirm/<code>", permission=PUBLIC)

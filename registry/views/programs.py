@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import redirect, request
+from flask import redirect
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
-from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
+from hanse.web import FormFaults, Pages, current_principal, ground, page
 from registry import api_credentials
 from registry.models import Site
 from registry.rights import DROP_API_CREDENTIALS, KEEP_API_CREDENTIALS, KEEP_MACHINES, may_site
 from registry.schemas.api_credentials import ApiCredentialChange, ApiCredentialIn
+from registry.views import saving
 from registry.views.home import settings
 from registry.views.parts import Part, SiteLook
 
 pages = Pages("registry_programs", __name__)
+LABELS = {"kind": "Kind", "identifier": "Known by", "realm": "Provider", "allow_write": "Writing"}
 
 
 def _programs(look: SiteLook) -> Mapping[str, Any] | None:
@@ -55,6 +56,7 @@ def _programs_page(name: str, form: FormFaults, status: int = 200) -> BaseRespon
         name=name,
         programs=[(one, api_credentials.deleted_on(one, here)) for one in found],
         form=form,
+        labels=LABELS,
         keeps=keeps,
         drops=drops,
         kinds=[("x509", "Certificate subject"), ("oidc", "Subject of an identity provider")],
@@ -68,14 +70,13 @@ def _programs_page(name: str, form: FormFaults, status: int = 200) -> BaseRespon
 @pages.post("/sites/<name>/api-credentials", permission=KEEP_API_CREDENTIALS)
 def add(name: str) -> BaseResponse:
     """Add an API credential."""
-    form, faults = read_form(ApiCredentialIn)
-    if form is None:
-        return _programs_page(name, faults, 422)
-    try:
-        api_credentials.add(ground().db, current_principal(), settings(), name, form)
-    except HanseError as error:
-        return _programs_page(name, FormFaults.of(error, request.form.to_dict()), 422)
-    return redirect(f"/sites/{name}/api-credentials", 303)
+    return saving.small(
+        ApiCredentialIn,
+        lambda db, form: api_credentials.add(db, current_principal(), settings(), name, form),
+        LABELS,
+        lambda faults, status: _programs_page(name, faults, status),
+        lambda _: redirect(f"/sites/{name}/api-credentials", 303),
+    )
 
 
 @pages.post("/sites/<name>/api-credentials/<int:number>/<act>", permission=KEEP_API_CREDENTIALS)

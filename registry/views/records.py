@@ -67,7 +67,9 @@ def federation() -> BaseResponse:
 @pages.get("/certification", permission=PUBLIC)
 def all_steps() -> BaseResponse:
     """Every step of certification, the newest first."""
-    given = {name: request.args[name] for name in ("site", "status", "cursor") if request.args.get(name)}
+    given = {
+        name: request.args[name] for name in ("site", "status", "as_of", "cursor") if request.args.get(name)
+    }
     try:
         query = CertificationChangeQuery.model_validate({**given, "limit": ROWS})
     except ValidationError:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from flask import redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from hanse.database import Database
 from hanse.errors import HanseError
 from hanse.identity.permissions import SIGNED_IN, allows
-from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
-from registry import people, role_requests, roles
+from hanse.web import FormFaults, Pages, current_principal, ground, page
+from registry import people, remembered, role_requests, roles, states
 from registry.finding import number_cursor
-from registry.models import Role
+from registry.models import Person, Role, RoleAction
 from registry.models.role_names import ROLE_TYPES, OwnerKind, held_at, shown
+from registry.remembered import RoleThen
 from registry.rights import GRANT_ROLES, READ_PEOPLE, is_operator, may_decide_role
 from registry.role_matrix import MATRIX, Action
 from registry.schemas.people import RoleRequestIn
+from registry.states import Moment
+from registry.views import saving
 from registry.views.home import settings
 from registry.views.people import ROLE_CHOICES, scope_choices
 
 pages = Pages("registry_roles_pages", __name__)
 PAGE = 50
+ASKING = {"role": "Role", "scope": "Where", "reason": "Reason"}
 _ACTIONS: list[tuple[Action, str]] = [
     ("edit", "change it"),
     ("certify", "change its certification"),
@@ -39,7 +47,32 @@ _OWNERS: list[tuple[OwnerKind, str]] = [
 @pages.get("/roles", permission=SIGNED_IN)
 def all_roles() -> BaseResponse:
     """What waits, own roles, the form, and what was decided."""
-    return _roles_page(FormFaults())
+    with ground().db.transaction() as session:
+        moment = states.moment(session, request.args.get("as_of"))
+    return _roles_page(FormFaults()) if moment is None else _roles_then(moment)
+
+
+def _roles_then(moment: Moment) -> BaseResponse:
+    """What waited then, own roles of then, and what had been decided."""
+    principal, before = current_principal(), number_cursor(request.args.get("before"))
+    reads = allows(principal, READ_PEOPLE)
+    with ground().db.transaction() as session:
+        person = people.own(session, principal) if principal.person is not None else None
+        own = [] if person is None else [person.id]
+        waited = remembered.roles(session, moment.number, scope=None, person=None, status="PENDING")
+        others: list[tuple[RoleThen, list[str]]] = [
+            (row, []) for row in reversed(waited) if reads or row.person_id in own
+        ]
+        decided = roles.actions(session, before=before, until=moment.at, limit=PAGE + 1) if reads else []
+        held = remembered.roles_of(session, moment.number, own, "GRANTED")
+    count = len(others)
+    return page(
+        "registry/roles.html",
+        title="Roles",
+        sentence=f"{count} {'request' if count == 1 else 'requests'} waited for a decision.",
+        api="/api/v1/role-requests",
+        **_shown(person, mine=[], others=others, held=held, decided=decided, reads=reads),
+    )
 
 
 def _roles_page(
@@ -66,22 +99,44 @@ def _roles_page(
         sentence=_sentence(mine, others),
         api="/api/v1/role-requests",
         status=status,
-        person=person,
-        mine=mine,
-        others=others,
-        held=held,
-        decided=decided[:PAGE],
-        before=decided[PAGE - 1].id if len(decided) > PAGE else None,
-        reads=reads,
-        operator=is_operator(principal),
-        form=form,
-        decision=decision or FormFaults(),
-        decided_number=number,
-        role_choices=ROLE_CHOICES,
-        role_name=shown,
-        places=places,
-        rules=_rules(),
+        **{
+            **_shown(person, mine=mine, others=others, held=held, decided=decided, reads=reads),
+            "form": form,
+            "decision": decision or FormFaults(),
+            "decided_number": number,
+            "places": places,
+        },
     )
+
+
+def _shown(
+    person: Person | None,
+    *,
+    mine: Sequence[Any],
+    others: Sequence[tuple[Any, Sequence[str]]],
+    held: Sequence[Any],
+    decided: Sequence[RoleAction],
+    reads: bool,
+) -> dict[str, Any]:
+    """What the page tells, now or then: rows, or roles as they were remembered."""
+    return {
+        "person": person,
+        "mine": mine,
+        "others": others,
+        "held": held,
+        "decided": decided[:PAGE],
+        "before": decided[PAGE - 1].id if len(decided) > PAGE else None,
+        "reads": reads,
+        "operator": is_operator(current_principal()),
+        "form": FormFaults(),
+        "asking": ASKING,
+        "decision": FormFaults(),
+        "decided_number": 0,
+        "role_choices": ROLE_CHOICES,
+        "role_name": shown,
+        "places": [],
+        "rules": _rules(),
+    }
 
 
 def _sentence(mine: list[Role], others: list[tuple[Role, list[str]]]) -> str:
@@ -119,14 +174,17 @@ def _in_words(allowed: frozenset[str]) -> str:
 @pages.post("/roles/requests", permission=SIGNED_IN)
 def ask() -> BaseResponse:
     """Ask for a role."""
-    form, faults = read_form(RoleRequestIn)
-    if form is None:
-        return _roles_page(faults, status=422)
-    try:
-        role_requests.request(ground().db, current_principal(), form, settings().url)
-    except HanseError as error:
-        return _roles_page(FormFaults.of(error, request.form.to_dict()), status=422)
-    return redirect("/roles", 303)
+
+    def act(db: Database, form: RoleRequestIn) -> int:
+        return role_requests.request(db, current_principal(), form, settings().url)
+
+    return saving.small(
+        RoleRequestIn,
+        act,
+        ASKING,
+        lambda faults, status: _roles_page(faults, status=status),
+        lambda _: redirect("/roles", 303),
+    )
 
 
 @pages.post("/roles/requests/<int:number>/<act>", permission=GRANT_ROLES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from hanse.database import Database
 from hanse.errors import Conflict, Forbidden, HanseError, NotFound, Unauthorised
 from hanse.web import FormFaults, ground
-from hanse.web.wire import faults_of
+from hanse.web.wire import faults_of, from_pairs
 from registry import states
 from registry.recording import Quicker
 from registry.rehearsal import Rehearsal
@@ -22,7 +23,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Done = TypeVar("Done")
 Typed = Mapping[str, str]
 CHECK = "check"
-"""A form that is sent with this field is checked and not saved."""
+"""A form that is sent with this field is checked and not saved. Its value is the prefix of the form's ids, or "yes"."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,21 @@ def save(
     act: Callable[[Database, Model], Done],
     name_of: Callable[[str], str] = str,
     db: Database | None = None,
+    *,
+    all_told: bool = False,
 ) -> Saved[Done]:
     """Parse the form and carry it out. `name_of` turns the name of a part of the model into that of the form's field.
 
-    Raises Unauthorised, Forbidden and NotFound: of those no form can be mended.
+    Raises Unauthorised, Forbidden and NotFound: of those no form can be mended; but for one in which it is typed what
+    to do it to, `all_told` tells them in the form.
     """
     try:
         return Saved(act(db or ground().db, parse()), FormFaults(kept))
     except ValidationError as error:
         return Saved(None, _faults(error, kept, name_of), 422, parsed=False)
-    except (Unauthorised, Forbidden, NotFound):
-        raise
     except HanseError as error:
+        if not all_told and isinstance(error, Unauthorised | Forbidden | NotFound):
+            raise
         faults = {name_of(fault.field): fault.reason for fault in error.fields}
         found = FormFaults(kept, faults, error.detail)
         status = 409 if isinstance(error, Conflict) else 422
@@ -79,25 +83,76 @@ def is_check() -> bool:
     return CHECK in request.form
 
 
+def as_model(model: type[Model]) -> Callable[[], Model]:
+    """Parses the posted form as `hanse.web.read_form` does; for `save` and `checked`."""
+
+    def parse() -> Model:
+        given = from_pairs(model, request.form)
+        kept = {
+            name: value
+            for name, value in given.items()
+            if value not in ("", []) and name not in (CHECK, "csrf_token")
+        }
+        return model.model_validate(kept, strict=False)
+
+    return parse
+
+
+def small(
+    model: type[Model],
+    act: Callable[[Database, Model], Done],
+    labels: Mapping[str, str],
+    again: Callable[[FormFaults, int], BaseResponse],
+    then: Callable[[Done], BaseResponse],
+    parse: Callable[[], Model] | None = None,
+) -> BaseResponse:
+    """A form whose fields are those of `model`: checked while it is typed, else carried out. `again` shows it with what
+    was wrong and a status, `then` says what comes after. `act` must return something.
+    """
+    kept, read = from_pairs(model, request.form), parse or as_model(model)
+    if is_check():
+        return checked(kept, read, act, labels, _of_form, all_told=True)
+    saved = save(kept, read, act, _of_form, all_told=True)
+    return again(saved.faults, saved.status) if saved.done is None else then(saved.done)
+
+
+def _of_form(field: str) -> str:
+    """Parts of a list stand in one field."""
+    return field.partition(".")[0]
+
+
+def _prefix() -> str:
+    given = request.form.get(CHECK, "")
+    return given if re.fullmatch(r"[a-z0-9]{1,20}-", given) else ""
+
+
 def checked(
     kept: Typed,
     parse: Callable[[], Model],
     act: Callable[[Database, Model], Any],
     labels: Mapping[str, str],
     name_of: Callable[[str], str] = str,
+    *,
+    all_told: bool = False,
 ) -> BaseResponse:
     """What would be refused: a fragment for each field that has something in it, and a sentence. Nothing is saved."""
     try:
-        found: Saved[Any] = save(kept, parse, act, name_of, Rehearsal(ground().db))
+        found: Saved[Any] = save(kept, parse, act, name_of, Rehearsal(ground().db), all_told=all_told)
     except NotFound as error:
         found = Saved(None, FormFaults(kept, {}, error.detail), 404)
+    return told_so_far(kept, found, labels)
+
+
+def told_so_far(kept: Typed, found: Saved[Any], labels: Mapping[str, str]) -> BaseResponse:
+    """The fragments for a form that is still being typed: what is wrong, what is still needed, or that all is well."""
     faults = found.faults.faults
-    empty = [name for name in faults if not found.parsed and not kept.get(name, "").strip()]
+    empty = [name for name in faults if not found.parsed and not str(kept.get(name, "")).strip("[] ")]
     needed = [labels.get(name, name) for name in empty]
     shown = {name: reason for name, reason in faults.items() if name not in empty}
     return make_response(
         render_template(
             "registry/checked.html",
+            prefix=_prefix(),
             fields=sorted({name for name in (*kept, *shown) if name in labels}),
             faults=shown,
             labels=labels,

@@ -76,8 +76,9 @@ def one_site(name: str) -> BaseResponse:
 
 
 def _questions(name: str) -> dict[str, Question]:
+    month = f"{datetime.now(UTC):%Y-%m}"
     return {
-        label: (service, path.format(site=quote(name, safe="")))
+        label: (service, path.format(site=quote(name, safe=""), month=month))
         for part in PARTS
         for label, (service, path) in part.questions.items()
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from hanse.identity.permissions import allows
 from hanse.revisions import History
-from registry import downtime_finding, standing, states, trail
+from registry import cloudinfo, downtime_finding, standing, states, trail
 from registry.neighbours import Heard
 from registry.rights import READ_LOG
 from registry.schemas.downtimes import DowntimeFilter
@@ -52,7 +52,46 @@ def _row(look: SiteLook, service: Mapping[str, Any], endpoint: Mapping[str, Any]
 
 
 def _capacity(look: SiteLook) -> Mapping[str, Any]:
-    return {"offers": capacity_words(look.site["capacity"])}
+    """What is declared for each VO, and beside it what is used: as the cloud publishes it, and by its usage records."""
+    offers = capacity_words(look.site["capacity"])
+    if look.past:
+        return {"offers": offers, "vos": [_vo_row(one, None, None) for one in look.site["supports"]]}
+    running, recorded = _running(look), _recorded(look.heard["usage"])
+    declared = {share["vo"]: share for share in look.site["supports"]}
+    others = sorted((running.keys() | recorded.keys()) - declared.keys())
+    shares = [*declared.values(), *({"vo": vo, "vcpu": None} for vo in others)]
+    rows = [_vo_row(one, running.get(one["vo"]), recorded.get(one["vo"])) for one in shares]
+    return {"offers": offers, "vos": rows, "supported": frozenset(declared)}
+
+
+def _vo_row(
+    share: Mapping[str, Any], running: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    return {"vo": share["vo"], "vcpu": share["vcpu"], "running": running, "recorded": recorded}
+
+
+def _running(look: SiteLook) -> dict[str, dict[str, Any]]:
+    """Virtual processors and machines that each VO has now, as the clouds of the site publish them while that holds."""
+    found: dict[str, dict[str, Any]] = {}
+    for document in cloudinfo.current(look.session, look.name, valid_at=look.now):
+        for share in document.facts["shares"]:
+            if share["vo"] is None or (share["used_cores"] is None and share["total"] is None):
+                continue
+            row = found.setdefault(share["vo"], {"vcpu": None, "machines": None, "at": document.created_at})
+            for name, fact in (("vcpu", "used_cores"), ("machines", "total")):
+                if share[fact] is not None:
+                    row[name] = (row[name] or 0) + share[fact]
+    return found
+
+
+def _recorded(usage: Heard) -> dict[str, dict[str, Any]]:
+    """CPU hours and machines of this month by VO, from the usage records that accounting has loaded."""
+    rows = usage.body.get("rows")
+    return {
+        str(row["vo"]): {"cpu_hours": float(row.get("cpu_hours") or 0), "vms": int(row.get("vms") or 0)}
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, Mapping) and row.get("vo")
+    }
 
 
 def _downtimes(look: SiteLook) -> Mapping[str, Any]:
@@ -97,7 +136,12 @@ def _history(look: SiteLook) -> Mapping[str, Any]:
 
 
 ENDPOINTS = Part("endpoints", "top", _endpoints, tab="Services", questions={"monitoring": standing.OF_SITE})
-CAPACITY = Part("capacity", "left", _capacity)
+CAPACITY = Part(
+    "capacity",
+    "left",
+    _capacity,
+    questions={"usage": ("accounting", "/api/v1/usage?by=vo&site={site}&from={month}&to={month}")},
+)
 DOWNTIMES = Part("downtimes", "left", _downtimes, tab="Downtimes")
 IDENTITIES = Part(
     "identities",

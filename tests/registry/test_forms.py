@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from lxml import html
 
-from .conftest import OCCI, Registry
+from .conftest import OCCI, Registry, site_document
 
 
 def document(answer: Any) -> Any:
@@ -258,3 +260,228 @@ def test_what_waits_stands_on_the_page_of_who_decides(registry: Registry) -> Non
     other = document(registry.ask("GET", "/mine", "Eliška Malá")).get_element_by_id("waiting")
     assert "Nothing waits for you" in words(other)
     assert "Role request" in words(document(registry.ask("GET", "/")))
+
+
+# -- every other form ---------------------------------------------------------------------------------------------
+
+
+SMALL_FORMS: dict[str, tuple[str, str, str, dict[str, str], str, str, str]] = {
+    # page, action, who, what is typed, the field that is wrong, a word of the reason, prefix of the form
+    "a role for somebody": (
+        "/people",
+        "/people/roles",
+        "Ingrid Holm",
+        {"role": "site_administrator", "scope": "site:NONE"},
+        "",
+        "no site NONE",
+        "",
+    ),
+    "a role for oneself": (
+        "/roles",
+        "/roles/requests",
+        "Laura Gil",
+        {"role": "ngi_operations_manager", "scope": "site:BIFI"},
+        "scope",
+        "must be ngi:NAME",
+        "",
+    ),
+    "what I say of myself": (
+        "/account",
+        "/account/me",
+        "Laura Gil",
+        {"works_from": "25:00"},
+        "works_from",
+        "Works from",
+        "",
+    ),
+    "an own token": (
+        "/account",
+        "/account/tokens",
+        "Laura Gil",
+        {"name": "x", "valid_days": "900"},
+        "valid_days",
+        "400",
+        "token-",
+    ),
+    "a webhook": (
+        "/webhooks",
+        "/webhooks",
+        "Laura Gil",
+        {"url": "http://plain.example.org/"},
+        "url",
+        "https",
+        "",
+    ),
+    "a subscription": (
+        "/subscriptions",
+        "/subscriptions",
+        "Laura Gil",
+        {"whom": "site:BIFI"},
+        "means",
+        "address",
+        "",
+    ),
+    "an API credential": (
+        "/sites/BIFI/api-credentials",
+        "/sites/BIFI/api-credentials",
+        "Laura Gil",
+        {"kind": "x509", "identifier": "no name"},
+        "identifier",
+        "Known by",
+        "",
+    ),
+    "a host certificate": (
+        "/sites/BIFI/machines",
+        "/sites/BIFI/machines/certificates",
+        "Laura Gil",
+        {"pem": "nothing"},
+        "pem",
+        "Certificate",
+        "certificate-",
+    ),
+    "a site's token": (
+        "/sites/BIFI/machines",
+        "/sites/BIFI/machines/tokens",
+        "Laura Gil",
+        {"name": "x" * 300},
+        "name",
+        "For",
+        "token-",
+    ),
+    "a step of certification": (
+        "/sites/BIFI/edit",
+        "/sites/BIFI/certification",
+        "Ingrid Holm",
+        {"status": "Suspended", "reason": "x" * 301},
+        "reason",
+        "300",
+        "step-",
+    ),
+    "a proposed step": (
+        "/sites/BIFI/certification",
+        "/sites/BIFI/certification/propose",
+        "Ingrid Holm",
+        {"status": "Suspended", "reason": "x" * 301},
+        "reason",
+        "300",
+        "step-",
+    ),
+    "a policy": (
+        "/certification/policy",
+        "/certification/policy",
+        "Ingrid Holm",
+        {"document": "items: [", "reason": "x"},
+        "document",
+        "line",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_FORMS)
+def test_small_forms_tell_what_would_be_refused_save_nothing_and_keep_what_was_typed(
+    registry: Registry, name: str
+) -> None:
+    page, action, who, typed, field, reason, prefix = SMALL_FORMS[name]
+    form = next(
+        form
+        for form in document(registry.ask("GET", page, who)).forms
+        if form.get("action") == action and form.get("hx-post")
+    )
+    sent = {**{key: value for key, value in dict(form.fields).items() if isinstance(value, str)}, **typed}
+    assert form.get("hx-vals") == f'{{"check": "{prefix or "yes"}"}}'
+    head = registry.get("/api/v1/history?limit=1")["items"][0]["revision"]
+
+    told = document(registry.ask("POST", action, who, data={**sent, "check": prefix or "yes"}))
+    said = words(told.get_element_by_id(f"{prefix}checked"))
+    assert reason in (words(told.get_element_by_id(f"about-{prefix}{field}")) if field else said)
+    assert "Nothing of this would be refused" not in said
+
+    answer = registry.ask("POST", action, who, data=sent)
+    assert answer.status_code in (409, 422), answer.text[:300]
+    again = next(one for one in document(answer).forms if one.get("action") == action and one.get("hx-post"))
+    for key, value in typed.items():
+        assert again.fields.get(key) == value, key
+    if field:
+        assert reason in words(document(answer).get_element_by_id(f"about-{prefix}{field}"))
+    assert registry.get("/api/v1/history?limit=1")["items"][0]["revision"] == head
+
+
+def test_a_small_form_that_would_be_taken_says_so_and_leaves_nothing(registry: Registry) -> None:
+    typed = {"name": "a program", "valid_days": "30", "check": "token-"}
+    told = document(registry.ask("POST", "/account/tokens", "Laura Gil", data=typed))
+    assert "Nothing of this would be refused" in words(told.get_element_by_id("token-checked"))
+    assert "hanse_person_" not in words(told)
+    assert [one["name"] for one in registry.get("/api/v1/me/tokens", "Laura Gil")["items"]] == ["tests"]
+    asked = {"role": "site_security_officer", "scope": "site:BIFI", "check": "yes"}
+    told = document(registry.ask("POST", "/roles/requests", "Anna Lindqvist", data=asked))
+    assert "Nothing of this would be refused" in words(told.get_element_by_id("checked"))
+    assert registry.get("/api/v1/roles?status=PENDING")["items"] == []
+    assert registry.get("/api/v1/mails")["items"] == [], "nobody is told of what was only typed"
+
+
+def test_a_prefix_that_is_none_of_ours_is_not_written_into_the_answer(registry: Registry) -> None:
+    typed = {"name": "", "check": '"><script>'}
+    answer = registry.ask("POST", "/account/tokens", "Laura Gil", data=typed)
+    assert answer.status_code == 200
+    assert "<script>" not in answer.text
+
+
+# -- the way to a downtime ----------------------------------------------------------------------------------------
+
+
+def check_step(registry: Registry, who: str = "Laura Gil", **typed: Any) -> Any:
+    answer = registry.ask("POST", "/downtimes/new", who, data={**typed, "check": "yes"})
+    assert answer.status_code == 200, answer.text[:300]
+    return document(answer)
+
+
+def test_each_step_of_the_wizard_is_checked_while_it_is_typed(registry: Registry) -> None:
+    what = {"step": "what", "sites": "BIFI", "severity": "OUTAGE", "description": ""}
+    assert "Still needed: Reason" in words(check_step(registry, **what).get_element_by_id("checked"))
+    what["description"] = "New switches"
+    assert "Nothing of this would be refused" in words(
+        check_step(registry, **what).get_element_by_id("checked")
+    )
+    elsewhere = check_step(registry, **{**what, "sites": "CESNET", "step": "what"})
+    assert "Sites" in words(elsewhere.get_element_by_id("checked"))
+    draft = registry.ask("POST", "/downtimes/new", "Laura Gil", data=what).headers["Location"]
+    key = draft.partition("draft=")[2]
+    when = {"step": "when", "draft": key, "start": "2020-01-01T10:00", "end": "2020-01-01T12:00"}
+    told = check_step(registry, **when)
+    assert "48 h" in words(told.get_element_by_id("about-start"))
+    assert "would be refused: Begins" in words(told.get_element_by_id("checked"))
+    assert registry.get("/api/v1/downtimes")["items"] == []
+
+
+def test_a_change_of_a_downtime_is_checked_while_it_is_typed(registry: Registry) -> None:
+    made = registry.declare("BIFI", timedelta(days=3), timedelta(hours=2))
+    path = f"/downtimes/{made['id']}/edit"
+    typed = {**filled(registry, path, "Laura Gil"), "check": "yes"}
+    longer = (datetime.fromisoformat(made["end"]) + timedelta(hours=5)).isoformat()[:16]
+    told = document(registry.ask("POST", path, "Laura Gil", data={**typed, "end": longer}))
+    assert words(told.get_element_by_id("about-end"))
+    assert "would be refused: Ends" in words(told.get_element_by_id("checked"))
+    assert registry.ask("POST", path, "Eliška Malá", data=typed).status_code == 403
+    assert registry.get(f"/api/v1/downtimes/{made['id']}")["end"] == made["end"]
+
+
+def test_who_has_few_sites_ticks_them_and_who_has_many_searches(registry: Registry) -> None:
+    for site in ("BIFI", "UKIM"):
+        person = registry.get("/api/v1/people?q=Laura")["items"][0]["id"]
+        role = {"person": person, "role": "site_administrator", "scope": f"site:{site}"}
+        registry.ask("POST", "/api/v1/roles", json=role)
+    form = document(registry.ask("GET", "/downtimes/new", "Laura Gil"))
+    boxes = form.xpath("//input[@type='checkbox'][@name='add_site']/@value")
+    assert boxes == ["BIFI", "UKIM"]
+    assert not form.xpath("//datalist")
+    both = {"step": "what", "act": "add", "add_site": ["BIFI", "UKIM"]}
+    chosen = registry.ask("POST", "/downtimes/new", "Laura Gil", data=both)
+    drawn = document(registry.ask("GET", chosen.headers["Location"], "Laura Gil"))
+    assert drawn.xpath("//input[@name='sites']/@value") == ["BIFI", "UKIM"]
+    for number in range(12):
+        site = site_document("BIFI", name=f"SITE-{number}", usage_site_names=[f"USAGE-{number}"])
+        registry.send("POST", "/api/v1/sites", site)
+    many = document(registry.ask("GET", "/downtimes/new"))
+    assert not many.xpath("//input[@type='checkbox'][@name='add_site']")
+    assert len(many.xpath("//datalist[@id='sites-offered']/option")) == 15

@@ -17,6 +17,7 @@ from werkzeug.serving import make_server
 from registry.app import create_app
 from registry.settings import RegistrySettings
 
+from .clouds import cloud_document, encoded
 from .conftest import Registry
 
 HOUR = timedelta(hours=1)
@@ -247,6 +248,7 @@ class Neighbours:
         self.seen: list[str | None] = []
         self.app.add_url_rule("/<service>/api/v1/overview", "overview", self.overview)
         self.app.add_url_rule("/<service>/api/v1/status", "status", self.status)
+        self.app.add_url_rule("/<service>/api/v1/usage", "usage", self.usage)
         self.server = make_server("127.0.0.1", 0, self.app, threaded=True)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
@@ -273,6 +275,16 @@ class Neighbours:
                 in_step=35,
             ),
         }[service]
+
+    def usage(self, service: str) -> Response:
+        from flask import request
+
+        if service in self.silent:
+            time.sleep(1.5)
+        assert request.args["by"] == "vo"
+        assert request.args["from"] == request.args["to"]
+        row = {"vo": "training.egi.eu", "site": request.args["site"], "cpu_hours": 1234.5, "vms": 7}
+        return jsonify(rows=[row, {**row, "vo": "stranger", "cpu_hours": 2.0, "vms": 1}])
 
     def status(self, service: str) -> Response:
         if service in self.silent:
@@ -356,6 +368,23 @@ def test_a_service_that_never_answered_says_so(connected: Registry, neighbours: 
     assert "there are no earlier figures" in card(document, "Failing now")
     assert "Monitoring does not answer" in words(document.find(".//p[@class='sentence']"))
     assert "Changed today" in words(document)
+
+
+def test_what_each_vo_uses_stands_beside_what_is_declared_with_its_source(
+    connected: Registry, neighbours: Neighbours
+) -> None:
+    connected.ask("PUT", "/v1/sites/BIFI/cloudinfo", data=encoded(cloud_document("BIFI")))
+    shown = card(page(connected, "/sites/BIFI"), "Capacity by VO")
+    assert "1,234 CPU hours, 7 machines this month by usage records" in shown
+    assert "as the cloud publishes" in shown
+    assert "stranger" in shown
+    assert "not declared" in shown, "a VO that uses what was never declared for it"
+    neighbours.silent = {"accounting"}
+    old = card(page(connected, "/sites/BIFI"), "Capacity by VO")
+    assert "Accounting does not answer" in old
+    assert "1,234 CPU hours" in old, "the last good answer stays"
+    past = card(page(connected, "/sites/BIFI?as_of=1000"), "Capacity by VO")
+    assert "CPU hours" not in past
 
 
 def test_sites_in_trouble_stand_first(connected: Registry) -> None:

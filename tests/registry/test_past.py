@@ -197,6 +197,17 @@ def test_every_page_knows_the_past_or_says_why_not(registry: Registry) -> None:
     assert [rule for rule in pages_of(registry) if rule not in known and not _aside(rule)] == []
 
 
+FOR_PEOPLE_SIGNED_IN = {
+    "/people",
+    "/people/<int:number>",
+    "/roles",
+    "/drift",
+    "/sites/<name>/drift",
+    "/sites/<name>/certification",
+    "/certification/proposals",
+}
+
+
 def _aside(rule: str) -> bool:
     """Forms are of the present by their nature; files and the way out are no pages."""
     return bool(FORMS.search(rule)) or rule.endswith(".csv") or rule == "/unsubscribe"
@@ -229,8 +240,11 @@ def test_pages_of_the_past_are_whole_and_read_only(registry: Registry, changed: 
     }
     registry.send("POST", "/api/v1/projects", {"name": "EGI", "ngis": ["NGI_CZ"]})
     registry.send("POST", "/api/v1/service-groups", {"name": "CLOUDS"})
+    ids["/people/<int:number>"] = registry.get("/api/v1/people?q=Laura")["items"][0]["id"]
     last = newest(registry)
     for rule in sorted(SHOWS):
+        if who is None and rule in FOR_PEOPLE_SIGNED_IN:
+            continue
         moment = last if rule.startswith(("/projects/", "/service-groups/")) else changed
         path = rule.replace("<int:number>", ids.get(rule, "")).replace(
             "<name>", names.get(rule.partition("/<")[0], "")
@@ -269,7 +283,7 @@ def test_filters_keep_the_moment(registry: Registry, changed: int) -> None:
             assert 'name="as_of"' in form
 
 
-@pytest.mark.parametrize("path", ["/", "/history", "/people", "/sites/BIFI/edit", "/account"])
+@pytest.mark.parametrize("path", ["/", "/history", "/mails", "/sites/BIFI/edit", "/account"])
 def test_pages_of_the_present_say_so(registry: Registry, path: str) -> None:
     answer = registry.ask("GET", f"{path}?as_of=3")
     assert answer.status_code == 422

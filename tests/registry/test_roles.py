@@ -380,7 +380,7 @@ def test_the_page_shows_what_waits_for_whom_and_decides(registry: Registry) -> N
     form = {"role": "site_security_officer", "scope": "site:BIFI", "reason": "I look after BIFI"}
     assert registry.ask("POST", "/roles/requests", "Anna Lindqvist", data=form).status_code == 303
     twice = registry.ask("POST", "/roles/requests", "Anna Lindqvist", data=form)
-    assert (twice.status_code, "asked for this role already" in twice.text) == (422, True)
+    assert (twice.status_code, "asked for this role already" in twice.text) == (409, True)
     own = registry.ask("GET", "/roles", "Anna Lindqvist").text
     assert "Laura Gil can decide" in own
     waits = registry.ask("GET", "/roles", "Laura Gil").text

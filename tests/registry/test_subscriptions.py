@@ -199,7 +199,7 @@ def test_the_page(registry: Registry) -> None:
     form = {"whom": "site:BIFI", "subject": "downtimes", "means": "mail"}
     assert registry.ask("POST", "/subscriptions", "Anna Lindqvist", data=form).status_code == 303
     refused = registry.ask("POST", "/subscriptions", "Anna Lindqvist", data=form)
-    assert refused.status_code == 422
+    assert refused.status_code == 409
     assert "subscribed to this already" in refused.text
     shown = registry.ask("GET", "/subscriptions", "Anna Lindqvist").text
     number = re.search(r"/subscriptions/(\d+)/end", shown)
