@@ -39,6 +39,7 @@ class House:
     url: str
     hosts: dict[str, Issued]
     envelope: Envelope
+    folder: Path
 
     def loader(self, db: Database) -> Loader:
         """A loader over a connection of its own."""
@@ -72,7 +73,7 @@ def open_house(sites: int) -> tuple[House, Database]:
             session.add_all(_followed(name, host))
     service = ca.issue("/C=EU/O=Hanse Demo/OU=Services/CN=localhost", host="localhost")
     envelope = Envelope(TrustStore(ca.trust_dir), service.cert_path, service.key_path)
-    return House(server, db.url, hosts, envelope), db
+    return House(server, db.url, hosts, envelope, folder), db
 
 
 def _host(ca: CertificateAuthority, site: str) -> Issued:
@@ -127,13 +128,18 @@ def _report(machine: dict[str, Any], measured: int) -> dict[str, Any]:
     return record(**{**machine, **counters})
 
 
+def signed_texts(house: House, made: Sequence[tuple[str, str]]) -> list[tuple[str, bytes]]:
+    """(site, signed message)."""
+    return [
+        (site, cms.sign(body.encode(), house.hosts[site].cert, house.hosts[site].key)) for site, body in made
+    ]
+
+
 def send(house: House, db: Database, made: Sequence[tuple[str, str]], tag: str = "") -> list[int]:
-    """Sign the messages and put them into the inbox."""
+    """Sign the messages and put them into the inbox; their numbers."""
     box = Inbox(db, 10_000_000)
     numbers: list[int] = []
-    for number, (site, body) in enumerate(made):
-        host = house.hosts[site]
-        signed = cms.sign(body.encode(), host.cert, host.key)
+    for number, (site, signed) in enumerate(signed_texts(house, made)):
         sender = Sender(f"token:{site}", site, site)
         numbers += box.accept([Arrival(signed, f"{tag}/{number}")], sender, source="ams")
     return numbers

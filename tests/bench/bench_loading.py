@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,13 +25,18 @@ import psycopg
 import structlog
 from sqlalchemy import text
 
+from accounting import summaries
+from accounting.inbox import Arrival, Inbox, Sender
 from accounting.worker import Worker
 from hanse.database import Database
-from tests.bench.accounting_house import House, open_house, send, texts
+from tests.accounting.records import message, record
+from tests.bench.accounting_house import House, open_house, send, signed_texts, texts
+from tests.bench.big_usage import bytes_a_vm_month, fill, months
 from tests.bench.measure import line
 
 LOADERS = 2
 LEAST_RATIO, LEAST_RATE = 0.6, 15_000
+P99_MS, MEMORY_MB, RESEND_S = 50, 300, 1.0
 CONTEXT = multiprocessing.get_context("fork")
 
 
@@ -56,7 +65,13 @@ class Run:
         return self.database_s / self.records * 1e6
 
 
-def main(messages: int = 200, sites: int = 20) -> None:
+def main(
+    messages: int = int(os.environ.get("HANSE_BENCH_MESSAGES", "200")),
+    sites: int = 20,
+    vm_months: tuple[int, ...] = tuple(
+        map(int, os.environ.get("HANSE_BENCH_VM_MONTHS", "100000").split(","))
+    ),
+) -> None:
     """Print the table."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     house, db = open_house(sites)
@@ -70,6 +85,91 @@ def main(messages: int = 200, sites: int = 20) -> None:
     line("of the bare limit, by the clock", whole.rate / bare.rate, "", limit=LEAST_RATIO, at_least=True)
     line("of the bare limit, by processor time", bare.cost / whole.cost, "")
     line("records a second on a quiet machine", whole.rate, "rec/s", limit=LEAST_RATE, at_least=True)
+    memory(house, db, made)
+    accepting(house, db, made)
+    for size in vm_months:
+        sent_again(house, db, size)
+
+
+def memory(house: House, db: Database, made: Sequence[tuple[str, str]]) -> None:
+    """The largest that the worker of the command line gets, with all messages waiting."""
+    house.empty(db)
+    send(house, db, made)
+    config = house.folder / "hanse.toml"
+    config.write_text(
+        f'[accounting]\ndatabase_url = "{house.url}"\nsecret_key = "a secret of the bench alone"\n'
+        f'trust_dir = "{house.envelope.trust.directory}"\n'
+        f'tls_cert = "{house.envelope.certificate}"\ntls_key = "{house.envelope.key}"\n'
+    )
+    hanse = str(Path(sys.executable).with_name("hanse"))
+    process = subprocess.Popen(
+        [hanse, "--config", str(config), "accounting", "worker", "--once"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    _, status, used = os.wait4(process.pid, 0)
+    assert status == 0
+    line(f"memory of a loader, {len(made)} messages waiting", used.ru_maxrss / 1000, "MB", limit=MEMORY_MB)
+
+
+def accepting(house: House, db: Database, made: Sequence[tuple[str, str]], seconds: float = 10) -> None:
+    """A message of 100 records each 20 ms into the inbox, while two loaders work off what waits."""
+    house.empty(db)
+    send(house, db, made)
+    small = [signed for _, signed in signed_texts(house, texts(list(house.hosts), int(seconds * 50), 100))]
+    box, sender = Inbox(db, 10_000_000), Sender("token:bench", "bench", "")
+    begin = CONTEXT.Event()
+    loaders = [CONTEXT.Process(target=_when, args=(begin, _load, house)) for _ in range(LOADERS)]
+    for process in loaders:
+        process.start()
+    begin.set()
+    time.sleep(0.5)
+    taken, first = [], time.perf_counter()
+    with ThreadPoolExecutor(8) as threads:
+
+        def accept(number: int) -> None:
+            due = first + number * 0.02
+            time.sleep(max(0.0, due - time.perf_counter()))
+            box.accept([Arrival(small[number], f"small/{number}")], sender, source="ams")
+            taken.append(
+                (time.perf_counter() - due) * 1000
+            )  # of the moment when it was due, else a jam hides itself
+
+        list(threads.map(accept, range(len(small))))
+    loading = any(process.is_alive() for process in loaders)
+    for process in loaders:
+        process.join()
+    line("accepting at 50/s while loading, p50", statistics.median(taken), "ms")
+    line("accepting at 50/s while loading, p99", statistics.quantiles(taken, n=100)[98], "ms", limit=P99_MS)
+    if not loading:
+        print("  (the loaders were done before: more messages are needed)")
+
+
+def sent_again(house: House, db: Database, vm_months: int) -> None:
+    """One message of 1,000 records whose machines are stored already, again with other figures: counted and summed."""
+    fill(house, db, vm_months)
+    site, latest = next(iter(house.hosts)), months()[-1]
+    at = int(datetime(latest.year, latest.month, 1, tzinfo=UTC).timestamp())
+    loader = house.loader(db)
+    reports = [
+        record(
+            site, f"vm-{n}", RecordCreateTime=at, StartTime=at - 365 * 86_400, WallDuration=364 * 86_400 - n
+        )
+        for n in range(min(1000, vm_months // len(house.hosts) // 12))
+    ]
+    numbers = send(
+        house, db, [(site, message(*reports)), (site, message(*reports, version="v0.2"))], f"{vm_months}"
+    )
+    took = []
+    for number in numbers:
+        began = time.perf_counter()
+        outcome = loader.load(number)
+        summaries.summarise(db)
+        took.append(time.perf_counter() - began)
+        assert outcome is not None
+        assert outcome.loaded == len(reports), outcome
+    name = f"at {vm_months:,} VM-months"
+    line(f"a message sent anew, {name}", took[0], "s", "again the same", took[1], limit=RESEND_S)
+    line(f"size of tables and indexes, {name}", bytes_a_vm_month(db), "bytes each")
 
 
 def pipeline(house: House, db: Database, made: Sequence[tuple[str, str]]) -> Run:
