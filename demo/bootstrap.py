@@ -17,6 +17,7 @@ from demo.calls import Caller, NotYet, Untrue, until
 from demo.cast import NGIS, OCCI_SERVICE, OPERATOR, PEOPLE, SITES, VOS, Person, Site, person
 from demo.layout import Layout, write_private
 from demo.programs import hanse
+from demo.showcase import DECLARED_RAM_GB, DRIFTING, Showcase, federation_parts
 
 Say = Callable[[str], None]
 _AUP = (
@@ -43,11 +44,13 @@ class Bootstrap:
             for done in [pool.submit(self._site, site) for site in SITES]:
                 done.result()
         self._say("site administrators registered host certificates and made tokens")
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(6) as pool:
+            show = Showcase(self._layout, self._as)
+            shown = [pool.submit(show.run), pool.submit(show.accept_drift)]
             for done in [pool.submit(self._vo, vo, *about) for vo, about in VOS.items()]:
                 done.result()
             self._say("VOs created with their managers")
-            for done in [pool.submit(self._join, site) for site in SITES]:
+            for done in [*[pool.submit(self._join, site) for site in SITES], *shown]:
                 done.result()
         self._say("site agents joined")
 
@@ -177,11 +180,13 @@ class Bootstrap:
 def federation_document(layout: Layout) -> dict[str, object]:
     """federation.yaml: what the operator declares."""
     ngis = [{"name": name, "description": about} for name, about in NGIS.items()]
-    return {"ngis": ngis, "sites": [_site_document(layout, site) for site in SITES]}
+    return {"ngis": ngis, "sites": [_site_document(layout, site) for site in SITES], **federation_parts()}
 
 
 def _site_document(layout: Layout, site: Site) -> dict[str, object]:
     capacity = {name: value for name, value in vars(site.capacity).items() if value is not None}
+    if site.name == DRIFTING:
+        capacity["ram_gb"] = DECLARED_RAM_GB
     admin = person(site.admin)
     return {
         "name": site.name,

@@ -22,6 +22,8 @@ from demo.cloud.outbox import write_durably
 
 _MAX = 2 * 1024 * 1024
 _IDLE_S = 60
+CHANGES = "/changes"
+"""Where the registry tells of changes: kept apart, so that the file of alerts holds alerts alone."""
 
 
 class MailSink:
@@ -80,11 +82,13 @@ async def _content(reader: asyncio.StreamReader) -> bytes:
 
 
 class WebhookSink:
-    """Takes any POST, and appends `{received_at, path, body}` to a file."""
+    """Takes any POST, and appends `{received_at, path, body}` to a file; what comes to CHANGES, to one beside it."""
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
         self._journal.rewrite(self._journal.lines())
+        self._changes = Journal(path.with_name(f"changes-{path.name}"))
+        self._changes.rewrite(self._changes.lines())
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection with one request."""
@@ -112,7 +116,8 @@ class WebhookSink:
             content = json.loads(body)
         except ValueError:
             return "400 Bad Request"
-        self._journal.append({"received_at": datetime.now(UTC).isoformat(), "path": path, "body": content})
+        kept = self._changes if path == CHANGES else self._journal
+        kept.append({"received_at": datetime.now(UTC).isoformat(), "path": path, "body": content})
         return "204 No Content"
 
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from demo.ports import free
-from demo.sinks import MailSink, WebhookSink
+from demo.sinks import CHANGES, MailSink, WebhookSink
 
 
 class Sinks(NamedTuple):
@@ -97,3 +97,15 @@ def test_alerts_become_lines(sinks: Sinks) -> None:
     assert requests.post(address, data=b"no json", timeout=5).status_code == 400
     assert requests.get(address, timeout=5).status_code == 405
     assert [(one["path"], one["body"]) for one in sinks.alerts()] == [("/alerts", {"event": "outage"})]
+
+
+def test_what_the_registry_tells_of_changes_is_kept_apart_from_alerts(sinks: Sinks) -> None:
+    url = f"http://127.0.0.1:{sinks.http}"
+    sent = (("/alerts", {"site": "BIFI"}), (CHANGES, {"type": "registry.changed"}))
+    for path, body in sent:
+        assert requests.post(f"{url}{path}", json=body, timeout=5).status_code == 204
+    changes = [
+        json.loads(line) for line in (sinks.folder / "changes-webhooks.jsonl").read_text().splitlines()
+    ]
+    assert [one["path"] for one in sinks.alerts()] == ["/alerts"]
+    assert [one["body"]["type"] for one in changes] == ["registry.changed"]
