@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from accounting.archive import files, keeping
 from accounting.models import ArchivePart
 from hanse.errors import NotFound, Refused
 from tests.accounting.conftest import House
+from tests.accounting.other_records import (
+    accelerator,
+    accelerators,
+    address,
+    addresses,
+    job,
+    jobs,
+    storage,
+    volume,
+)
 from tests.accounting.records import DAY, epoch, message, months_ago, record
 
 BEFORE = months_ago(2).date().replace(day=1)
@@ -193,6 +204,58 @@ def test_loading_an_archived_file_again_brings_its_text_back(house: House, folde
         assert inbox.send_again(session, body, datetime.now(UTC)) == number
     house.loader.load(number)
     assert (house.message(number).body, house.message(number).state) == (body, "loaded")
+
+
+RAW = ("job_record", "storage_record", "accelerator_record", "ip_snapshot")
+SUMS = ("job_summary", "storage_summary", "accelerator_summary", "ip_summary")
+
+
+def rows_of(house: House, tables: Sequence[str]) -> dict[str, list[str]]:
+    with house.db.transaction() as session:
+        return {
+            table: list(session.scalars(text(f"select t::text from {table} t order by 1")))
+            for table in tables
+        }
+
+
+def test_jobs_storage_accelerators_and_addresses_go_and_come_back_the_same(
+    house: House, folder: Path
+) -> None:
+    then = months_ago(5)
+    ended = {"StartTime": epoch(then) - 3600, "EndTime": epoch(then)}
+    house.load(jobs(job(**ended), job(job_id="new")))
+    house.load(storage([volume(then, then + timedelta(days=2), 2**40)]))
+    house.load(accelerators(accelerator(month=then), accelerator(month=months_ago(0))))
+    house.load(addresses(address(at=then)))
+    assert house.refused() == []
+    before, sums = rows_of(house, RAW), rows_of(house, SUMS)
+    done = archive.archive(house.db, folder, BEFORE, "a test")
+    assert {each.kept for each in done} == set(RAW)
+    assert [len(rows) for rows in rows_of(house, RAW).values()] == [1, 0, 1, 0]
+    assert rows_of(house, SUMS) == sums
+    outcome = house.load(jobs(job(job_id="late", **ended), job(job_id="newer")))
+    assert (outcome.loaded, outcome.refused, house.refused()[0].code) == (1, 1, "month_archived")
+    archive.restore(house.db, folder, date(2000, 1, 1), "a test")
+    after = rows_of(house, RAW)
+    assert {table: rows for table, rows in after.items() if table != "job_record"} == {
+        table: rows for table, rows in before.items() if table != "job_record"
+    }
+    assert set(before["job_record"]) < set(after["job_record"])
+    done_ = replay.replay(house.loader, "BIFI", [house.refused()[0].id], as_site=None, by="a test")
+    assert done_.counted == 1
+
+
+def test_summaries_of_an_archived_month_are_not_made_anew_from_what_is_left(
+    house: House, folder: Path
+) -> None:
+    then = months_ago(5)
+    house.load(jobs(job(StartTime=epoch(then) - 3600, EndTime=epoch(then))))
+    sums = rows_of(house, SUMS)
+    archive.archive(house.db, folder, BEFORE, "a test")
+    with house.db.transaction() as session:
+        summaries.mark_due(session, [("job", "BIFI", then.date().replace(day=1))])
+    summaries.summarise(house.db)
+    assert rows_of(house, SUMS) == sums
 
 
 # --- files, kills and faults --------------------------------------------------------------------------------------

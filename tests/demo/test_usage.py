@@ -4,8 +4,10 @@ nor doubles.
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
+import time
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,8 +18,12 @@ import pytest
 
 from accounting.formats.cloud import read
 from accounting.formats.records import Judging
+from demo.cloud.configuration import CloudConfiguration
+from demo.cloud.dialects import SIZES
 from demo.cloud.history import generated_messages, generated_past
+from demo.cloud.machines import Capacity, Machine, Machines
 from demo.cloud.outbox import STORAGE_TOPIC, Outbox, Sender
+from demo.cloud.reporting import Reporter
 from demo.cloud.usage import message
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -114,6 +120,28 @@ def test_volumes_are_star_that_any_reader_of_xml_reads() -> None:
     assert records
     assert all(int(one.findtext(f"{star}ResourceCapacityUsed", "")) >= 10 * 2**30 for one in records)
     assert all(one.findtext(f"{star}Site") == "CESNET" for one in records)
+
+
+def test_a_running_machine_is_reported_with_its_gpu_address_and_volume(tmp_path: Path, cast: Any) -> None:
+    host, nowhere = cast.host("CESNET"), Path("/nowhere")
+    known = CloudConfiguration(
+        site="CESNET", dialect="rocci", cloud_type="OpenNebula", port=1, path="/", folder=tmp_path,
+        capacity=Capacity(64, 110), network="192.0.2", trust_dir=nowhere, cert=host.cert_path, key=host.key_path,
+        tls_cert=nowhere, tls_key=nowhere, expired_cert=nowhere, expired_key=nowhere, vomsdir=nowhere,
+        mapping=nowhere, ams_url="", ams_token=nowhere, ca=nowhere, vos=VOS,
+    )  # fmt: skip
+    machines = Machines(tmp_path / "m.jsonl", known.capacity, known.network, time.time)
+    size = next(size for size in SIZES if size.gpus)
+    wanted = Machine("m1", "t", "h", "u1", "/CN=x", "chipster", "/chipster", "debian13", size, "", 0.0, 0.0)
+    outbox = Outbox(tmp_path)
+    machines.create(wanted)
+    assert Reporter(known, machines, outbox).report_machines() == 1
+    sent = [json.loads(path.read_text()) for path in outbox.waiting()]
+    kinds = ["APEL-cloud-message", "APEL-accelerator-message", "APEL Public IP message", "StorageUsageRecord"]
+    assert [
+        kind for one, kind in zip(sent, kinds, strict=True) if kind.encode() in base64.b64decode(one["data"])
+    ] == kinds
+    assert [one["topic"] for one in sent] == [*3 * ["eu-egi-cloud-accounting"], "eu-egi-storage-accounting"]
 
 
 class Publisher(ThreadingHTTPServer):
