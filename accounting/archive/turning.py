@@ -41,7 +41,8 @@ def _too_old(rows: Sequence[Numbered], since: dict[str, date]) -> dict[int, date
     """Number and month of the records that tell of an archived month."""
     found = {}
     for number, row in rows:
-        store = store_for(type(row))
+        row_type: type = type(row)
+        store = store_for(row_type)
         moment = datetime.fromtimestamp(store.until(row), UTC).date()
         if moment < since.get(store.kind, date.min):
             found[number] = moment.replace(day=1)

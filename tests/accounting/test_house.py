@@ -61,8 +61,11 @@ def _try_many(operation: Any, mode: GenerationMode, header: dict[str, str]) -> i
     tried = 0
     # no schema can say which cursors, groupings and periods are ours
     free = operation.path.endswith(
-        ("/refused-records", "/records", "/apel-summaries", "/messages", "/usage", ".csv", ".parquet")
-    )
+        (
+            "/refused-records", "/records", "/apel-summaries", "/messages", "/usage", "/cross-checks",
+            "/usage-events", "/remarks", ".csv", ".parquet",
+        )
+    )  # fmt: skip
     rules = CHECKS.get_by_names(["positive_data_acceptance"]) if free else []
 
     @settings(
