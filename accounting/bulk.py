@@ -46,8 +46,8 @@ _ROWS: Final = text(
 
 def rows(db: Database, federation: str) -> Iterator[tuple[Any, ...]]:
     """Every row in the order of COLUMNS, read a few thousand at a time."""
-    with db.transaction() as session:
-        found = session.connection().execution_options(yield_per=READ_AT_ONCE).execute(_ROWS)
+    reading = {"yield_per": READ_AT_ONCE}
+    with db.transaction() as session, session.execute(_ROWS, execution_options=reading) as found:
         for row in found:
             yield _row(row, federation)
 

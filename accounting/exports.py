@@ -48,7 +48,7 @@ class Answer:
 def held(session: Session, question: Question, principal: Principal, most: int) -> Answer:
     """The answer at once. Raises Unauthorised, Forbidden, and Refused when it has more than `most` rows."""
     sight = sight_for(session, question, principal)
-    lines = list(islice(asking.stream(session, question, sight, _sums(question)), most + 1))
+    lines = asking.answer(session, question, sight, _sums(question), most + 1)
     if len(lines) > most:
         raise _too_long(most)
     now = datetime.now(UTC)

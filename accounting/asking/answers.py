@@ -35,19 +35,22 @@ class Line:
     sums: dict[str, float]
 
 
-def answer(session: Session, question: Question, sight: Sight, sums: Sequence[str] = ()) -> list[Line]:
+def answer(
+    session: Session, question: Question, sight: Sight, sums: Sequence[str] = (), most: int | None = None
+) -> list[Line]:
     """Usage grouped as asked, in the order of the groups, with the sums of the measure and `sums`.
 
-    With users among the dimensions or filters, only those in sight.
+    With users among the dimensions or filters, only those in sight; with `most` at most so many lines.
     """
     statement, names = _statement(question, sight, sums)
-    return list(_lines(session.execute(statement), question, names))
+    return list(_lines(session.execute(statement.limit(most)), question, names))
 
 
 def stream(session: Session, question: Question, sight: Sight, sums: Sequence[str] = ()) -> Iterator[Line]:
     """The same, a few thousand lines at a time, for answers that are too long to be held."""
     statement, names = _statement(question, sight, sums)
-    yield from _lines(session.execute(statement.execution_options(yield_per=READ_AT_ONCE)), question, names)
+    with session.execute(statement.execution_options(yield_per=READ_AT_ONCE)) as rows:
+        yield from _lines(rows, question, names)
 
 
 def length(session: Session, question: Question, sight: Sight, most: int) -> int:
