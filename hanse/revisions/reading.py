@@ -74,11 +74,10 @@ def history_of(session: Session, kind: str, entity_id: str) -> list[HistoryEntry
         .order_by(History.from_revision)
     )
     return [
-        HistoryEntry(revision.number, row.to_revision, *who_and_why(revision), row.op, row.body)
+        HistoryEntry(revision.number, row.to_revision, *_who_and_why(revision), row.op, row.body)
         for row, revision in session.execute(statement)
     ]
 
 
-def who_and_why(revision: Revision) -> tuple[datetime, str, str, str]:
-    """When a revision was made, by which key and name, and why."""
+def _who_and_why(revision: Revision) -> tuple[datetime, str, str, str]:
     return revision.at, revision.actor, revision.actor_name, revision.reason

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask import redirect, request
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.database import Database
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import FormFaults, Pages, current_principal, ground, page
-from registry import identities, people, people_then, personal_data, roles, states
+from registry import brief, identities, people, people_then, personal_data, roles, states
 from registry.finding import number_cursor
-from registry.models import Person
+from registry.models import Person, Role
 from registry.models.role_names import ROLE_TYPES, shown
 from registry.people_then import PersonThen
 from registry.rights import GRANT_ROLES, READ_PEOPLE, RUN_FEDERATION, is_operator
@@ -93,8 +94,9 @@ def note_read(what: str, read: list[int]) -> None:
 
 
 def _holders(session: Session, scope: str) -> list[Person]:
-    found = {role.person_id: role.person for role in roles.listed(session, scope, None)}
-    return sorted(found.values(), key=lambda person: person.name)
+    holders = select(Role.person_id).where(Role.status == "GRANTED", roles.held_in(scope))
+    found = select(Person).where(Person.id.in_(holders)).order_by(Person.name, Person.id)
+    return list(session.scalars(found.options(*brief.of_people())))
 
 
 @pages.post("/people/roles", permission=GRANT_ROLES)
