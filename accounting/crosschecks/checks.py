@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from accounting.crosschecks.found import FEDERATION, Found, Looked, Scene
 from accounting.crosschecks.known import Members, months_of_use, same_name
-from accounting.crosschecks.used import used
+from accounting.crosschecks.used import USAGE, used
 
 NOT_READ = "The registry's feed was never read."
-MOST_SILENT = 1000
+MOST_SILENT, SILENT_FOR_DAYS = 1000, 92
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ _SILENT = text(
 
 
 def silent_machine(scene: Scene) -> Looked:
-    """Machines that were running in their last report, which is too old."""
-    since = scene.now - timedelta(days=365)
+    """Machines that were running in their last report, which is too old, and not older than three months more."""
+    since = scene.now - timedelta(days=scene.silent_days + SILENT_FOR_DAYS)
     given = {"since": since, "now": scene.now, "days": scene.silent_days, "most": MOST_SILENT}
     found = []
     for site, vmuuid, vo, measured_at, name in scene.session.execute(_SILENT, given):
@@ -142,14 +142,14 @@ def silent_machine(scene: Scene) -> Looked:
 
 # A month without usage that lies between two months with usage.
 _GAPS = text(
-    """
+    f"""
+    with used as (select distinct site, month from {USAGE} where month >= :since)
     select s.site, m.month::date
-      from (select site, min(month) as first, max(month) as last from usage_summary where month >= :since
-             group by site) s,
+      from (select site, min(month) as first, max(month) as last from used group by site) s,
            generate_series(s.first, s.last, interval '1 month') m (month)
-     where not exists (select from usage_summary u where u.site = s.site and u.month = m.month::date)
+     where not exists (select from used u where u.site = s.site and u.month = m.month::date)
      order by 1, 2
-    """
+    """  # noqa: S608 - of our own words alone
 )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from accounting.crosschecks.checks import CHECKS
@@ -17,6 +17,7 @@ from hanse.database import Database, Followed
 from hanse.mails import one_line
 
 LISTED = 20
+KEPT = timedelta(days=30)
 _ROLE_OF = {"vo": "vo_manager", "site": "site_administrator", FEDERATION: "federation_operator"}
 _CONTACTS = ("admin", "accounting", "alarm")
 
@@ -29,6 +30,7 @@ def tell_owners(db: Database, now: datetime, address: str) -> str:
     """
     told = unreachable = 0
     with db.transaction() as session:
+        session.execute(delete(Mail).where(Mail.state != "pending", Mail.created_at < now - KEPT))
         fresh = select(Finding).where(
             Finding.gone_at.is_(None), Finding.told_at.is_(None), Finding.decision == ""
         )

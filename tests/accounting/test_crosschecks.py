@@ -177,6 +177,13 @@ def test_a_vo_that_the_site_does_not_support_is_found_for_the_site(followed: Hou
     assert "Add the VO share" in one.sentence
 
 
+def test_jobs_are_compared_as_machines_are(followed: House) -> None:
+    followed.load(jobs(job(GlobalUserName=TOMAS, FQAN="chipster"), job(job_id="2", GlobalUserName=TOMAS)))
+    look(followed)
+    assert [one.subject for one in found(followed, "not_a_member")] == [TOMAS]
+    assert [one.vo for one in found(followed, "vo_not_supported")] == ["chipster"]
+
+
 def test_a_running_machine_that_fell_silent_while_its_site_reports_is_found(followed: House) -> None:
     old = epoch(datetime.now(UTC)) - 20 * DAY
     silent = record("BIFI", "silent", RecordCreateTime=old, StartTime=old - DAY)
