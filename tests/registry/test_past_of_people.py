@@ -80,9 +80,7 @@ def test_requests_and_decisions_of_then(registry: Registry) -> None:
     asked = {"role": "site_security_officer", "scope": "site:BIFI", "reason": "duty"}
     made = registry.send("POST", "/api/v1/role-requests", asked, "Anna Lindqvist")
     waiting = newest(registry)
-    registry.send(
-        "POST", f"/api/v1/role-requests/{made['id']}/grant", {"reason": "welcome"}, "Laura Gil", 200
-    )
+    registry.send("POST", f"/api/v1/role-requests/{made['id']}/grant", {"reason": "welcome"}, status=200)
     (request,) = registry.get(f"/api/v1/role-requests?as_of={waiting}")["items"]
     assert (request["id"], request["status"], request["person_name"]) == (
         made["id"],
