@@ -14,7 +14,7 @@ from accounting import usage
 from accounting.models import Base
 from accounting.pseudonyms import Hidden
 from accounting.stores import addresses, cloud_summaries, job_summaries
-from accounting.stores.vm_tables import MONTH_GROUP
+from accounting.stores.vm_figures import MONTH_GROUP
 
 KEYED: Final[Mapping[str, Callable[[Any], bytes]]] = {
     "ip_snapshot": addresses.key_of,

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from accounting.models import Uncounted
-from accounting.stores import vm_tables
+from accounting.stores import vm_figures, vm_tables
 from accounting.stores.vm_tables import Machine, Parts
 from accounting.stores.vm_tally import Counted, Tally, carries
 from accounting.usage import Before, following
@@ -69,5 +69,5 @@ def _count_machines(db: Database, session: Session, machines: list[Machine]) -> 
                 recounted.append((machine, interval, carried))
         tally.count(*machine, None, (), made)
     vm_tables.recount(session, recounted)
-    vm_tables.write_tally(db, session, tally)
+    vm_figures.write_tally(db, session, tally)
     return set(tally.months())

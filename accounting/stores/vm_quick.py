@@ -1,7 +1,7 @@
-"""The usual case in short: one new report of a machine, measured after its last one, with counters that grew.
+"""The usual case in short: a new report of a machine, measured after its last one, with counters that grew.
 
-Counts what `vms.append` would count; everything else is left to it. Most reports of a running machine pass here, so
-it works with plain numbers; that the figures are the same is a property test (adding up is counting anew).
+Counts what `vms` counts of such a report at length; all others are left to it. Most reports of a running machine pass
+here, so it works with plain numbers; that the figures are the same is a property test (adding up is counting anew).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def count(tally: Tally, parts: Parts, inserted: list[New], coming: Coming, last:
     group = row[GROUP_AT]
     month_before = day_before = -1
     part = parts[group]
-    vms, memory, disk = 1, row[9] or 0, row[10] or 0
+    memory, disk = row[9] or 0, row[10] or 0
     if wall is None or cpu is None:
         return False
     if last is None:
@@ -52,12 +52,21 @@ def count(tally: Tally, parts: Parts, inserted: list[New], coming: Coming, last:
     tally.groups[part] = group
     key = MonthKey(placed.site, row[0], month, part)
     if month > month_before:
-        tally.fresh[key] = [wall, cpu, inbound, outbound, memory, disk, vms]
+        tally.put(tally.fresh, key, [wall, cpu, inbound, outbound, memory, disk, 1])
     else:
         assert last is not None
-        tally.changed[key] = [wall, cpu, inbound, outbound, memory - last[14], disk - last[15], 0]
+        tally.put(tally.changed, key, [wall, cpu, inbound, outbound, memory - last[14], disk - last[15], 0])
     _count_days(tally, placed.site, str(group[VO]), Interval(begin, measured, wall, cpu), day_before)
     return True
+
+
+def as_stored(new: New) -> StoredRow:
+    """The report as it will stand in the table, for the next one of its machine."""
+    site, _, receipt, row, begin, wall, cpu, _ = new
+    return (
+        site, row[0], row[1], row[2], row[4], row[5], row.cpu_count, row[7], row[8], begin, wall, cpu, None, receipt,
+        row[9] or 0, row[10] or 0, *tuple(row)[GROUP_AT],
+    )  # fmt: skip
 
 
 def _count_days(tally: Tally, site: str, vo: str, interval: Interval, day_before: int) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from accounting.formats.records import VmSnapshot
-from accounting.stores.vm_tally import AMOUNTS, Counted, Group, MonthKey, Report, Tally, day_of, first_day
-from accounting.usage import Interval, Reading, part_of
+from accounting.stores.vm_tally import (
+    Counted,
+    Group,
+    Report,
+    after,
+    day_of,
+)
+from accounting.usage import Before, Interval, Reading, following, part_of
 from hanse.database import Database
 
 Machine = tuple[str, str]
@@ -24,19 +29,6 @@ SHOWN_GROUP = slice(16, None)
 KEY = ("site", "vmuuid", "measured_at")
 COUNTED = ("from_at", "used_wall_s", "used_cpu_s", "carried")
 COLUMNS = ("site", "message_id", "receipt", *FIELDS, *COUNTED)
-MONTH_GROUP = (
-    "service",
-    "vo",
-    "vo_group",
-    "vo_role",
-    "user_name",
-    "status",
-    "image",
-    "cores",
-    "benchmark_type",
-    "benchmark",
-)
-MONTH_COLUMNS = ("site", "vmuuid", "month", "part", *MONTH_GROUP, *AMOUNTS)
 
 
 class Stored(NamedTuple):
@@ -159,6 +151,20 @@ def stored_of(row: StoredRow, parts: Parts) -> Stored:
     return Stored(Counted(Interval(begin, measured, used_wall, used_cpu), report), receipt, carried)
 
 
+def left_by(stored: Stored) -> Before:
+    """Where a stored report left the counters."""
+    return after(stored.counted.interval, stored.counted.report.reading, stored.carried)
+
+
+def counted_after(before: Before | None, stored: Iterable[Stored]) -> list[Counted]:
+    """Stored reports with the intervals that they make after `before`, network included, which no table keeps."""
+    made: list[Counted] = []
+    for each in stored:
+        interval, before = following(each.counted.report.reading, before)
+        made.append(Counted(interval, each.counted.report))
+    return made
+
+
 class Clock(dict[int, str]):
     """Epoch seconds as PostgreSQL reads times; the days are few."""
 
@@ -222,67 +228,3 @@ def recount(session: Session, counted: Iterable[tuple[Machine, Interval, list[in
     ]  # fmt: skip
     if rows:
         session.execute(_RECOUNT, {"counted": json.dumps(rows)})
-
-
-_MONTH_KEY = "m.site = s.site and m.vmuuid = s.vmuuid and m.month = s.month and m.part = s.part"
-_MONTH_STAGING = text(
-    "create temporary table if not exists vm_month_staging (like vm_month) on commit delete rows"
-)
-_ADD_MONTHS = text(
-    f"insert into vm_month as m ({', '.join(MONTH_COLUMNS)}) select {', '.join(MONTH_COLUMNS)} from vm_month_staging"  # noqa: S608
-    " on conflict (site, vmuuid, month, part) do update set"
-    f" {', '.join(f'{name} = m.{name} + excluded.{name}' for name in AMOUNTS)}"
-)
-_CHANGE_MONTHS = text(
-    f"update vm_month m set {', '.join(f'{name} = m.{name} + s.{name}' for name in AMOUNTS)}"  # noqa: S608
-    f" from vm_month_staging s where {_MONTH_KEY}"
-)
-_FORGET_MONTHS = text(
-    f"delete from vm_month m using vm_month_staging s where {_MONTH_KEY}"  # noqa: S608
-    f" and {' and '.join(f'm.{name} = 0' for name in AMOUNTS)}"
-)
-_ADD_DAYS = text(
-    "insert into usage_day as d (site, day, vo, wall_s, cpu_s, vms)"
-    " select * from jsonb_to_recordset(cast(:days as jsonb)) as t (site text, day date, vo text, wall bigint,"
-    " cpu bigint, vms bigint) order by 1, 2, 3"
-    " on conflict (site, day, vo) do update set wall_s = d.wall_s + excluded.wall_s,"
-    " cpu_s = d.cpu_s + excluded.cpu_s, vms = d.vms + excluded.vms"
-)
-_FORGET_DAYS = text(
-    "delete from usage_day where site = any(cast(:sites as text[])) and wall_s = 0 and cpu_s = 0 and vms = 0"
-)
-
-
-def write_tally(db: Database, session: Session, tally: Tally) -> None:
-    """Add what changed to the months of the machines and to the days of their sites."""
-    db.copy(session, "vm_month", MONTH_COLUMNS, _months(tally, tally.fresh))
-    for table, statements in (
-        (tally.added, (_ADD_MONTHS,)),
-        (tally.changed, (_CHANGE_MONTHS, _FORGET_MONTHS)),
-    ):
-        if table:
-            session.execute(_MONTH_STAGING)
-            db.copy(session, "vm_month_staging", MONTH_COLUMNS, _months(tally, table))
-            for statement in statements:
-                session.execute(statement)
-            session.execute(text("truncate vm_month_staging"))
-    if tally.days:
-        names = ("site", "day", "vo", "wall", "cpu", "vms")
-        days = [
-            dict(zip(names, (site, day_of(day).isoformat(), vo, *amounts), strict=True))
-            for (site, day, vo), amounts in tally.days.items()
-            if any(amounts)
-        ]
-        session.execute(_ADD_DAYS, {"days": json.dumps(days)})
-        if any(min(amounts) < 0 for amounts in tally.days.values()):
-            session.execute(_FORGET_DAYS, {"sites": sorted({site for site, _, _ in tally.days})})
-
-
-def _months(tally: Tally, table: Mapping[MonthKey, list[int]]) -> Iterator[tuple[object, ...]]:
-    for (site, vmuuid, month, part), amounts in table.items():
-        yield site, vmuuid, first_day(month), part, *tally.groups[part], *amounts
-
-
-def moment(seconds: int) -> datetime:
-    """The aware UTC time of epoch seconds."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from operator import add
 from typing import NamedTuple
 
 from accounting import usage
@@ -107,7 +108,15 @@ class Tally:
                 table = self.changed
             else:
                 table = self.added
-            table[MonthKey(site, vmuuid, month, part)] = amounts
+            self.put(table, MonthKey(site, vmuuid, month, part), amounts)
+
+    def put(self, table: dict[MonthKey, list[int]], key: MonthKey, amounts: list[int]) -> None:
+        """Add amounts to a row; to one that is written for the first time now, there."""
+        there = self.fresh.get(key) or table.get(key)
+        if there is None:
+            table[key] = amounts
+        else:
+            there[:] = map(add, there, amounts)
 
 
 def _add_months(

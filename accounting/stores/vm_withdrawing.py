@@ -8,7 +8,7 @@ from datetime import date, datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from accounting.stores import vm_tables
+from accounting.stores import vm_figures, vm_tables
 from accounting.stores.vm_tables import Machine, Parts, Stored
 from accounting.stores.vm_tally import Counted, Tally, after, carries
 from accounting.usage import Interval, following
@@ -56,9 +56,10 @@ def _withdraw(
         last = stored[0] if stored[0].counted.interval.end < since[machine] else None
         later = stored if last is None else stored[1:]
         made = _made(machine, last, [each for each in later if each.counted.interval.end >= until], recounted)
-        tally.count(*machine, last and last.counted, [each.counted for each in later], made)
+        before = None if last is None else vm_tables.left_by(last)
+        tally.count(*machine, last and last.counted, vm_tables.counted_after(before, later), made)
     vm_tables.recount(session, recounted)
-    vm_tables.write_tally(db, session, tally)
+    vm_figures.write_tally(db, session, tally)
     return tally.months()
 
 

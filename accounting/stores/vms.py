@@ -5,7 +5,7 @@ Everything here is idempotent: the same report stored twice, or reports in any o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from operator import attrgetter
 
@@ -13,11 +13,21 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from accounting.formats.records import Note, VmSnapshot
-from accounting.stores import received, vm_anew, vm_tables
+from accounting.stores import received, vm_anew, vm_figures, vm_tables
 from accounting.stores import vm_quick as quick
 from accounting.stores.contract import Placed, Said, Store, Touched
-from accounting.stores.vm_tables import MONTH_GROUP, Machine, New, Parts, Stored
-from accounting.stores.vm_tally import AMOUNTS, Counted, Tally, after, carries
+from accounting.stores.vm_figures import MONTH_GROUP
+from accounting.stores.vm_tables import (
+    Machine,
+    New,
+    Parts,
+    Stored,
+    StoredRow,
+    counted_after,
+    left_by,
+    stored_of,
+)
+from accounting.stores.vm_tally import AMOUNTS, Counted, Tally, carries
 from accounting.usage import Before, Interval, following
 from hanse.database import Database
 
@@ -46,16 +56,11 @@ def store(db: Database, session: Session, placed: Sequence[Placed[VmSnapshot]]) 
     late: dict[Machine, int] = {}
     for machine, reports in machines.items():
         last = known.get(machine)
-        if len(reports) == 1 and quick.count(
-            counting.tally, counting.parts, counting.inserted, reports[0], last
-        ):
-            continue
-        earliest = min(reports, key=_measured)[0]
-        if last is not None and last[2] >= earliest:
-            late[machine] = earliest
+        ordered = _by_time(reports)
+        if last is not None and last[2] >= ordered[0][0]:
+            late[machine] = ordered[0][0]
         else:
-            before = None if last is None else vm_tables.stored_of(last, counting.parts)
-            counting.append(machine, reports, before)
+            counting.append(machine, ordered, last)
     stood = vm_tables.around(session, late, counting.parts)
     for machine in late:
         counting.rearrange(machine, machines[machine], stood[machine])
@@ -83,25 +88,33 @@ class _Counting:
         vm_tables.insert(db, session, self.inserted)
         vm_tables.upsert(db, session, self.replaced)
         vm_tables.recount(session, self.recounted)
-        vm_tables.write_tally(db, session, self.tally)
+        vm_figures.write_tally(db, session, self.tally)
 
-    def append(self, machine: Machine, reports: Sequence[Coming], last: Stored | None) -> None:
+    def append(self, machine: Machine, reports: Sequence[Coming], last: StoredRow | None) -> None:
         """Reports that were all measured after the `last` stored one: nothing else has to be read."""
-        before = None if last is None else _left(last)
+        for index, coming in enumerate(reports):
+            if not quick.count(self.tally, self.parts, self.inserted, coming, last):
+                self._append(machine, reports[index:], None if last is None else stored_of(last, self.parts))
+                return
+            if index + 1 < len(reports):
+                last = quick.as_stored(self.inserted[-1])
+
+    def _append(self, machine: Machine, reports: Sequence[Coming], last: Stored | None) -> None:
+        before = None if last is None else left_by(last)
         made: list[Counted] = []
-        for coming in _by_time(reports).values():
+        for coming in reports:
             new, counted, before = self._new(machine, coming, before, "")
             self.inserted.append(new)
             made.append(counted)
         self.tally.count(*machine, last and last.counted, (), made)
 
-    def rearrange(self, machine: Machine, reports: Sequence[Coming], stored: Sequence[Stored]) -> None:
+    def rearrange(self, machine: Machine, reports: list[Coming], stored: Sequence[Stored]) -> None:
         """Reports among stored ones: the intervals from the earliest on are worked out as they were and as they are."""
-        by_time = _by_time(reports)
+        by_time = {coming[0]: coming for coming in _by_time(reports)}
         last = stored[0] if stored[0].counted.interval.end < min(by_time) else None
         later = {each.counted.interval.end: each for each in (stored if last is None else stored[1:])}
-        before = None if last is None else _left(last)
-        old = dict(zip(later, _counted(later.values(), before), strict=True))
+        before = None if last is None else left_by(last)
+        old = dict(zip(later, counted_after(before, later.values()), strict=True))
         made: list[Counted] = []
         for measured_at in sorted({*later, *by_time}):
             there, coming = later.get(measured_at), by_time.get(measured_at)
@@ -152,22 +165,11 @@ class _Counting:
         self.said.append(Said(coming[1].message_id, site, number, note))
 
 
-def _by_time(reports: Sequence[Coming]) -> dict[int, Coming]:
-    """By the time of measuring, in order; of several at one time the one that came last."""
-    return {coming[0]: coming for coming in sorted(reports, key=_measured)}
-
-
-def _left(stored: Stored) -> Before:
-    return after(stored.counted.interval, stored.counted.report.reading, stored.carried)
-
-
-def _counted(stored: Iterable[Stored], before: Before | None) -> list[Counted]:
-    """Stored reports with the intervals that they make now."""
-    made: list[Counted] = []
-    for each in stored:
-        interval, before = following(each.counted.report.reading, before)
-        made.append(Counted(interval, each.counted.report))
-    return made
+def _by_time(reports: list[Coming]) -> list[Coming]:
+    """In order of measuring; of several at one time the one that came last."""
+    if len(reports) == 1:
+        return reports
+    return list({coming[0]: coming for coming in sorted(reports, key=_measured)}.values())
 
 
 _LARGEST = 2**63 - 1

@@ -99,8 +99,9 @@ _SECONDS = "extract(epoch from m.ended::timestamptz - m.begun::timestamptz)::big
 _SINCE = "extract(epoch from m.ended::timestamptz - cast(:first as date)::timestamptz)::bigint"
 _ROWS = (
     "insert into vm_snapshot (site, message_id, receipt, vmuuid, measured_at, started_at, wall_s, cpu_s, cpu_count,"
-    " status, service, machine_name, local_user, local_group, user_name, fqan, vo, vo_group, vo_role, network_type, memory_mb,"
-    " disk_gb, benchmark_type, benchmark, storage_record, image, cloud_type, from_at, used_wall_s, used_cpu_s)"
+    " status, service, machine_name, local_user, local_group, user_name, fqan, vo, vo_group, vo_role, network_type,"
+    " memory_mb, disk_gb, benchmark_type, benchmark, storage_record, image, cloud_type, from_at, used_wall_s,"
+    " used_cpu_s)"
     f" select g.site, 0, 0, 'vm-' || n, m.ended, cast(:first as date), {_SINCE}, {_SINCE} * g.cores, g.cores, g.status,"
     " g.service, 'vm-' || n, 'u', 'g', g.user_name, '/' || g.vo || '/Role=NULL/Capability=NULL', g.vo, g.vo_group,"
     " g.vo_role, '', 8192, 80, '', 0, '', g.image, 'caso/5.2.2 (OpenStack)', m.begun,"
