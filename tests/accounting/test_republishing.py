@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from accounting import archive, republishing
 from hanse.errors import NotFound, Refused
 from tests.accounting.conftest import House
+from tests.accounting.other_records import (
+    accelerator,
+    accelerators,
+    address,
+    addresses,
+    job,
+    jobs,
+    storage,
+    volume,
+)
 from tests.accounting.records import DAY, epoch, message, months_ago, record
 
 TODAY = datetime.now(UTC).date()
@@ -103,6 +114,38 @@ def test_it_is_told_with_its_reason_and_can_be_put_back(
     assert "was put back: 2 messages" in log["items"][0]["sentence"]
     with pytest.raises(NotFound):
         republishing.put_back(used.loader, 10**6, "Laura Gil")
+
+
+SUMS = ("job_summary", "storage_summary", "accelerator_summary", "ip_summary", "usage_month")
+
+
+def sums(house: House) -> dict[str, list[str]]:
+    """All sums of the kinds beside machines."""
+    with house.db.transaction() as session:
+        return {
+            table: list(session.scalars(text(f"select t::text from {table} t order by 1"))) for table in SUMS
+        }
+
+
+def test_records_of_every_kind_go_and_come_back(house: House) -> None:
+    then = months_ago(1)
+    house.load(
+        jobs(job(), job(job_id="2", EndTime=epoch(months_ago(2)), StartTime=epoch(months_ago(2)) - 60))
+    )
+    house.load(storage([volume(then - timedelta(days=40), then, 2**40)]))
+    house.load(accelerators(accelerator()))
+    house.load(addresses(address()))
+    before = sums(house)
+    done = republish(house)
+    assert done.records == {
+        "jobs": 1,
+        "records of storage": 1,
+        "records of accelerators": 1,
+        "records of public addresses": 1,
+    }
+    assert [len(rows) for table, rows in sums(house).items() if table != "usage_month"] == [1, 0, 0, 0]
+    republishing.put_back(house.loader, done.event, "Laura Gil")
+    assert sums(house) == before
 
 
 def test_without_a_reason_or_a_month_nothing_is_taken_out(used: House) -> None:
