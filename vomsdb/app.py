@@ -15,12 +15,15 @@ from hanse.web.feed import feed_room
 from vomsdb import applications, mails, promise, views, vos
 from vomsdb.api import asked as asked_api
 from vomsdb.api import attributes as attributes_api
+from vomsdb.api import cards as cards_api
 from vomsdb.api import members as members_api
 from vomsdb.api import people as people_api
+from vomsdb.api import personal as personal_api
 from vomsdb.api import replication as replication_api
 from vomsdb.api import vos as vos_api
 from vomsdb.promise import Promise
 from vomsdb.protocols import replication as agents
+from vomsdb.protocols import vo_cards
 from vomsdb.settings import VomsdbSettings
 
 
@@ -33,9 +36,12 @@ def create_app(settings: VomsdbSettings) -> Flask:
         members_api.api,
         asked_api.api,
         attributes_api.api,
+        cards_api.api,
+        personal_api.api,
         replication_api.api,
         feed_room(),
         agents.protocol,
+        vo_cards.protocol,
         *views.rooms,
     ]
     return make_app(

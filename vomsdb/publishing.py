@@ -134,7 +134,9 @@ def _make(
 
 
 def _state(session: Session, vo: str) -> list[snapshots.Member]:
-    """Active members with a certificate that is not suspended, by id."""
+    """Active members with a certificate that is not suspended, by id; none of a VO that is not in production."""
+    if session.get_one(Vo, vo).state != "production":
+        return []
     rows = list(
         session.scalars(select(Member).where(Member.vo == vo, Member.state == "active").order_by(Member.id))
     )

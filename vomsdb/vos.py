@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography import x509
 from sqlalchemy import func, or_, select
@@ -58,8 +59,13 @@ def identity_from_names(subject: str, issuer: str, field: str) -> X509Identity:
         raise Refused("The name of the certificate cannot be read.", FieldFault(field, str(fault))) from fault
 
 
-def create(session: Session, card: Card, managers: Sequence[Manager], by: Principal) -> Vo:
-    """A new VO with its root group, its first AUP and its managers. Raises Refused or Conflict."""
+def create(
+    session: Session, card: Card, managers: Sequence[Manager], by: Principal, state: str = "production"
+) -> Vo:
+    """A VO with its root group, its first AUP and its managers. Raises Refused or Conflict.
+
+    In production it counts as validated by who creates it.
+    """
     _check(session, card, managers)
     vo = Vo(
         name=card.name,
@@ -70,7 +76,10 @@ def create(session: Session, card: Card, managers: Sequence[Manager], by: Princi
         aup_version=1,
         membership_days=card.membership_days,
         ac_lifetime_s=card.ac_lifetime_s,
+        state=state,
     )
+    if state == "production":
+        vo.validated_at, vo.validated_by = datetime.now(UTC), by.name
     session.add(vo)
     session.flush()
     session.add(Aup(vo=vo.name, version=1, text=card.aup_text, published_by=by.name))
@@ -182,8 +191,17 @@ class Listed:
     members: int
 
 
-def search(session: Session, words: str = "", after: str = "", limit: int = 50) -> list[Listed]:
-    """VOs whose name, description or discipline contains the words, by name, after the name `after`."""
+def search(
+    session: Session,
+    words: str = "",
+    after: str = "",
+    limit: int = 50,
+    *,
+    scope: str = "",
+    discipline: str = "",
+    state: str = "",
+) -> list[Listed]:
+    """VOs whose name, alias, description or discipline contains the words, by name, after the name `after`."""
     active = (
         select(func.count())
         .select_from(Member)
@@ -191,7 +209,15 @@ def search(session: Session, words: str = "", after: str = "", limit: int = 50) 
         .scalar_subquery()
     )
     query = select(Vo, active).where(Vo.name > after).order_by(Vo.name).limit(limit)
+    for column, wanted in ((Vo.scope, scope), (Vo.discipline, discipline), (Vo.state, state)):
+        query = query.where(column == wanted) if wanted else query
     if words:
-        columns = (Vo.name, Vo.description, Vo.discipline)
+        columns = (Vo.name, Vo.alias, Vo.description, Vo.discipline)
         query = query.where(or_(*(column.icontains(words, autoescape=True) for column in columns)))
     return [Listed(vo, count) for vo, count in session.execute(query)]
+
+
+def disciplines(session: Session) -> list[str]:
+    """The disciplines that VOs name, by name."""
+    named = select(Vo.discipline).where(Vo.discipline != "").distinct().order_by(Vo.discipline)
+    return list(session.scalars(named))

@@ -140,7 +140,7 @@ def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     house.join("Goran Petrov")
     vo = {"vo": "training.egi.eu", "name": "training.egi.eu", "site": "CESNET"}
     numbers = {"member": str(member.id), "member_id": str(member.id), "version": "1", "certificate": "1"}
-    numbers |= {"attribute": "nickname", "value": "1"}
+    numbers |= {"attribute": "nickname", "value": "1", "person": "2"}
     return {**vo, **numbers, "request": str(request.id), "request_id": str(request.id), "sha256": "0" * 64}
 
 
@@ -248,6 +248,15 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/api/v1/members/<member>/owner"): {"owner": 1, "reason": "the other one left"},
     ("DELETE", "/api/v1/members/<member>/certificates/<certificate>"): {"reason": "key lost"},
+    ("PUT", "/api/v1/vos/<vo>/card"): {"discipline": "Training"},
+    ("POST", "/api/v1/vos/<vo>/state"): {"state": "suspended", "reason": "under review"},
+    ("POST", "/api/v1/vo-proposals"): {
+        "name": "seeded.example.org",
+        "description": "",
+        "aup_text": "Be kind.",
+        "email": "somebody@example.org",
+    },
+    ("POST", "/api/v1/people/<person>/erasure"): {"reason": "asked by letter"},
     ("POST", "/api/v1/vos/<vo>/attributes"): {"name": "nickname"},
     ("PUT", "/api/v1/vos/<vo>/attribute-values"): {"attribute": "nickname", "value": "anna", "member": 1},
     ("POST", "/api/v1/vos/<vo>/prolongations"): {"members": [1]},
@@ -273,7 +282,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/pseudonyms"): {"user": "/CN=Nobody"},
     ("POST", "/api/v1/sites/<site>/months/<month>/republish"): {"reason": "a test"},
     ("POST", "/api/v1/sites/<site>/replays"): {"code": "bad_value"},
-    ("POST", "/api/v1/cross-checks/<int:id>/decision"): {"decision": "acknowledged"},
+    ("POST", "/api/v1/cross-checks/<int:id>/decision"): {"decision": "acknowledged", "reason": "a test"},
     ("POST", "/api/v1/sites/<site>/refused-records/replay"): {"ids": [1]},
     ("POST", "/api/v1/sites/<site>/drift/accept"): {"fact": "capacity vcpu"},
     ("POST", "/api/v1/sites/<site>/drift/ignore"): {"fact": "capacity ram_gb", "reason": "new memory"},

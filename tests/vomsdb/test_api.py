@@ -261,9 +261,7 @@ def _try_many(operation: Any, mode: GenerationMode, header: dict[str, str]) -> i
     # no schema can say which names are there, which are taken, or which cursors are ours
     free = CHECKS.get_by_names(["positive_data_acceptance"])
 
-    @settings(
-        max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         nonlocal tried

@@ -140,6 +140,7 @@ def member_out(profile: Profile) -> MemberOut:
     return MemberOut(
         id=member.id,
         vo=member.vo,
+        person=person.id,
         name=person.name,
         email=person.email,
         institution=person.institution,

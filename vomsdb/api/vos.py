@@ -8,7 +8,8 @@ from vomsdb import aups, clients, groups, vos
 from vomsdb.api.answers import aup_out, cut, manager_out, settings, vo_out
 from vomsdb.api.members import authorise_for, member_answer
 from vomsdb.permissions import APPOINT, ARRANGE, CREATE_VO, PUBLISH_AUP, SEE_MEMBERS, SIGN_FOR
-from vomsdb.schemas.fields import AupPath, ManagerPath, MemberPath, SearchQuery, VoPath
+from vomsdb.schemas.cards import VoQuery
+from vomsdb.schemas.fields import AupPath, ManagerPath, MemberPath, VoPath
 from vomsdb.schemas.members import AskAgainIn, AskAgainOut, SignatureForIn
 from vomsdb.schemas.people import MemberOut
 from vomsdb.schemas.vos import (
@@ -32,10 +33,18 @@ api = Api("vomsdb_vos", __name__, "VOs")
 
 
 @api.get("/vos", permission=PUBLIC, summary="VOs by name", responses={200: VoPage})
-def list_vos(query: SearchQuery) -> VoPage:
-    """`q` looks into name, description and discipline; the cursor is the last name."""
+def list_vos(query: VoQuery) -> VoPage:
+    """`q` looks into name, alias, description and discipline; the cursor is the last name."""
     with ground().db.transaction() as session:
-        found = vos.search(session, query.q, query.cursor or "", query.limit + 1)
+        found = vos.search(
+            session,
+            query.q,
+            query.cursor or "",
+            query.limit + 1,
+            scope=query.scope or "",
+            discipline=query.discipline,
+            state=query.state or "",
+        )
     shown, more = cut(found, query.limit)
     items = [vo_out(listed.vo, listed.members) for listed in shown]
     return VoPage(items=items, next=items[-1].name if more else None)

@@ -81,6 +81,12 @@ class MemberPath(PathModel):
     member: Id
 
 
+class PersonPath(PathModel):
+    """A person, by the number that stands with each of their memberships."""
+
+    person: Id
+
+
 class CertificatePath(MemberPath):
     """A certificate of a member."""
 
@@ -149,6 +155,12 @@ class MailQuery(QueryModel):
 
     state: Literal["pending", "delivered", "failed"] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class SentQuery(CursorQuery):
+    """Which mails of a VO."""
+
+    state: Literal["pending", "delivered", "failed"] | None = None
 
 
 class RestoreQuery(QueryModel):

@@ -128,6 +128,12 @@ class PersonalOut(BaseModel):
     data: dict[str, object]
 
 
+class ErasedOut(BaseModel):
+    """The name that stands in the log for whoever was erased."""
+
+    stands_as: str
+
+
 class ErasureIn(Wire):
     """Why somebody's data are erased; stays in the log, so it must not name the person."""
 

@@ -97,6 +97,7 @@ class MemberOut(BaseModel):
 
     id: int
     vo: str
+    person: int
     name: str
     email: str
     institution: str

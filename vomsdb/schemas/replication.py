@@ -115,6 +115,13 @@ class MailOut(BaseModel):
     delivered_at: datetime | None
 
 
+class MailPage(BaseModel):
+    """Mails, newest first."""
+
+    items: list[MailOut]
+    next: str | None
+
+
 class JoinIn(Wire):
     """An agent asks to be let in."""
 

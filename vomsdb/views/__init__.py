@@ -1,6 +1,6 @@
 """The pages: one room a group of readers."""
 
-from vomsdb.views import affairs, applicant, me, member_acts, members, queue, sites, vos
+from vomsdb.views import affairs, applicant, cards, me, member_acts, members, queue, sites, vos
 
 rooms = [
     vos.pages,
@@ -10,6 +10,7 @@ rooms = [
     members.pages,
     member_acts.pages,
     affairs.pages,
+    cards.pages,
     sites.pages,
 ]
 __all__ = ["rooms"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -10,10 +11,10 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
-from hanse.errors import Conflict, NotFound, Refused
+from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.permissions import SIGNED_IN
 from hanse.identity.principals import Principal
-from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form
+from hanse.web import FormFaults, Pages, current_principal, ground, page, read_form, saved_as
 from vomsdb import (
     applications,
     aups,
@@ -24,6 +25,7 @@ from vomsdb import (
     member_decisions,
     member_requests,
     members,
+    personal_data,
     promise,
     vos,
 )
@@ -167,6 +169,34 @@ def sign(name: str, version: int) -> AnyResponse:
     """Signs the version in force."""
     with ground().db.transaction() as session:
         aups.sign(session, name, version, current_principal())
+    return redirect("/me", 303)
+
+
+@pages.get("/me/data.json", permission=SIGNED_IN)
+def my_data() -> Response:
+    """All that is kept of the caller, as a file."""
+    with ground().db.transaction() as session:
+        number = personal_data.person_of(session, current_principal())
+        data = personal_data.everything_of(session, number)
+    answer = Response(json.dumps(data, indent=1, ensure_ascii=False), content_type="application/json")
+    return saved_as(answer, "membership-data.json")
+
+
+class EraseForm(Wire):
+    """Who erases themselves writes the word, so that no slip does it."""
+
+    word: Literal["erase"]
+
+
+@pages.post("/me/erase", permission=SIGNED_IN)
+def erase_me() -> AnyResponse:
+    """Ends all memberships of the caller and takes out what is personal; it cannot be undone."""
+    filled, _ = read_form(EraseForm)
+    if filled is None:
+        raise Refused("Nothing was erased.", FieldFault("word", "must be: erase"))
+    caller = current_principal()
+    with ground().db.transaction() as session:
+        personal_data.erase(session, personal_data.person_of(session, caller), "", caller)
     return redirect("/me", 303)
 
 

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from hanse.errors import FieldFault, HanseError, NotFound, Refused
 from hanse.identity.permissions import allows
-from hanse.pages.words import age, ago
+from hanse.pages.words import age, ago, count
 from hanse.web import Pages, current_principal, ground, page, read_form
 from vomsdb import (
     applications,
@@ -157,10 +157,10 @@ def _sentence(waiting: Sequence[Waiting], beside: dict[str, Any]) -> Markup:
         first = words.format(many, age(ago(waiting[0].since)))
     parts = []
     if beside.get("soon"):
-        parts.append(f"{beside['soon']} memberships end within 15 days or have ended")
+        parts.append(f"{count(beside['soon'], 'membership')} ending within 15 days, or ended already")
     if beside and beside["signed"][1] > beside["signed"][0]:
         left = beside["signed"][1] - beside["signed"][0]
-        parts.append(f"{left} members have not signed the AUP")
+        parts.append(f"{count(left, 'signature')} of the AUP missing")
     return first + (" " + "; ".join(parts) + "." if parts else "")
 
 

@@ -21,14 +21,19 @@ pages = Pages(
     nav=[("VOs", "/vos"), ("My membership", "/me"), ("Replication", "/replication"), ("AUPs", "/aups")],
 )
 _PAGE = 50
+SCOPES = ("Global", "Regional", "Local")
 
 
 @pages.get("/vos", permission=PUBLIC)
 def list_vos() -> Response:
     """Search by name, description or discipline."""
     words, after = request.args.get("q", "")[:200], request.args.get("after", "")[:64]
+    scope = request.args.get("scope", "")
+    discipline = request.args.get("discipline", "")[:200]
     with ground().db.transaction() as session:
-        found = vos.search(session, words, after, _PAGE + 1)
+        known = vos.disciplines(session)
+        chosen = {"scope": scope if scope in SCOPES else "", "discipline": discipline}
+        found = vos.search(session, words, after, _PAGE + 1, **chosen)
     shown = found[:_PAGE]
     people = sum(listed.members for listed in shown)
     sentence = Markup("<b>{}</b> with {}.").format(count(len(shown), "VO"), count(people, "active member"))
@@ -39,6 +44,9 @@ def list_vos() -> Response:
         api="/api/v1/vos",
         vos=shown,
         words=words,
+        chosen=chosen,
+        scopes=SCOPES,
+        disciplines=known,
         next_name=shown[-1].vo.name if len(found) > _PAGE else "",
         may_create=allows(current_principal(), CREATE_VO, "federation"),
     )
