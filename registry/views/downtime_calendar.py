@@ -77,7 +77,8 @@ def calendar() -> BaseResponse:
     found.sort(key=lambda body: (body["start"], int(body["id"])))
     month = first if view == "week" else _middle(first, last)
     days = [
-        _day(first + number * DAY, month, view, today, found) for number in range((last - first).days + 1)
+        _day(first + number * DAY, month, view, today, bars)
+        for number, bars in enumerate(_bars(found, start, (last - first).days + 1))
     ]
     return page(
         "registry/downtime_calendar.html",
@@ -136,20 +137,23 @@ def _middle(first: date, last: date) -> date:
     return (first + (last - first) / 2).replace(day=1)
 
 
-def _day(day: date, month: date, view: str, today: date, found: Sequence[dict[str, Any]]) -> Day:
-    midnight = datetime.combine(day, datetime.min.time(), UTC)
-    bars = [_bar(body, midnight) for body in found if _touches(body, midnight)]
+def _day(day: date, month: date, view: str, today: date, bars: list[Bar]) -> Day:
     inside = view == "week" or (day.year, day.month) == (month.year, month.month)
     return Day(day, inside, day == today, bars)
 
 
-def _touches(body: dict[str, Any], midnight: datetime) -> bool:
-    start, end = datetime.fromisoformat(body["start"]), datetime.fromisoformat(body["end"])
-    return start < midnight + DAY and end > midnight
+def _bars(found: Sequence[dict[str, Any]], first: datetime, days: int) -> list[list[Bar]]:
+    """Bars of each day from `first`, in the order of the downtimes; a day that begins at an end is free of it."""
+    bars: list[list[Bar]] = [[] for _ in range(days)]
+    for body in found:
+        start, end = datetime.fromisoformat(body["start"]), datetime.fromisoformat(body["end"])
+        begins, ends = (start - first) // DAY, (end - first - timedelta.resolution) // DAY
+        for number in range(max(begins, 0), min(ends, days - 1) + 1):
+            bars[number].append(_bar(body, start, end, first + number * DAY))
+    return bars
 
 
-def _bar(body: dict[str, Any], midnight: datetime) -> Bar:
-    start, end = datetime.fromisoformat(body["start"]), datetime.fromisoformat(body["end"])
+def _bar(body: dict[str, Any], start: datetime, end: datetime, midnight: datetime) -> Bar:
     first, last = max(start, midnight), min(end, midnight + DAY)
     begins = (first - midnight) / DAY * 100
     whole = first == midnight and last == midnight + DAY
