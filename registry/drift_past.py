@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.identity.principals import Principal
+from hanse.revisions import History
 from registry import cloud_history, states
 from registry.drift import Standing
 from registry.drift_finding import found_in
@@ -34,20 +36,22 @@ class _Known:
 
 def of_site(session: Session, site: State, moment: Moment) -> list[Difference]:
     """The differences of a site with their decisions, as they were: open ones first, in the order of their kinds."""
-    return _found(site, _known(session, moment, site), moment)
+    return _found(site, _known(session, moment, [site]), moment)
 
 
 def of_all(session: Session, principal: Principal, moment: Moment) -> list[Standing]:
     """Sites that published and over which the principal may read this, those that differed most first."""
-    known = _known(session, moment)
+    published = _documents(session, moment, None)
+    numbers = [History.entity_id.in_([str(number) for number in published])]
+    sites = states.by_id(session, "site", where=numbers, as_of=str(moment.number))
+    rows = {row.id: row for row in session.scalars(select(Site).where(Site.id.in_(list(published))))}
+    sites = [one for one in sites if may_site(principal, READ_DRIFT, rows.get(int(one.id)) or _site(one))]
+    known = _known(session, moment, sites)
     found = []
-    for site in states.by_id(session, "site", as_of=str(moment.number)):
-        published = known.documents.get(int(site.id))
-        if not published or not may_site(principal, READ_DRIFT, row_of(session, site)):
-            continue
+    for site in sites:
         seen = _found(site, known, moment)
         ignored = sum(one.ignored for one in seen)
-        until = max(one.held_until for one in published)
+        until = max(one.held_until for one in known.documents[int(site.id)])
         found.append(Standing(site.body["name"], len(seen) - ignored, ignored, until))
     return sorted(found, key=lambda one: (-one.open, one.site))
 
@@ -57,16 +61,12 @@ def row_of(session: Session, site: State) -> Site:
     return session.get(Site, int(site.id)) or _site(site)
 
 
-def _known(session: Session, moment: Moment, site: State | None = None) -> _Known:
+def _known(session: Session, moment: Moment, sites: Sequence[State]) -> _Known:
     as_of = str(moment.number)
-    where = [] if site is None else [states.text_of("site") == site.body["name"]]
+    where = [states.text_of("site").in_([site.body["name"] for site in sites])]
     services: dict[str, list[State]] = {}
     for service in states.by_id(session, "service", where=where, as_of=as_of):
         services.setdefault(service.body["site"], []).append(service)
-    documents: dict[int, list[CloudDocument]] = {}
-    numbers = None if site is None else [int(site.id)]
-    for document in cloud_history.then(session, moment.at, site_ids=numbers, stale=True):
-        documents.setdefault(document.site_id, []).append(document)
     decisions = {
         (one.body["site"], one.body["name"]): one
         for one in states.by_name(session, "drift", where=where, as_of=as_of)
@@ -77,7 +77,18 @@ def _known(session: Session, moment: Moment, site: State | None = None) -> _Know
         for downtime in states.by_id(session, "downtime", where=ongoing, as_of=as_of)
         for number in downtime.body["services"]
     }
+    documents = _documents(session, moment, [int(site.id) for site in sites])
     return _Known(services, documents, decisions, frozenset(closed))
+
+
+def _documents(
+    session: Session, moment: Moment, numbers: Sequence[int] | None
+) -> dict[int, list[CloudDocument]]:
+    """What stood published by the number of the site, also what was too old by then."""
+    found: dict[int, list[CloudDocument]] = {}
+    for document in cloud_history.then(session, moment.at, site_ids=numbers, stale=True):
+        found.setdefault(document.site_id, []).append(document)
+    return found
 
 
 def _found(site: State, known: _Known, moment: Moment) -> list[Difference]:
