@@ -19,7 +19,8 @@ MONTH: Final = 365.25 * 86_400 / 12
 class Measure:
     """`over` are the sums that are added up, `scale` how many of their units make one of the figure.
 
-    With `per` the figure is a ratio: percent of that sum. Ratios of groups do not add up; their sums do.
+    With `per` the figure is a ratio: percent of that sum. Ratios of groups do not add up; their sums do. `counted` is
+    what a count counts: over several months a sum of counts is one of "VM-months".
     """
 
     label: str
@@ -28,6 +29,7 @@ class Measure:
     scale: float = 1
     per: str = ""
     decimals: int = 0
+    counted: str = ""
 
     @cached_property
     def sums(self) -> tuple[str, ...]:
@@ -38,6 +40,10 @@ class Measure:
     def adds_up(self) -> bool:
         """Whether figures of groups can be added."""
         return not self.per
+
+    def unit_over(self, periods: int, each: str) -> str:
+        """The unit of a sum over so many months or days."""
+        return f"{self.counted}-{each}s" if self.counted and periods > 1 else self.unit
 
     def figure(self, sums: Mapping[str, float]) -> float | None:
         """The figure in the measure's unit; None where a ratio has nothing below its line."""
@@ -58,7 +64,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "normalised_wall_hours": Measure(
         "Normalised wall hours", "normalised wall hours", ("normalised_wall_s",), HOUR
     ),
-    "vms": Measure("VMs", "VMs", ("vms",)),
+    "vms": Measure("VMs", "VMs", ("vms",), counted="VM"),
     "jobs": Measure("Jobs", "jobs", ("jobs",)),
     "efficiency": Measure("CPU efficiency", "% of wall × cores", ("cpu_s",), per="wall_core_s", decimals=1),
     "share": Measure(
@@ -71,5 +77,5 @@ MEASURES: Final[Mapping[str, Measure]] = {
         "Use of accelerators", "% of the time available", ("active_s",), per="available_s", decimals=1
     ),
     "storage": Measure("Storage", "TB-months", ("byte_s",), TB * MONTH, decimals=2),
-    "public_ips": Measure("Public IPs", "public IPs, mean of a month", ("ips",), decimals=1),
+    "public_ips": Measure("Public IPs", "public IPs, mean of a month", ("ips",), decimals=1, counted="IP"),
 }

@@ -159,7 +159,7 @@ class _Shown:
         return bubbles.draw(
             self.by_site,
             self.known,
-            lambda value: words.in_words(value, measure),
+            lambda value: words.in_words(value, measure, words.unit(self.view)),
             lambda site: self.view.url(site=site),
         )
 

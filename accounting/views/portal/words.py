@@ -25,11 +25,18 @@ def large(value: float, decimals: int = 0) -> tuple[str, str]:
     return number(value, decimals), ""
 
 
-def in_words(value: float | None, measure: Measure) -> str:
+def in_words(value: float | None, measure: Measure, unit: str) -> str:
     """A figure with its unit."""
     if value is None:
-        return f"No {measure.unit}"
-    return " ".join(word for word in (*large(value, measure.decimals), measure.unit) if word)
+        return f"No {unit}"
+    return " ".join(word for word in (*large(value, measure.decimals), unit) if word)
+
+
+def unit(view: Address) -> str:
+    """The unit of a sum over all that is shown."""
+    asked = view.question
+    months = len(asking.months_between(asked.first, asked.last))
+    return asked.figures.unit_over(2 if view.each == "day" else months, view.each)
 
 
 def late_of(fresh: Sequence[Freshness], limits: Limits, now: datetime) -> list[Freshness]:
@@ -51,7 +58,9 @@ def sentence(
     if total is None:
         return Markup("No usage is known from {} to {}.").format(long(asked.first), long(asked.last))
     months = count(len(asking.months_between(asked.first, asked.last)), "month")
-    said = Markup("<b>{}</b> in {} at {}.").format(in_words(total, measure), months, count(sites, "site"))
+    said = Markup("<b>{}</b> in {} at {}.").format(
+        in_words(total, measure, unit(view)), months, count(sites, "site")
+    )
     in_time = [each.measured_until for each in fresh if each not in late]
     if in_time and asked.last >= now.date().replace(day=1):
         said += Markup(" Complete to {}").format(f"{min(in_time):%-d %b, %H:%M}")
