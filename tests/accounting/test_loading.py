@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 
 from tests.accounting.conftest import House
 from tests.accounting.records import DAY, NOW, epoch, message, months_ago, record
@@ -88,6 +89,48 @@ def test_a_late_report_moves_usage_between_exactly_its_months(house: House) -> N
     assert sum(wall for wall, _, _ in house.months().values()) == 1000
 
 
+def versions(house: House) -> dict[str, set[str]]:
+    """By month the versions of all rows of its summaries: they change when a row is written anew."""
+    with house.db.transaction() as session:
+        rows = session.execute(text("select to_char(month, 'YYYY-MM'), xmin::text from usage_summary")).all()
+    found: dict[str, set[str]] = {}
+    for month, version in rows:
+        found.setdefault(month, set()).add(version)
+    return found
+
+
+def test_late_and_corrected_reports_change_exactly_the_months_they_concern(house: House) -> None:
+    start = epoch(months_ago(6, day=1))
+    reports = [
+        snapshot(wall=epoch(months_ago(n)) - start - 99, at=epoch(months_ago(n)), start=start)
+        for n in range(5, -1, -1)
+    ]
+    house.load(message(*reports, snapshot("another", wall=50, at=START + 60, start=START)))
+    names = [f"{months_ago(n):%Y-%m}" for n in range(7)]
+    before, figures = versions(house), house.months()
+    corrected = snapshot(wall=epoch(months_ago(3)) - start - 5000, at=epoch(months_ago(3)), start=start)
+    house.load(message(corrected))
+    changed = {month for month, version in versions(house).items() if version != before[month]}
+    # from the report before it (four months ago) to the one behind it
+    assert changed == {names[4], names[3], names[2]}
+    late = snapshot(
+        wall=epoch(months_ago(1, day=20)) - start - 4000, at=epoch(months_ago(1, day=20)), start=start
+    )
+    before = versions(house)
+    house.load(message(late))
+    changed = {month for month, version in versions(house).items() if version != before[month]}
+    assert changed == {names[1], names[0]}
+    assert sum(wall for wall, _, _ in house.months().values()) == sum(wall for wall, _, _ in figures.values())
+
+
+def test_the_same_message_again_writes_no_summary(house: House) -> None:
+    text_ = message(record(vm="a"), record(vm="b", Status="completed"))
+    house.load(text_)
+    before = versions(house)
+    house.load(text_)
+    assert versions(house) == before
+
+
 def test_a_counter_reset_counts_from_zero_with_a_remark(house: House) -> None:
     house.load(message(snapshot(wall=7 * 3600, at=START + 8 * 3600, start=START)))
     house.load(message(snapshot(wall=2 * 3600, at=START + 12 * 3600, start=START)))
@@ -120,9 +163,9 @@ def test_a_file_that_is_loaded_again_is_the_later_receipt(house: House) -> None:
     second = message(snapshot(wall=1800, at=START + 7200, start=START))
     from accounting import files
 
-    for text in (first, second, first):
+    for body in (first, second, first):
         path = house.settings.data_dir / "m.msg"
-        path.write_text(text)
+        path.write_text(body)
         files.load(house.loader, house.inbox, path)
     assert [wall for wall, _, _ in house.months().values()] == [3600]
 
