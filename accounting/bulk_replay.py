@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from accounting import events, quarantine, replay
 from accounting.loading import Loader
 from accounting.models import RefusedRecord, ReplayRun
-from hanse.errors import Conflict, HanseError, NotFound, Refused
+from hanse.errors import Conflict, HanseError, NotFound
 
 PORTION = 200
 OPEN = ("waiting", "running")
@@ -29,15 +29,15 @@ class Choice:
 
 
 def ask(session: Session, site: str, choice: Choice, by: str) -> ReplayRun:
-    """Ask for a replay; a process with jobs works it off. Raises Refused when nothing is refused so, Conflict when such
-    a replay is under way.
+    """Ask for a replay; a process with jobs works it off. Raises NotFound when nothing is refused so, and Conflict when
+    such a replay is under way.
     """
     own = replay.own(site)
     count, last = session.execute(
         select(func.count(), func.max(RefusedRecord.id)).where(*_chosen(own, choice))
     ).one()
     if not count:
-        raise Refused(f"No record of {site} is refused with this cause; there is nothing to replay.")
+        raise NotFound(f"No record of {site} is refused with this cause; there is nothing to replay.")
     under_way = select(ReplayRun.id).where(
         ReplayRun.site == own, ReplayRun.code == choice.code, ReplayRun.state.in_(OPEN)
     )

@@ -20,6 +20,10 @@ from accounting.models import Pseudonym
 from hanse.errors import Refused
 
 PREFIX = "pseudonym-"
+NO_KEY = (
+    "Names cannot be replaced: set pseudonym_key, the same for all processes of accounting, and keep it apart from the"
+    " database."
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,7 @@ class Hidden:
 def hidden(key: str, name: str) -> Hidden:
     """The pseudonym of a name under the key. Raises Refused without a key."""
     if not key:
-        raise Refused(
-            "Names cannot be replaced: set pseudonym_key, the same for all processes of accounting, and keep it apart"
-            " from the database."
-        )
+        raise Refused(NO_KEY)
     digest = hmac.new(key.encode(), name.encode("utf-8", "replace"), hashlib.sha256).digest()
     return Hidden(name, digest, PREFIX + digest[:12].hex())
 

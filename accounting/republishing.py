@@ -66,7 +66,7 @@ def republish(db: Database, site: str, month: date, by: str, reason: str, today:
     if not reason.strip():
         raise Refused("Why is the month taken out?", FieldFault("reason", "say why: it stands in the log"))
     if month > today.replace(day=1):
-        raise Refused("The month has not begun.", FieldFault("month", "choose a month with usage"))
+        raise NotFound(f"{month:%B %Y} has not begun; choose a month with usage.")
     with db.transaction() as session:
         session.execute(LOADING)
         summaries.lock_sites(session, {site})

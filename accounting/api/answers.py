@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accounting.schemas import RecordId
 
+MONTH = r"^(19|20)\d{2}-(0[1-9]|1[0-2])$"
+Reason = Annotated[
+    str, Field(min_length=1, max_length=500, pattern=r"\S", description="Why; people read it.")
+]
 FindingState = Literal["open", "acknowledged", "accepted", "gone"]
 
 
@@ -52,7 +56,7 @@ class DecisionIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     decision: Literal["acknowledged", "accepted"]
-    reason: str = Field("", max_length=500)
+    reason: Reason
 
 
 class EventOut(BaseModel):
@@ -93,7 +97,7 @@ class ReplayRunIn(BaseModel):
 
     code: str = Field(min_length=1, max_length=100)
     field: str | None = Field(None, max_length=255)
-    month: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
+    month: Annotated[str, Field(pattern=MONTH)] | None = None
     as_site: str | None = Field(None, max_length=255, description="Judge them as if SiteName said this.")
 
 
@@ -131,7 +135,7 @@ class RepublishIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: str = Field(min_length=1, max_length=500)
+    reason: Reason
 
 
 class RepublishOut(BaseModel):

@@ -6,7 +6,15 @@ from typing import Any
 from pydantic import Field
 
 from accounting import hiding, republishing, schemas
-from accounting.api.answers import NothingIn, PseudonymIn, PseudonymOut, PutBackOut, RepublishIn, RepublishOut
+from accounting.api.answers import (
+    MONTH,
+    NothingIn,
+    PseudonymIn,
+    PseudonymOut,
+    PutBackOut,
+    RepublishIn,
+    RepublishOut,
+)
 from accounting.api.common import SitePath, loader
 from accounting.asking.question import parse_month
 from accounting.permissions import PSEUDONYMISE, REPUBLISH
@@ -14,7 +22,6 @@ from accounting.settings import AccountingSettings
 from hanse.web import Api, current_principal, ground
 
 keeping_api = Api("accounting_keeping", __name__, "Keeping")
-MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
 
 
 class MonthPath(SitePath):

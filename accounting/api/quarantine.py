@@ -39,10 +39,11 @@ def ask_replay(path: SitePath, body: ReplayRunIn) -> tuple[dict[str, Any], int]:
     """In the background, in portions; ask for its progress. One at a time for a site and cause."""
     month = parse_month(body.month, "month") if body.month else None
     choice = bulk_replay.Choice(body.code, body.field, month, body.as_site)
-    if body.as_site is not None:
-        replay.check_as_site(loader(), body.as_site)
     with ground().db.transaction() as session:
-        return run_out(bulk_replay.ask(session, path.site, choice, current_principal().name)), 202
+        run = bulk_replay.ask(session, path.site, choice, current_principal().name)
+        if body.as_site is not None:
+            replay.check_as_site(loader(), body.as_site)
+        return run_out(run), 202
 
 
 @quarantine_api.get(

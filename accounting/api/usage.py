@@ -11,7 +11,7 @@ from accounting import asking, exports, publishing, schemas, summaries
 from accounting.api.common import limits
 from accounting.asking import DIMENSIONS, KINDS, MEASURES, TIMES, Question
 from hanse.identity.permissions import PUBLIC
-from hanse.web import Api, QueryModel, csv_stream, current_principal, ground, saved_as
+from hanse.web import Api, QueryModel, csv_stream, current_principal, ground, saved_as, spooled
 
 usage_api = Api("accounting_usage", __name__, "Usage")
 MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
@@ -131,9 +131,7 @@ def usage_parquet(query: UsageQuery) -> Response:
     """Dimensions as text, months and days as dates, measures as doubles."""
     asked = question(query)
     rows = exports.rows(ground().db, asked, current_principal())
-    answer = Response(
-        exports.parquet(exports.columns(asked), rows), content_type="application/vnd.apache.parquet"
-    )
+    answer = spooled(exports.parquet(exports.columns(asked), rows), "application/vnd.apache.parquet")
     return saved_as(answer, _filename(asked, "parquet"))
 
 

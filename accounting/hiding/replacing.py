@@ -14,10 +14,10 @@ from accounting.archive.kept import ARCHIVING
 from accounting.forwarding.due import note_named
 from accounting.hiding import archives, messages, tables
 from accounting.models import Pseudonym
-from accounting.pseudonyms import PREFIX, hidden
+from accounting.pseudonyms import NO_KEY, PREFIX, hidden
 from accounting.signatures import Envelope
 from hanse.database import Database
-from hanse.errors import NotFound, Refused
+from hanse.errors import Conflict, NotFound, Refused
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ def replace_name(
 ) -> Replaced:
     """Replace `name` (GlobalUserName as records carry it) everywhere, and in whatever comes later.
 
-    Raises Refused without a key, NotFound when the name is nowhere. Killed half-way, the same call completes it. No
+    Raises Conflict without a key, NotFound when the name is nowhere. Killed half-way, the same call completes it. No
     loader stores anything meanwhile.
     """
     if name.startswith(PREFIX):
         raise Refused(f'"{name}" is a pseudonym already.')
+    if not key:
+        raise Conflict(NO_KEY)
     what = hidden(key, name)
     with alone(db):
         with db.transaction() as session:

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from accounting import bulk_replay, replay
-from hanse.errors import Conflict, NotFound, Refused
+from hanse.errors import Conflict, NotFound
 from tests.accounting.conftest import House
 from tests.accounting.records import DAY, message, record
 
@@ -92,14 +92,14 @@ def test_one_run_at_a_time_for_a_cause_and_none_without_records(
     ask(client, laura)
     again = client.post(f"{SITE}/replays", json={"code": "not_signers_site"}, headers=laura)
     assert again.status_code == 409
-    with many.db.transaction() as session, pytest.raises(Refused, match="nothing to replay"):
+    with many.db.transaction() as session, pytest.raises(NotFound, match="nothing to replay"):
         bulk_replay.ask(session, "CESNET", bulk_replay.Choice("bad_value"), "x")
     with many.db.transaction() as session, pytest.raises(Conflict):
         bulk_replay.ask(session, "BIFI", bulk_replay.Choice("not_signers_site"), "x")
     with many.db.transaction() as session, pytest.raises(NotFound):
         bulk_replay.one(session, "CESNET", 1)
     assert client.get(f"{SITE}/replays", headers=eliska).status_code == 403
-    body = {"code": "not_signers_site", "as_site": "NOWHERE"}
+    body = {"code": "bad_value", "as_site": "NOWHERE"}
     assert client.post(f"{SITE}/replays", json=body, headers=laura).status_code == 422
 
 

@@ -324,7 +324,7 @@ def test_only_its_owner_or_an_operator_decides(
     client: FlaskClient, house: House, finding: int, operator: dict[str, str], eliska: dict[str, str]
 ) -> None:
     paavo = house.token("Paavo Salo", "vo_manager", "vo:chipster")
-    where, body = f"{PATH}/{finding}/decision", {"decision": "acknowledged"}
+    where, body = f"{PATH}/{finding}/decision", {"decision": "acknowledged", "reason": "I ask them"}
     assert client.get(f"{PATH}/{finding}", headers=paavo).status_code == 200
     assert client.post(where, json=body, headers=paavo).status_code == 403
     assert client.post(where, json=body, headers=eliska).status_code == 404

@@ -17,7 +17,7 @@ from accounting.loading import make_loader
 from accounting.models import Base, Message, UsageEvent
 from accounting.pseudonyms import hidden
 from hanse import cms
-from hanse.errors import NotFound, Refused
+from hanse.errors import Conflict, NotFound, Refused
 from tests.accounting.conftest import House
 from tests.accounting.records import NOW, epoch, message, months_ago, record
 
@@ -189,7 +189,7 @@ def test_pseudonyms_depend_on_the_key_and_nothing_else() -> None:
 
 
 def test_without_a_key_no_name_is_replaced_and_none_that_was_comes_back(named: House, house: House) -> None:
-    with pytest.raises(Refused, match="set pseudonym_key"):
+    with pytest.raises(Conflict, match="set pseudonym_key"):
         replace(house)
     replace(named)
     keyless = make_loader(
@@ -214,4 +214,4 @@ def test_only_operators_replace_names(
 ) -> None:
     assert client.post("/api/v1/pseudonyms", json={"user": ANNA}, headers=laura).status_code == 403
     answer = client.post("/api/v1/pseudonyms", json={"user": ANNA}, headers=operator)
-    assert (answer.status_code, "pseudonym_key" in answer.text) == (422, True)
+    assert (answer.status_code, "pseudonym_key" in answer.text) == (409, True)

@@ -152,7 +152,7 @@ def test_without_a_reason_or_a_month_nothing_is_taken_out(used: House) -> None:
     month = months_ago(1).date().replace(day=1)
     with pytest.raises(Refused, match="Why"):
         republishing.republish(used.db, "BIFI", month, "x", " ", TODAY)
-    with pytest.raises(Refused, match="has not begun"):
+    with pytest.raises(NotFound, match="has not begun"):
         republishing.republish(used.db, "BIFI", month.replace(year=month.year + 2), "x", "y", TODAY)
     with pytest.raises(NotFound, match="published nothing"):
         republishing.republish(used.db, "UKIM", month, "x", "y", TODAY)
