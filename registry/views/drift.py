@@ -11,7 +11,8 @@ from markupsafe import Markup
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
+from hanse.database import Database
+from hanse.errors import FieldFault, HanseError, Refused
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from registry import cloud_history, cloudinfo, drift, drift_past, states
 from registry.drifting.difference import Difference
@@ -19,6 +20,7 @@ from registry.models import CloudDocument, CloudRefusal
 from registry.rights import EDIT_SITE, PUBLISH_CLOUD, READ_DRIFT, check_site, may_site
 from registry.schemas.cloudinfo import AcceptIn, IgnoreIn
 from registry.schemas.fields import parse_time
+from registry.views import saving
 from registry.views.parts import Part, SiteLook
 
 pages = Pages("registry_drift_pages", __name__)
@@ -150,6 +152,8 @@ def accept(name: str) -> BaseResponse:
 def ignore(name: str) -> BaseResponse:
     """Find a difference to be in order."""
     kept = request.form.to_dict()
+    if saving.is_check():
+        return _ignoring_checked(name, kept)
     try:
         drift.ignore(ground().db, current_principal(), name, _ignoring(kept))
     except HanseError as error:
@@ -157,6 +161,22 @@ def ignore(name: str) -> BaseResponse:
     except (ValidationError, ValueError) as error:
         return _page(name, FormFaults(kept, *_faults(error)), status=422)
     return redirect(f"/sites/{name}/drift", 303)
+
+
+def _ignoring_checked(name: str, kept: Mapping[str, str]) -> BaseResponse:
+    def act(db: Database, form: IgnoreIn) -> str:
+        drift.ignore(db, current_principal(), name, form)
+        return name
+
+    def parse() -> IgnoreIn:
+        try:
+            return _ignoring(kept)
+        except ValidationError:
+            raise
+        except ValueError as error:  # a date that is none
+            raise Refused("Not saved.", FieldFault("until", str(error))) from None
+
+    return saving.checked(kept, parse, act, {"reason": "Why", "until": "Until"})
 
 
 def _ignoring(kept: Mapping[str, str]) -> IgnoreIn:

@@ -179,6 +179,13 @@ def decline(number: int) -> BaseResponse:
 
 
 def _decide(number: int, act: Any) -> BaseResponse:
+    if saving.is_check():
+        return saving.checked(
+            request.form.to_dict(),
+            saving.as_model(DecideIn),
+            lambda db, form: act(db, current_principal(), number, form.reason) or number,
+            _LABELS,
+        )
     kept = {**request.form.to_dict(), "number": str(number)}
     form, faults = _read(DecideIn, kept, ("reason",))
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from lxml import html
 
+from .clouds import cloud_document, encoded
 from .conftest import OCCI, Registry, site_document
 
 
@@ -485,3 +486,33 @@ def test_who_has_few_sites_ticks_them_and_who_has_many_searches(registry: Regist
     many = document(registry.ask("GET", "/downtimes/new"))
     assert not many.xpath("//input[@type='checkbox'][@name='add_site']")
     assert len(many.xpath("//datalist[@id='sites-offered']/option")) == 15
+
+
+def test_decisions_are_checked_while_the_reason_is_typed(registry: Registry) -> None:
+    path = "/api/v1/sites/BIFI/certification/proposals"
+    made = registry.send("POST", path, {"status": "Suspended", "reason": "a drill"})
+    action, prefix = f"/certification/proposals/{made['id']}/accept", f"p{made['id']}-"
+    form = next(
+        one
+        for one in document(registry.ask("GET", "/certification/proposals")).forms
+        if one.get("action") == action
+    )
+    assert form.get("hx-post") == action
+    told = document(registry.ask("POST", action, data={"reason": "x" * 301, "check": prefix}))
+    assert "300" in words(told.get_element_by_id(f"about-{prefix}reason"))
+    fine = document(registry.ask("POST", action, data={"reason": "agreed", "check": prefix}))
+    assert "Nothing of this would be refused" in words(fine.get_element_by_id(f"{prefix}checked"))
+    assert registry.get("/api/v1/sites/BIFI")["certification"] == "Certified"
+
+
+def test_ignoring_a_difference_is_checked_while_it_is_typed(registry: Registry) -> None:
+    sent = registry.ask("PUT", "/v1/sites/BIFI/cloudinfo", data=encoded(cloud_document("BIFI", cores=7)))
+    assert sent.status_code == 202
+    action = "/sites/BIFI/drift/ignore"
+    typed = {"fact": "vo training.egi.eu vcpu", "reason": "a pledge", "until": "", "check": "d1-"}
+    for until, reason in (("2020-01-01", "future"), ("soon", "time")):
+        told = document(registry.ask("POST", action, "Laura Gil", data={**typed, "until": until}))
+        assert reason in words(told.get_element_by_id("about-d1-until")).lower()
+    fine = document(registry.ask("POST", action, "Laura Gil", data=typed))
+    assert "Nothing of this would be refused" in words(fine.get_element_by_id("d1-checked"))
+    assert not any(one["ignored"] for one in registry.get("/api/v1/sites/BIFI/drift")["items"])
