@@ -20,7 +20,8 @@ from cryptography import x509
 from hanse.identity import voms
 from hanse.identity.proxies import create_proxy
 from hanse.identity.trust import TrustStore
-from vomsdb import clients, groups, suspensions
+from vomsdb import clients, generic_attributes, groups, suspensions
+from vomsdb.models import AttributeClass
 from vomsdb.protocols import voms_authority
 
 VO = "training.egi.eu"
@@ -265,6 +266,26 @@ def test_the_cxx_verifier_accepts_the_site_files(desk: Desk) -> None:
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "VO        : training.egi.eu" in shown.stdout
     assert "WARNING" not in shown.stdout + shown.stderr
+
+
+@pytest.mark.peer("voms-clients")
+@pytest.mark.peer("voms-clients-java")
+@both
+def test_generic_attributes_verify_and_are_read_by_both_clients(desk: Desk, program: str) -> None:
+    anna, marta = desk.house.join("Anna Lindqvist"), desk.house.principal("Marta Kowalska")
+    with desk.house.db.transaction() as session:
+        made = AttributeClass(vo=VO, name="nickname", distinct_values=False)
+        generic_attributes.define(session, VO, made, marta)
+    with desk.house.db.transaction() as session:
+        generic_attributes.set_of_member(session, anna.id, "nickname", "anna-l", marta)
+        generic_attributes.set_of_fqan(session, VO, f"/{VO}", "nickname", "everybody", marta)
+    done = desk.init(program, "Anna Lindqvist")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for info in (["voms-proxy-info2", "-all", "-acexists", VO], ["voms-proxy-info3", "--all"]):
+        shown = desk.run([*info, "--file" if info[0].endswith("3") else "-file", str(desk.proxy)])
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        assert f"nickname = anna-l ({VO})" in shown.stdout, shown.stdout
+        assert f"nickname = everybody (/{VO})" in shown.stdout
 
 
 # --- on the wire --------------------------------------------------------------------------------------------------

@@ -162,7 +162,7 @@ def test_the_page_of_what_ends_prolongs_the_ticked_ones(house: Any) -> None:
     _clock(house)
     marta, path = house.browser("Marta Kowalska"), f"/vos/{VO}/ending"
     page = marta.get(path).text
-    assert "1 membership</b> end within 90 days; 1 have ended" in page
+    assert "Ending within 90 days: <b>1 membership</b>; ended and still to be prolonged: 1." in page
     assert page.index("Tomás Vidal") < page.index("Anna Lindqvist")
     assert "7 d before" in page
     assert marta.post(path, member=[str(anna.id), str(tomas.id)]).status_code == 303

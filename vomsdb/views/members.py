@@ -160,7 +160,7 @@ def ending(vo: str) -> Response:
         weeks = lifetimes.ending_by_week(session, vo, 13)
         days = whole["vo"].membership_days
     ended = sum(profile.member.state == "expired" for profile in found)
-    words = Markup("<b>{}</b> end within 90 days; {} have ended and can still be prolonged.")
+    words = Markup("Ending within 90 days: <b>{}</b>; ended and still to be prolonged: {}.")
     return page(
         "vomsdb/ending.html",
         title=vo,
