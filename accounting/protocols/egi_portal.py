@@ -1,4 +1,4 @@
-"""`/csv` and `/json` as EGI's accounting portal answers them: everything, streamed, a series in several parts.
+"""`/csv` and `/json` as EGI's accounting portal answers them: everything, a series in several parts.
 
 A part that is not the last says `"partial": true` (more of the series follows in the next). Columns are to be read by
 their names.
@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from accounting import bulk
 from hanse.identity.permissions import PUBLIC
-from hanse.web import Protocol, csv_stream, ground
+from hanse.web import Protocol, csv_stream, ground, spooled
 
 egi_portal = Protocol("accounting_egi_portal", __name__)
 ROWS_OF_A_PART: Final = 10_000
@@ -31,7 +31,7 @@ def whole_csv() -> Response:
 @egi_portal.route("/json", ["GET"], permission=PUBLIC)
 def whole_json() -> Response:
     """Every row as `results` of one `series` each."""
-    return Response(as_series(_rows()), content_type="application/json")
+    return spooled(as_series(_rows()), "application/json")
 
 
 def _rows() -> Iterator[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from hanse.web.listing import (
     csv_stream,
     cursor_page,
     saved_as,
+    spooled,
 )
 from hanse.web.pages import FormFaults, page, read_form
 from hanse.web.problems import Problem, problem
@@ -52,4 +53,5 @@ __all__ = [
     "problem",
     "read_form",
     "saved_as",
+    "spooled",
 ]

@@ -11,7 +11,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, TypeVar
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, Final, Generic, TypeVar
 
 from flask import Response, request
 from pydantic import BaseModel, Field
@@ -24,6 +25,8 @@ from hanse.web.wire import QueryModel
 Row = TypeVar("Row")
 Item = TypeVar("Item")
 Key = Sequence[str | int]
+HELD_BYTES: Final = 4_194_304
+SENT_BYTES: Final = 65_536
 CSV: Final = "text/csv; charset=utf-8"
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
@@ -83,8 +86,35 @@ def csv_response(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], file
 
 
 def csv_stream(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], filename: str) -> Response:
-    """The same for what is too long to be held: line by line, without an ETag."""
-    return saved_as(Response(csv_lines(rows, columns), content_type=CSV), filename)
+    """The same for what is too long to be held, without an ETag."""
+    lines = (part.encode() for part in csv_lines(rows, columns))
+    return saved_as(spooled(lines, CSV), filename)
+
+
+def spooled(parts: Iterable[bytes], content_type: str) -> Response:
+    """An answer of any length: all of it is written to a file first, which goes with the answer.
+
+    So a slow reader holds no connection of the database, and what fails half-way is an error and no half answer.
+    """
+    kept = SpooledTemporaryFile(max_size=HELD_BYTES)  # noqa: SIM115 - it is closed with the answer
+    try:
+        for part in parts:
+            kept.write(part)
+    except BaseException:
+        kept.close()
+        raise
+    length = kept.tell()
+    kept.seek(0)
+    answer = Response(_sent(kept), content_type=content_type)
+    answer.headers["Content-Length"] = str(length)
+    answer.call_on_close(kept.close)
+    return answer
+
+
+def _sent(kept: IO[bytes]) -> Iterator[bytes]:
+    with kept:
+        while part := kept.read(SENT_BYTES):
+            yield part
 
 
 def csv_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterator[str]:

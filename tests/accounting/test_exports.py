@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -76,6 +77,23 @@ def test_a_long_answer_is_refused_and_never_cut(used: House) -> None:
         exports.rows(used.db, question, ANONYMOUS, 2)
     with used.db.transaction() as session, pytest.raises(Refused, match="more than 2 rows"):
         exports.held(session, question, ANONYMOUS, 2)
+
+
+def test_an_answer_that_fails_half_way_is_an_error_and_no_half_file(
+    used: House, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> Iterator[dict[str, Any]]:
+        yield {"site": "BIFI"}
+        raise Refused("The second row cannot be read.")
+
+    monkeypatch.setattr(exports, "_rows", failing)
+    for suffix in (".csv", ".parquet"):
+        assert client.get(f"/api/v1/usage{suffix}?by=site").status_code == 422
+
+
+def test_a_long_answer_says_how_long_it_is(used: House, client: FlaskClient) -> None:
+    answer = client.get("/csv")
+    assert int(answer.headers["Content-Length"]) == len(answer.data)
 
 
 def test_parquet_is_written_a_row_group_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
