@@ -38,12 +38,18 @@ class Tree:
     """One record. Paths are local names joined by slashes, all in the namespace of the record."""
 
     def __init__(self, element: etree._Element, namespace: str) -> None:
-        self._element = element
         self._space = f"{{{namespace}}}"
+        self._children: dict[str, list[etree._Element]] = {}
+        for child in element:
+            self._children.setdefault(str(child.tag).removeprefix(self._space), []).append(child)
 
     def all(self, path: str) -> list[etree._Element]:
-        """Every element at a path."""
-        return self._element.findall("/".join(self._space + name for name in path.split("/")))
+        """Every element at a path of one or two names."""
+        first, _, second = path.partition("/")
+        found = self._children.get(first, [])
+        if not second:
+            return found
+        return [each for parent in found for each in parent if each.tag == self._space + second]
 
     def attribute(self, element: etree._Element, name: str) -> str:
         """An attribute, in the namespace as the schemas have it, or without; "" when absent."""
@@ -58,10 +64,9 @@ class Tree:
 
     def strange(self, known: frozenset[str], given: Given) -> None:
         """Add children that are not in `known`, so that they can be remarked on."""
-        for child in self._element:
-            local = str(child.tag).removeprefix(self._space)
-            if local not in known:
-                given.setdefault(local, ("", line_of(child)))
+        for name, children in self._children.items():
+            if name not in known:
+                given.setdefault(name, ("", line_of(children[-1])))
 
 
 class _TooLarge(Exception):

@@ -20,6 +20,7 @@ from accounting.stores.upsert import first_day, span_of, upsert
 from hanse.database import Database
 
 _GROUP = "vo, vo_group, vo_role, user_name, storage_system, storage_share, storage_media, storage_class"
+# Neighbours are found by comparing whole keys: only the primary key can serve that, however young the statistics are.
 # What a report can change: its own time, less what the report before it covers already.
 _REACH = text(
     """
@@ -29,10 +30,10 @@ _REACH = text(
       from unnest(cast(:ids as text[]), cast(:ends as timestamptz[])) as t (record_id, ended_at)
       join storage_record r on r.site = :site and r.record_id = t.record_id and r.ended_at = t.ended_at
       left join lateral (
-        select started_at, ended_at from storage_record e
-         where e.site = :site and e.record_id = r.record_id and e.ended_at < r.ended_at
-         order by e.ended_at desc limit 1
-      ) p on true
+        select site, record_id, started_at, ended_at from storage_record e
+         where (e.site, e.record_id, e.ended_at) < (r.site, r.record_id, r.ended_at)
+         order by e.site desc, e.record_id desc, e.ended_at desc limit 1
+      ) p on p.site = r.site and p.record_id = r.record_id
     """
 )
 _RESUM = text(
@@ -49,8 +50,9 @@ _RESUM = text(
              0 as bytes, 0 as logical, 0 as allocated, 0 as files, null::timestamptz as told_at
         from piece p join lateral (
           select * from storage_record r
-           where r.site = :site and r.record_id = p.record_id and r.ended_at >= p.until and r.started_at <= p.begin
-           order by r.ended_at limit 1
+           where (r.site, r.record_id, r.ended_at) >= (cast(:site as varchar), p.record_id, p.until)
+             and (r.site, r.record_id) <= (cast(:site as varchar), p.record_id) and r.started_at <= p.begin
+           order by r.site, r.record_id, r.ended_at limit 1
         ) r on true
        where p.until is not null
     ), latest as (
