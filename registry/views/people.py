@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from flask import redirect, request
+from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.database import Database
 from hanse.identity.permissions import SIGNED_IN
+from hanse.pages.words import options
 from hanse.web import FormFaults, Pages, current_principal, ground, page
-from registry import brief, identities, people, people_then, personal_data, roles, states
+from registry import brief, directory, identities, people, people_then, personal_data, roles, states
+from registry.directory import Federation
 from registry.finding import number_cursor
+from registry.lately import Lately
 from registry.models import Person, Role
 from registry.models.role_names import ROLE_TYPES, shown
 from registry.people_then import PersonThen
 from registry.rights import GRANT_ROLES, READ_PEOPLE, RUN_FEDERATION, is_operator
 from registry.schemas.people import RoleIn
-from registry.views import looking, saving
+from registry.views import saving
 from registry.views.home import settings
 
 pages = Pages("registry_people_pages", __name__)
@@ -80,12 +84,21 @@ def _choices(session: Session, listed: Sequence[Person | PersonThen], kept: str)
     return [(key, f"{one.name} ({one.email})" if one.email else one.name) for key, one in here.items()]
 
 
-def scope_choices(session: Session) -> list[str]:
-    """Every place where a role can be held."""
-    found = [f"site:{site['name']}" for site in looking.sites(session)]
+_places: Lately[Markup] = Lately(2)
+
+
+def scope_choices(session: Session) -> Markup:
+    """Every place where a role can be held, as the options of a field; made once for each revision."""
+    federation = directory.look(ground().db, session)
+    how = (federation.epoch, federation.revision)
+    return _places.get((), how, lambda: options((place, place) for place in _scopes(session, federation)))
+
+
+def _scopes(session: Session, federation: Federation) -> Iterator[str]:
+    yield from (f"site:{site.name}" for site in federation.sites)
     for kind, word in (("ngi", "ngi"), ("project", "project"), ("service_group", "servicegroup")):
-        found += [f"{word}:{state.body['name']}" for state in states.by_name(session, kind)]
-    return [*found, "federation"]
+        yield from (f"{word}:{state.body['name']}" for state in states.by_name(session, kind))
+    yield "federation"
 
 
 def note_read(what: str, read: list[int]) -> None:

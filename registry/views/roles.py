@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import redirect, request
+from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.database import Database
@@ -92,7 +93,7 @@ def _roles_page(
         ]
         decided = roles.actions(session, before=before, limit=PAGE + 1) if reads else []
         held = list(person.roles) if person else []
-        places = scope_choices(session) if person else []
+        places = scope_choices(session) if person else Markup()
     return page(
         "registry/roles.html",
         title="Roles",
