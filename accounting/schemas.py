@@ -188,7 +188,7 @@ class DiscardIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     ids: list[RecordId] = Field(min_length=1, max_length=1000)
-    reason: str = Field(min_length=1, max_length=500, pattern=r"\S")
+    reason: str = Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")
 
 
 class ReplayOut(BaseModel):

@@ -95,10 +95,12 @@ class ReplayRunIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    code: str = Field(min_length=1, max_length=100)
-    field: str | None = Field(None, max_length=255)
+    code: str = Field(min_length=1, max_length=100, pattern=PLAIN)
+    field: str | None = Field(None, max_length=255, pattern=PLAIN)
     month: Annotated[str, Field(pattern=MONTH)] | None = None
-    as_site: str | None = Field(None, max_length=255, description="Judge them as if SiteName said this.")
+    as_site: str | None = Field(
+        None, max_length=255, pattern=PLAIN, description="Judge them as if SiteName said this."
+    )
 
 
 class RecordsIn(BaseModel):
@@ -164,7 +166,7 @@ class PseudonymIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    user: str = Field(min_length=1, max_length=255)
+    user: str = Field(min_length=1, max_length=255, pattern=PLAIN)
 
 
 class PseudonymOut(BaseModel):

@@ -21,7 +21,7 @@ class ForwardedQuery(CursorQuery):
 
     site: str | None = Field(None, max_length=255, description="Only of this site.")
     month: str | None = Field(
-        None, pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="Only of this month, YYYY-MM."
+        None, pattern=r"^(19|20)\d{2}-(0[1-9]|1[0-2])$", description="Only of this month, YYYY-MM."
     )
     state: State | None = Field(None, description="Only in this state.")
 

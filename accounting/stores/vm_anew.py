@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
+from accounting.archive.kept import open_since
 from accounting.models import Uncounted
 from accounting.stores import vm_figures, vm_tables
 from accounting.stores.vm_tables import Machine, Parts
@@ -30,8 +31,11 @@ _FORGET_DAYS = text("delete from usage_day where site = :site")
 def count(db: Database, session: Session, sites: Collection[str]) -> frozenset[tuple[str, date]]:
     """Count those of the sites anew that have to be, in the caller's transaction, under the lock of the sites.
 
-    Needs all snapshots of the site: what lies in the archive must be restored before. Returns the months touched.
+    Needs all snapshots of the site: while some lie in the archive its figures stay as they are, and it is counted anew
+    once they are restored. Returns the months touched.
     """
+    if "vm" in open_since(session):
+        return frozenset()
     waiting = select(Uncounted.site).where(Uncounted.site.in_(sites)).order_by(Uncounted.site)
     months: set[tuple[str, date]] = set()
     for site in session.scalars(waiting).all():

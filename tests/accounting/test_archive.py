@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 
 from accounting import archive, replay, summaries
 from accounting.archive import files, keeping
-from accounting.models import ArchivePart
+from accounting.models import ArchivePart, Uncounted
 from hanse.errors import NotFound, Refused
 from tests.accounting.conftest import House
 from tests.accounting.other_records import (
@@ -256,6 +256,26 @@ def test_summaries_of_an_archived_month_are_not_made_anew_from_what_is_left(
         summaries.mark_due(session, [("job", "BIFI", then.date().replace(day=1))])
     summaries.summarise(house.db)
     assert rows_of(house, SUMS) == sums
+
+
+def test_a_site_that_must_be_counted_anew_keeps_its_records_and_while_archived_its_figures(
+    old: House, folder: Path
+) -> None:
+    with old.db.transaction() as session:
+        session.add(Uncounted(site="BIFI"))
+    assert {each.kept for each in archive.archive(old.db, folder, BEFORE, "a test")} == {"message"}
+    old.load(message(record("BIFI", "new")))  # counts the site anew
+    before = old.vm_months()
+    archive.archive(old.db, folder, BEFORE, "a test")
+    with old.db.transaction() as session:
+        session.add(Uncounted(site="BIFI"))
+    old.load(message(record("BIFI", "new")))
+    assert old.vm_months() == before
+    archive.restore(old.db, folder, date(2000, 1, 1), "a test")
+    old.load(message(record("BIFI", "new")))
+    assert old.vm_months() == before
+    with old.db.transaction() as session:
+        assert session.get(Uncounted, "BIFI") is None
 
 
 # --- files, kills and faults --------------------------------------------------------------------------------------
