@@ -18,6 +18,9 @@ TIMES = frozenset({
     "started_at", "ended_at", "created_at", "measured_at", "earliest_end", "latest_end", "earliest_start",
     "latest_start",
 })  # fmt: skip
+_NEVER_ANALYSED = text(
+    "select reltuples < 0 from pg_class where oid = cast(cast(:table as text) as regclass)"
+)
 
 
 def upsert(
@@ -53,6 +56,10 @@ def upsert(
     db.copy(session, staging, columns, made.values())
     session.execute(text(_written(table, staging, columns, key)))
     session.execute(text(f"truncate {staging}"))
+    if session.scalar(
+        _NEVER_ANALYSED, {"table": table}
+    ):  # else the first hours' statements read it whole for each row
+        session.execute(text(f"analyze {table}"))
 
 
 def _written(table: str, staging: str, columns: list[str], key: list[str]) -> str:
