@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -25,6 +26,8 @@ from hanse.cli import service_group, settings_of
 from hanse.database import Database
 
 group = service_group(SERVICE)
+BEHIND_THE_INBOX = 5
+"""How far loaders stand back for processes that people and publishers wait for."""
 for made in commands(lambda: settings_of(SERVICE)):
     group.add_command(made)
 
@@ -74,6 +77,7 @@ def worker(once: bool) -> None:
     db = Database(settings.database_url)
     made = _worker(settings, db)
     stop = _until_told()
+    os.nice(BEHIND_THE_INBOX)
     if once:
         while made.work(stop):
             pass

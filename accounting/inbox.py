@@ -19,7 +19,7 @@ from hanse.database import Database
 from hanse.errors import Unavailable
 
 NOT_BASE64 = "not_base64"
-BATCH_BYTES = 8_000_000
+BATCH_BYTES = 4_000_000
 LOOKED_AT = 200
 _ONCE = {
     "ams": (("empaid", "sha256"), ONCE_BY_EMPAID),

@@ -26,6 +26,7 @@ import structlog
 from sqlalchemy import text
 
 from accounting import summaries
+from accounting.cli import BEHIND_THE_INBOX
 from accounting.inbox import Arrival, Inbox, Sender
 from accounting.worker import Worker
 from hanse.database import Database
@@ -190,6 +191,7 @@ def pipeline(house: House, db: Database, made: Sequence[tuple[str, str]]) -> Run
 
 
 def _load(house: House) -> None:
+    os.nice(BEHIND_THE_INBOX)
     db = Database(house.url)
     worker = Worker(house.loader(db))
     while worker.work():

@@ -31,3 +31,26 @@ def test_the_bench_of_the_pages_runs_and_says_figures_with_units() -> None:
         assert " ms " in found
         assert "psycopg" in found
         assert "limit 50 ms" in found
+
+
+LOADING = """
+from tests.bench.bench_loading import main
+main(messages=8, sites=4, vm_months=(4800,))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_bench_of_loading_runs_and_counts_right() -> None:
+    """It checks by itself that all is loaded and that every sum is what the reports say."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in (
+        "two loaders, from the inbox",
+        "of the bare limit, by the clock",
+        "memory of a loader",
+        "accepting at",
+    ):
+        assert any(line.startswith(name) for line in done.stdout.splitlines()), done.stdout
