@@ -10,8 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from accounting.schemas import RecordId
 
 MONTH = r"^(19|20)\d{2}-(0[1-9]|1[0-2])$"
+PLAIN = r"^[^\x00]*$"
 Reason = Annotated[
-    str, Field(min_length=1, max_length=500, pattern=r"\S", description="Why; people read it.")
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]*[^\s\x00][^\x00]*$",
+        description="Why; people read it.",
+    ),
 ]
 FindingState = Literal["open", "acknowledged", "accepted", "gone"]
 
