@@ -26,13 +26,12 @@ def then(
     at: datetime,
     *,
     site_ids: Iterable[int] | None = None,
-    vo: str | None = None,
     stale: bool = False,
     whole: bool = False,
 ) -> list[CloudDocument]:
     """The document of each cloud that stood at a moment, with its facts, by the number of the site.
 
-    Of some sites, or of those with a share for a VO; with those that were too old by then (`stale`); with their text
+    Of some sites, or of all; with those that were too old by then (`stale`); with their text
     (`whole`).
     """
     came = select(CloudDocument.id).where(CloudDocument.received_at <= at)
@@ -45,8 +44,6 @@ def then(
         CloudDocument.id.desc(),
     )
     asked = select(CloudDocument).where(CloudDocument.id.in_(newest)).options(undefer(CloudDocument.facts))
-    if vo is not None:
-        asked = asked.where(CloudDocument.facts["shares"].contains([{"vo": vo}]))
     if whole:
         asked = asked.options(undefer(CloudDocument.body))
     found = session.scalars(asked.order_by(CloudDocument.site_id, CloudDocument.service))

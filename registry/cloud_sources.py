@@ -90,8 +90,8 @@ class Source(Protocol):
     def registered(self) -> Registered:
         """What the registry says."""
 
-    def documents(self, vo: str | None, *, stale: bool) -> Sequence[CloudDocument]:
-        """What stands published, of those with a share for a VO, or of all; with what is too old, if `stale`."""
+    def documents(self, *, stale: bool) -> Sequence[CloudDocument]:
+        """What stands published; with what is too old, if `stale`."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class Now:
         rows = select(VoShare.site_id, VoShare.vo, VoShare.vcpu, VoShare.project_id)
         return {(site, name): (vcpu, project) for site, name, vcpu, project in self.session.execute(rows)}
 
-    def documents(self, vo: str | None, *, stale: bool) -> Sequence[CloudDocument]:
+    def documents(self, *, stale: bool) -> Sequence[CloudDocument]:
         """What stands published."""
-        return cloudinfo.current(self.session, vo=vo, valid_at=None if stale else self.at)
+        return cloudinfo.current(self.session, valid_at=None if stale else self.at)
 
     def _endpoints(self) -> Iterable[Address]:
         rows = self.session.execute(
@@ -168,9 +168,9 @@ class Then:
             for share in one.body["supports"]
         }
 
-    def documents(self, vo: str | None, *, stale: bool) -> Sequence[CloudDocument]:
+    def documents(self, *, stale: bool) -> Sequence[CloudDocument]:
         """What stood published."""
-        return cloud_history.then(self._session, self.at, vo=vo, stale=stale)
+        return cloud_history.then(self._session, self.at, stale=stale)
 
     def _endpoints(self) -> Iterable[Address]:
         numbers = {one.body["name"]: int(one.id) for one in self._sites}

@@ -244,18 +244,15 @@ def current(
     session: Session,
     site: str | None = None,
     *,
-    vo: str | None = None,
     valid_at: datetime | None = None,
     whole: bool = False,
 ) -> list[CloudDocument]:
-    """The current document of each cloud with its facts, by site; of one site, of those with a share for a VO, or
-    only those valid then; with their text (`whole`).
+    """The current document of each cloud with its facts, by site; of one site, or only those valid then; with their
+    text (`whole`).
     """
     statement = select(CloudDocument).join(Site).where(CloudDocument.current)
     if site is not None:
         statement = statement.where(Site.name == site)
-    if vo is not None:
-        statement = statement.where(CloudDocument.facts["shares"].contains([{"vo": vo}]))
     if valid_at is not None:
         statement = statement.where(CloudDocument.valid_until > valid_at)
     if whole:

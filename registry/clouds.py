@@ -17,7 +17,7 @@ from typing import Any, overload
 from sqlalchemy.orm import Session
 
 from registry import cloud_sources
-from registry.cloud_sources import Declared, Host, Registered, Shares, Source
+from registry.cloud_sources import Declared, Host, Registered, Shares
 from registry.models import CloudDocument
 from registry.observed import same_address
 from registry.places import NOT_TOLD, Facts, Place, Room
@@ -26,10 +26,14 @@ from registry.schemas.cloudinfo import CloudQuery
 
 @dataclass(frozen=True)
 class Places(Sequence[Place]):
-    """Places in order. Those that are declared only are many and alike: each is made when it is looked at."""
+    """Places in order. Those that are declared only are many and alike: each is made when it is looked at.
+
+    `vos` are all for which something is published, whatever was asked for.
+    """
 
     published: Sequence[Place]
     declared: Sequence[Declared]
+    vos: frozenset[str]
 
     def __len__(self) -> int:
         return len(self.published) + len(self.declared)
@@ -55,15 +59,17 @@ def find(session: Session, query: CloudQuery, now: datetime | None = None) -> Pl
     """
     source = cloud_sources.at(session, query.as_of, now or datetime.now(UTC))
     known = source.registered()
-    documents = [one for one in source.documents(query.vo, stale=query.stale) if one.site_id in known.hosts]
+    every = source.documents(stale=query.stale)
+    documents = [one for one in every if one.site_id in known.hosts]
     found = [
         place
         for one in documents
         for place in _published(known.hosts[one.site_id], one, known.shares, query, source.at)
         if _fits(place, query)
     ]
-    declared = [] if _asks_more(query) else _declared(source, known, query)
-    return Places(sorted(found, key=_rank), declared)
+    declared = [] if _asks_more(query) else _declared(every, known, query)
+    vos = frozenset(share["vo"] for one in documents for share in one.facts["shares"] if share["vo"])
+    return Places(sorted(found, key=_rank), declared, vos)
 
 
 def _asks_more(query: CloudQuery) -> bool:
@@ -138,11 +144,11 @@ def _room(share: Facts, declared: int | None) -> Room:
     return Room(declared, quota, used, free, machines, source)
 
 
-def _declared(source: Source, known: Registered, query: CloudQuery) -> list[Declared]:
+def _declared(published: Sequence[CloudDocument], known: Registered, query: CloudQuery) -> list[Declared]:
     """Clouds of the registry that publish nothing that holds."""
     speaking = {
         (one.site_id, same_address(endpoint["url"]))
-        for one in source.documents(None, stale=query.stale)
+        for one in published
         for endpoint in one.facts["endpoints"]
     }
     sites = {site for site, _ in speaking}

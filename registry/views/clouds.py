@@ -9,15 +9,12 @@ from typing import Any
 from flask import request
 from markupsafe import Markup
 from pydantic import ValidationError
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Pages, ground, page
-from registry import cloudinfo, clouds
+from registry import clouds, directory
 from registry.clouds import Places
-from registry.models import VoShare
 from registry.places import Place
 from registry.schemas.cloudinfo import CloudQuery
 
@@ -33,7 +30,8 @@ def find_a_cloud() -> BaseResponse:
     query, told = _query()
     with ground().db.transaction() as session:
         found = clouds.find(session, query)
-        vos = _vos(session)
+        declared = {vo for site in directory.look(ground().db, session).sites for vo in site.vos}
+    vos = sorted(declared | found.vos)
     start = int(query.cursor or 0)
     shown = found[start : start + SHOWN]
     chosen = _chosen(shown)
@@ -91,13 +89,6 @@ def _query() -> tuple[CloudQuery, str]:
         kept = {name: value for name, value in given.items() if name not in wrong}
         words = ", ".join(wrong).replace("_mb", "").replace("_", " ")
         return CloudQuery.model_validate(kept), f"The filter by {words} cannot be read and was left out."
-
-
-def _vos(session: Session) -> list[str]:
-    declared = set(session.scalars(select(VoShare.vo).distinct()))
-    documents = cloudinfo.current(session)
-    published = {share["vo"] for one in documents for share in one.facts["shares"] if share["vo"]}
-    return sorted(declared | published)
 
 
 def _sentence(found: Places, query: CloudQuery) -> Markup:
