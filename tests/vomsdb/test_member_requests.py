@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from hanse.errors import Conflict, Forbidden, HanseError, NotFound, Refused
 from vomsdb import group_managers, groups, member_decisions, member_requests, members, vos
-from vomsdb.jobs import by_the_clock
+from vomsdb.jobs import by_the_clock, purge
 from vomsdb.member_requests import Wish
 from vomsdb.models import Mail, Member, MemberRequest
 from vomsdb.vos import Manager
@@ -321,3 +321,32 @@ def test_asking_and_deciding_over_the_api_and_on_the_pages(school: Any) -> None:
     assert newest is not None
     assert browser.post(f"/me/asked/{newest.id}/withdraw").status_code == 303
     assert _state(school, newest) == "withdrawn"
+
+
+def test_closed_requests_are_forgotten_after_a_while_and_approved_ones_are_not(school: Any) -> None:
+    school.join("Anna Lindqvist")
+    kept, gone = (
+        _ask(school, "Anna Lindqvist", "group", COURSE),
+        _ask(school, "Anna Lindqvist", "group", OTHER),
+    )
+    _approve(school, kept, "Marta Kowalska")
+    with school.db.transaction() as session:
+        member_decisions.reject(session, VO, gone.id, "full", school.principal("Marta Kowalska"))
+    purge(school.db)
+    assert _state(school, gone) == "rejected"
+    with school.db.transaction() as session:
+        session.execute(update(MemberRequest).values(decided_at=datetime.now(UTC) - timedelta(days=91)))
+    purge(school.db)
+    assert _state(school, kept) == "approved"
+    with school.db.transaction() as session:
+        assert session.get(MemberRequest, gone.id) is None
+
+
+def test_a_group_manager_gives_and_takes_in_the_group_over_the_api(school: Any) -> None:
+    anna = school.join("Anna Lindqvist")
+    laura, at = school.browser("Laura Gil"), f"/api/v1/members/{anna.id}/fqans"
+    given = laura.call("PUT", at, {"fqan": f"{DEEP}/Role=tutor"})
+    assert (given.status_code, given.json["fqans"][-1]) == (200, f"{DEEP}/Role=tutor")
+    assert laura.call("DELETE", f"{at}?fqan={COURSE}").json["fqans"] == [f"/{VO}"]
+    for fqan in (OTHER, f"/{VO}/Role=tutor"):
+        assert laura.call("PUT", at, {"fqan": fqan}).status_code == 403
