@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accounting.schemas import RecordId
 
-MONTH = r"^(19|20)\d{2}-(0[1-9]|1[0-2])$"
+MONTH = r"^20\d{2}-(0[1-9]|1[0-2])$"
 PLAIN = r"^[^\x00]*$"
 Reason = Annotated[
     str,
