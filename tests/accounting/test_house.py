@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 import schemathesis
 from flask import Flask
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import CHECKS
 
 from accounting.models import metadatas
 from accounting.service import SERVICE
 from hanse import migrations
 from tests.accounting.conftest import House
 from tests.accounting.records import message, record
+from tests.documents import ask_often, can_be_tried
 
 
 def test_models_and_migrations_agree(house: House) -> None:
@@ -51,27 +50,12 @@ def test_the_api_answers_as_its_document_says(busy_app: Flask, house: House, mod
     tried = 0
     for result in schema.get_all_operations():
         operation = result.ok()
-        if mode is GenerationMode.POSITIVE or operation.body or operation.query or operation.path_parameters:
-            tried += _try_many(operation, mode, header)
+        if can_be_tried(operation, mode):
+            tried += ask_often(operation, mode, header, examples=12, free=_refuses_some(operation))
     assert tried > 100
 
 
-def _try_many(operation: Any, mode: GenerationMode, header: dict[str, str]) -> int:
-    """How many requests were tried; raises when an answer is not as documented."""
-    tried = 0
-    # no schema can say which cursors, groupings and periods are ours
+def _refuses_some(operation: Any) -> bool:
+    """No schema can say which cursors, groupings and periods are ours."""
     cursors = any(parameter.name == "cursor" for parameter in operation.query)
-    free = cursors or operation.path.endswith(("/messages", "/apel-summaries", "/usage", ".csv", ".parquet"))
-    rules = CHECKS.get_by_names(["positive_data_acceptance"]) if free else []
-
-    @settings(
-        max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def ask(case: Any) -> None:
-        nonlocal tried
-        tried += 1
-        case.call_and_validate(headers=header, excluded_checks=rules)
-
-    ask()
-    return tried
+    return cursors or operation.path.endswith(("/messages", "/apel-summaries", "/usage", ".csv", ".parquet"))

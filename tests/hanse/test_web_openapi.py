@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import CHECKS
 
 from hanse.settings import ServiceSettings
+from tests.documents import ask_often, can_be_tried
 from tests.hanse.web_service import WebHouse, build, token_of
 
 INGRID = {"Authorization": f"Bearer {token_of('Ingrid Holm')}"}
@@ -64,29 +63,12 @@ def operations(house: WebHouse, mode: GenerationMode) -> list[Any]:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", house.app)
     found = [result.ok() for result in schema.get_all_operations()]
     called = [operation for operation in found if not operation.path.endswith(("/broken", "/changes"))]
-    # what takes nothing cannot be given anything wrong
-    return [
-        op for op in called if mode is GenerationMode.POSITIVE or op.body or op.query or op.path_parameters
-    ]
+    return [operation for operation in called if can_be_tried(operation, mode)]
 
 
 def try_many(operation: Any, mode: GenerationMode) -> int:
-    """How many requests were tried; raises when an answer is not as documented."""
-    tried = 0
     # a cursor of one's own making is refused, and no schema can say which ones are ours
-    rules = CHECKS.get_by_names(["positive_data_acceptance"]) if operation.path.endswith("/sites") else []
-
-    @settings(
-        max_examples=40, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def ask(case: Any) -> None:
-        nonlocal tried
-        tried += 1
-        case.call_and_validate(headers=INGRID, excluded_checks=rules)
-
-    ask()
-    return tried
+    return ask_often(operation, mode, INGRID, examples=40, free=operation.path.endswith("/sites"))
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

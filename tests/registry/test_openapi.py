@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import CHECKS
+
+from tests.documents import ask_often, can_be_tried
 
 from .conftest import Registry
 
@@ -25,8 +25,8 @@ def test_every_answer_is_as_documented(registry: Registry, mode: GenerationMode,
         if at % PARTS != part:
             continue
         operation = found.ok()
-        if mode is GenerationMode.POSITIVE or operation.body or operation.query or operation.path_parameters:
-            asked += ask_often(operation, mode, headers)
+        if can_be_tried(operation, mode):
+            asked += ask_often(operation, mode, headers, examples=examples_for(operation), free=True)
     assert asked > 100 // PARTS
 
 
@@ -35,36 +35,6 @@ def examples_for(operation: Any) -> int:
     if operation.path.endswith(".csv"):
         return 1
     return 3 if operation.method.upper() == "GET" else 6
-
-
-def ask_often(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> int:
-    """How many requests were made; raises for an answer that is not as documented."""
-    asked = 0
-    # what no schema can say: that a name is registered, a host free, a rule of downtimes kept, a plan still current
-    beyond_schemas = CHECKS.get_by_names(["positive_data_acceptance"])
-    # in an address a list of one is written like its one value, which may be right
-    written_like_a_value = CHECKS.get_by_names(["positive_data_acceptance", "negative_data_rejection"])
-
-    @settings(
-        max_examples=examples_for(operation),
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def ask(case: Any) -> None:
-        nonlocal asked
-        asked += 1
-        answer = case.call(headers=headers)
-        if answer.status_code == 413:  # so long that the body is not even read
-            return
-        # told of the headers, the check of sign-in knows that this caller's own were sent along
-        lists = any(isinstance(value, list) for value in (case.query or {}).values())
-        excluded = written_like_a_value if lists else beyond_schemas
-        case.validate_response(answer, excluded_checks=excluded, headers=headers)
-
-    ask()
-    return asked
 
 
 def test_every_operation_says_what_it_does(registry: Registry) -> None:
