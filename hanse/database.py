@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Self
 
+import psycopg
 from psycopg import sql
 from psycopg.types.json import JsonbDumper
 from sqlalchemy import (
@@ -123,18 +124,26 @@ class Database:
     def copy(
         self, session: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
     ) -> int:
-        """COPY `rows` into `table` inside the session's transaction; dicts become jsonb. Returns how many."""
+        """COPY `rows` into `table` inside the session's transaction; dicts become jsonb. Returns how many.
+
+        Raises SQLAlchemy's errors, as every other statement of the session does.
+        """
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
             sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
         )
         driver = session.connection().connection.driver_connection
         assert driver is not None
         count = 0
-        with driver.cursor() as cursor:
-            cursor.adapters.register_dumper(dict, JsonbDumper)
-            with cursor.copy(statement) as copy:
-                for count, row in enumerate(rows, start=1):  # noqa: B007
-                    copy.write_row(row)
+        try:
+            with driver.cursor() as cursor:
+                cursor.adapters.register_dumper(dict, JsonbDumper)
+                with cursor.copy(statement) as copy:
+                    for count, row in enumerate(rows, start=1):  # noqa: B007
+                        copy.write_row(row)
+        except psycopg.Error as error:
+            raise DBAPIError.instance(
+                f"COPY {table}", None, error, psycopg.Error, connection_invalidated=driver.closed
+            ) from error
         return count
 
     def close(self) -> None:

@@ -33,7 +33,8 @@ def test_the_query_interface_is_for_any_certificate_of_the_ca_and_says_that_it_i
     kind = model.find(COMPUTE)
     assert kind is not None
     assert "simulated" in kind.title
-    assert {one.term for one in model.children_of(RESOURCE_TPL)} == {"small", "medium", "large", "huge"}
+    sizes = {one.term for one in model.children_of(RESOURCE_TPL)}
+    assert sizes == {"small", "medium", "large", "huge", "gpu"}
 
 
 def test_nobody_looks_without_a_certificate(cloud: Cloud) -> None:

@@ -18,8 +18,8 @@ from demo.cloud.information import document
 from demo.cloud.machines import Machines
 from hanse.occi.model import COMPUTE
 from registry.cloudinfo_reading import read
-from registry.clouds import Place, Room, with_commands
 from registry.observed import facts_of
+from registry.places import Place, Room
 
 from .conftest import CAPACITIES, VO, Cloud, mapped
 
@@ -65,19 +65,17 @@ def test_the_command_that_the_registry_shows_starts_a_machine(
     dialect = DIALECTS[CAPACITIES[name][0]](name)
     anna = cast["Anna Lindqvist"]
     cloud.map(mapped(anna))
-    place = with_commands(
-        Place(
-            site=name,
-            country="",
-            middleware="",
-            endpoint=cloud.url,
-            interface="eu.egi.cloud.vm-management.occi",
-            vo=VO,
-            project=None,
-            room=Room(),
-            sizes=[{"id": f"{dialect.size_scheme}medium", "name": "medium", "vcpu": 4, "ram_mb": 8192}],
-            images=[{"id": f"{dialect.image_scheme}debian13", "name": "Debian 13"}],
-        )
+    place = Place(
+        site=name,
+        country="",
+        middleware="",
+        endpoint=cloud.url,
+        interface="eu.egi.cloud.vm-management.occi",
+        vo=VO,
+        project=None,
+        room=Room(),
+        sizes=[{"id": f"{dialect.size_scheme}medium", "name": "medium", "vcpu": 4, "ram_mb": 8192}],
+        images=[{"id": f"{dialect.image_scheme}debian13", "name": "Debian 13"}],
     )
     commands = dict(place.commands)
     assert "--mixin 'os_tpl#debian13'" in commands["occi"]

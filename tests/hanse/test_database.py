@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.orm import Session
 
 from hanse.database import AdvisoryLock, Database, Followed, is_connection_loss
 from hanse.errors import FieldFault, Refused
@@ -61,6 +63,28 @@ def test_copy_writes_rows_within_the_transaction(ground: Database) -> None:
         ground.copy(session, "public.followed", columns, [("registry", "site", "more", {}, 1)])
         session.rollback()
     assert count(ground) == 1000
+
+
+def test_what_copy_cannot_write_fails_like_any_statement(ground: Database) -> None:
+    columns = ["source", "kind", "id", "body", "revision"]
+    twice: list[tuple[object, ...]] = [("registry", "site", "1", {}, 1)] * 2
+    with pytest.raises(IntegrityError, match="followed_pkey"), ground.transaction() as session:
+        ground.copy(session, "followed", columns, twice)
+    with pytest.raises(OperationalError) as lost, ground.transaction() as session:
+        ground.copy(session, "followed", columns, ending(ground, session))
+    assert is_connection_loss(lost.value)
+    assert count(ground) == 0
+
+
+def ending(db: Database, session: Session) -> Iterator[tuple[object, ...]]:
+    """A first row, then the server ends the connection that writes, then many more."""
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    pid = driver.info.backend_pid
+    yield ("registry", "site", "0", {}, 1)
+    with db.transaction() as other:
+        other.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid})
+    yield from (("registry", "site", str(number), {"text": "x" * 1000}, 1) for number in range(1, 10_000))
 
 
 def test_one_holds_a_lock_at_a_time(ground: Database) -> None:
