@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hanse import logs
 from hanse.database import Database, is_connection_loss
 from hanse.errors import HanseError
+from hanse.identity.certificates import certificate_from_pem
 from hanse.jobs import run_jobs
 from hanse.migrations import upgrade
 from hanse.postgres import PostgresError
@@ -176,7 +177,7 @@ def _operator_group(service: Service[Any]) -> click.Group:
 
 def _read_certificate(path: Path) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return certificate_from_pem(path.read_bytes())
     except OSError as error:
         raise click.ClickException(f"The certificate {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hanse import smime
 from hanse.identity import names, signatures
-from hanse.identity.certificates import key_usage, slash_name
+from hanse.identity.certificates import certificate_from_der, key_usage, slash_name
 from hanse.identity.principals import X509Identity
 from hanse.identity.proxies import is_proxy
 from hanse.identity.trust import TrustError, TrustStore
@@ -174,7 +174,7 @@ def _embedded(signed: Any) -> Iterator[x509.Certificate]:
         der = bytes(choice.chosen.dump())
         if choice.name == "certificate" and der not in seen:
             seen.add(der)
-            yield x509.load_der_x509_certificate(der)
+            yield certificate_from_der(der)
 
 
 def _signer(sid: Any, embedded: Sequence[x509.Certificate]) -> x509.Certificate:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
+from hanse.identity.certificates import certificate_from_pem
 from hanse.identity.principals import Principal, X509Identity
 from hanse.identity.proxies import is_proxy
 from hanse.identity.tokens import new_token
@@ -27,7 +28,7 @@ TOKEN_PREFIX = "hanse_site"  # noqa: S105 - how the tokens begin, not one of the
 def read_certificate(pem: str) -> x509.Certificate:
     """The first certificate of a PEM text. Raises Refused when there is none, or when it is a proxy."""
     try:
-        certificate = x509.load_pem_x509_certificates(pem.encode("ascii"))[0]
+        certificate = certificate_from_pem(pem.encode("ascii"))
         X509Identity.from_certificate(certificate).key  # noqa: B018 - a name that cannot be read shows here
     except (ValueError, IndexError):
         raise Refused(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cryptography import x509
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
+from hanse.identity.certificates import certificate_from_pem
 from hanse.identity.names import from_slash
 from hanse.identity.principals import Principal, X509Identity
 from vomsdb.ledger import CLOCK, Ledger, actor, revision
@@ -45,7 +45,7 @@ class Card:
 def identity_from_pem(pem: str, field: str) -> X509Identity:
     """The owner of a certificate in PEM; raises Refused naming the field."""
     try:
-        return X509Identity.from_certificate(x509.load_pem_x509_certificate(pem.encode()))
+        return X509Identity.from_certificate(certificate_from_pem(pem.encode()))
     except ValueError as fault:
         reason = "is not a certificate in PEM; paste the text from BEGIN CERTIFICATE to END CERTIFICATE"
         raise Refused("The certificate cannot be read.", FieldFault(field, reason)) from fault

@@ -7,6 +7,24 @@ from cryptography import x509
 from hanse.identity import names
 
 
+def certificate_from_der(content: bytes) -> x509.Certificate:
+    """The certificate in DER. Raises ValueError when it is none, also for a version that does not exist, for which
+    cryptography has an error that is no ValueError.
+    """
+    try:
+        return x509.load_der_x509_certificate(content)
+    except x509.InvalidVersion as fault:
+        raise ValueError(str(fault)) from fault
+
+
+def certificate_from_pem(content: bytes) -> x509.Certificate:
+    """The first certificate of a PEM text. Raises ValueError as `certificate_from_der` does."""
+    try:
+        return x509.load_pem_x509_certificate(content)
+    except x509.InvalidVersion as fault:
+        raise ValueError(str(fault)) from fault
+
+
 def slash_name(cert: x509.Certificate) -> str:
     """Its subject in slash form, for sentences."""
     return names.slash(names.subject_der(cert))

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtensionOID
 
 from hanse.identity import names, signatures
-from hanse.identity.certificates import is_ca, key_usage, slash_name
+from hanse.identity.certificates import certificate_from_pem, is_ca, key_usage, slash_name
 
 PROXY_CERT_INFO: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")
 INHERIT_ALL: Final = "1.3.6.1.5.5.7.21.1"
@@ -222,4 +222,4 @@ _PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE---
 
 def certificates_of(pem: bytes) -> list[x509.Certificate]:
     """Every certificate of a PEM text, in order; keys in between are skipped. ValueError on a bad one."""
-    return [x509.load_pem_x509_certificate(block) for block in _PEM_BLOCK.findall(pem)]
+    return [certificate_from_pem(block) for block in _PEM_BLOCK.findall(pem)]

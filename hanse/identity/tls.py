@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from cryptography import x509
 
+from hanse.identity.certificates import certificate_from_der
 from hanse.identity.trust import TrustError, TrustStore
 
 _log = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ def peer_chain(sock: object) -> list[x509.Certificate]:
     if not chain and sock.session_reused:
         # TLS 1.2 can resume from the memory of the same context: verified minutes ago, same CAs and lists
         chain = _der_chain(sock, "get_unverified_chain")
-    return [x509.load_der_x509_certificate(der) for der in chain]
+    return [certificate_from_der(der) for der in chain]
 
 
 def _der_chain(sock: ssl.SSLSocket | ssl.SSLObject, method: str) -> list[bytes]:

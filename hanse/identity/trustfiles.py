@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hanse.identity import names
+from hanse.identity.certificates import certificate_from_der, certificate_from_pem
 
 _WANTED: Final = re.compile(r".*(\.pem|\.crt|\.cer|\.crl|\.r?[0-9]+)\Z")
 _PEM: Final = re.compile(rb"-----BEGIN (CERTIFICATE|X509 CRL)-----.*?-----END \1-----", re.DOTALL)
@@ -82,7 +83,7 @@ def _parts(path: Path) -> Iterator[x509.Certificate | x509.CertificateRevocation
         yield _der(content)
     for block in blocks:
         if block[1] == b"CERTIFICATE":
-            yield x509.load_pem_x509_certificate(block[0])
+            yield certificate_from_pem(block[0])
         else:
             yield _checked(x509.load_pem_x509_crl(block[0]))
 
@@ -91,7 +92,7 @@ def _der(content: bytes) -> x509.Certificate | x509.CertificateRevocationList:
     try:
         return _checked(x509.load_der_x509_crl(content))
     except ValueError:
-        return x509.load_der_x509_certificate(content)
+        return certificate_from_der(content)
 
 
 def _checked(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationList:

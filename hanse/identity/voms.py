@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from hanse.identity import der
+from hanse.identity.certificates import certificate_from_der
 from hanse.identity.der import DerError, Node
 from hanse.identity.fqans import (
     AUTHORITY_CHAIN,
@@ -191,7 +192,7 @@ def _read_chain(extension: tuple[bool, bytes] | None) -> tuple[x509.Certificate,
     if extension is None:
         return ()
     nodes = der.read(extension[1]).only(der.SEQUENCE, "the authority's chain").children()
-    return tuple(x509.load_der_x509_certificate(node.raw) for node in nodes)
+    return tuple(certificate_from_der(node.raw) for node in nodes)
 
 
 def _read_key_identifier(extension: tuple[bool, bytes] | None) -> bytes | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from hanse.identity.certificates import certificate_from_der, certificate_from_pem
 from monitoring.findings import Fault, Status
 
 # OpenSSL's X509_V_ERR_* numbers (openssl/x509_vfy.h) that a server's certificate can earn.
@@ -74,7 +75,7 @@ class Trust:
         """Organisations (O=) of the trusted CAs: tells a forgotten intermediate from a foreign CA."""
         found: set[str] = set()
         for der in self.context().get_ca_certs(binary_form=True):
-            found.update(_organisations(x509.load_der_x509_certificate(der).subject))
+            found.update(_organisations(certificate_from_der(der).subject))
         return found
 
     def _files(self) -> tuple[list[Path], list[Path]]:
@@ -132,10 +133,10 @@ def presented(tls: ssl.SSLObject) -> Presented:
 
 def _certificate(link: bytes | str) -> x509.Certificate:
     if isinstance(link, str):
-        return x509.load_pem_x509_certificate(link.encode())
+        return certificate_from_pem(link.encode())
     if link.startswith(b"-----"):
-        return x509.load_pem_x509_certificate(link)
-    return x509.load_der_x509_certificate(link)
+        return certificate_from_pem(link)
+    return certificate_from_der(link)
 
 
 def handshake_fault(host: str, port: int, error: Exception) -> Fault:

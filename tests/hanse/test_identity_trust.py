@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from demo.ca import CertificateAuthority, Issued
 from hanse.identity import names
+from hanse.identity.certificates import certificate_from_der, certificate_from_pem
 from hanse.identity.principals import X509Identity
 from hanse.identity.proxies import (
     INDEPENDENT,
@@ -456,13 +458,24 @@ def test_demands_that_are_not_understood_are_refused(world: World, critical: boo
         accepted(world, [cert])
 
 
+def test_a_version_that_does_not_exist_is_no_certificate(made: World) -> None:
+    der = made.anna.cert.public_bytes(Encoding.DER).replace(
+        b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03", 1
+    )
+    with pytest.raises(ValueError, match="3 is not a valid X509 version"):
+        certificate_from_der(der)
+    pem = b"-----BEGIN CERTIFICATE-----\n" + b64encode(der) + b"\n-----END CERTIFICATE-----\n"
+    with pytest.raises(ValueError, match="3 is not a valid X509 version"):
+        certificate_from_pem(pem)
+
+
 @given(st.data())
 def test_no_altered_byte_of_a_certificate_is_trusted(made: World, data: st.DataObject) -> None:
     der = bytearray(made.anna.cert.public_bytes(Encoding.DER))
     place = data.draw(st.integers(0, len(der) - 1))
     der[place] ^= data.draw(st.integers(1, 255))
     try:
-        altered = x509.load_der_x509_certificate(bytes(der))
+        altered = certificate_from_der(bytes(der))
     except (ValueError, Warning):
         return
     with pytest.raises(TrustError):
