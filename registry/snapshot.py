@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from hanse.identity import names
 from hanse.identity.principals import X509Identity
-from registry.bodies import capacity, contact, extensions
+from registry.bodies import extensions, site_body
 from registry.models import (
     Credential,
     HostCertificate,
@@ -40,6 +40,8 @@ from registry.renderings.federation_yaml import (
 from registry.schemas.services import EndpointFields
 
 Values = dict[str, Any]
+# what the registry gives a site, and a file cannot say
+_NOT_IN_FILES = frozenset({"id", "primary_key", "certification_since"})
 
 
 def document_of(session: Session) -> FederationDoc:
@@ -137,41 +139,7 @@ def _member(service: Service) -> Values:
 
 def site_values(site: Site) -> Values:
     """The fields of a site as the file has them, without services and certificates."""
-    return {
-        "name": site.name,
-        "ngi": site.ngi.name,
-        "certification": site.certification,
-        "official_name": site.official_name,
-        "description": site.description,
-        "home_url": site.home_url,
-        "telephone": site.telephone,
-        "domain": site.domain,
-        "giis_url": site.giis_url,
-        "country": site.country,
-        "country_code": site.country_code,
-        "location": site.location,
-        "timezone": site.timezone,
-        "latitude": site.latitude,
-        "longitude": site.longitude,
-        "middleware": site.middleware,
-        "infrastructure": site.infrastructure,
-        "production": site.production,
-        "notify": site.notify,
-        "ip_range": site.ip_range,
-        "ipv6_range": site.ipv6_range,
-        "tier": site.tier,
-        "sub_grid": site.sub_grid,
-        "scopes": sorted(site.scopes),
-        "capacity": capacity(site),
-        "contacts": [contact(one) for one in site.contacts],
-        "supports": [
-            {"vo": share.vo, "vcpu": share.vcpu, "project_id": share.project_id}
-            for share in sorted(site.shares, key=lambda s: s.vo)
-        ],
-        "agent_url": site.agent_url,
-        "usage_site_names": list(site.usage_site_names),
-        "extensions": extensions(site.properties),
-    }
+    return {name: value for name, value in site_body(site).items() if name not in _NOT_IN_FILES}
 
 
 def _site_doc(site: Site, services: Iterable[Service], certificates: Iterable[HostCertificate]) -> SiteDoc:

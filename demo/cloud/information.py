@@ -14,7 +14,7 @@ from typing import Any
 
 from demo.cloud.configuration import CloudConfiguration
 from demo.cloud.dialects import IMAGES, SIZES, Dialect
-from demo.cloud.machines import Machine, Machines
+from demo.cloud.machines import Machine, Machines, Size
 from hanse.http import HttpError, fetch
 
 log = logging.getLogger("demo.cloud")
@@ -69,110 +69,114 @@ def document(
     made: Object = {"CreationTime": now.isoformat(), "Validity": VALIDITY_S}
     of_all = {"Share": list(shares.values()), "CloudComputingEndpoint": [endpoint]}
     return {
-        "CloudComputingService": [
-            {
-                "ID": service,
-                **made,
-                "Name": f"Cloud Compute service at {known.site}",
-                "OtherInfo": {"site_name": known.site},
-                "Associations": {"AdminDomain": [known.site]},
-                "Type": "org.cloud.iaas",
-                "QualityLevel": "production",
-                "Complexity": f"endpointType=1,share={len(shares)}",
-                "Capability": ["executionmanagement.dynamicvmdeploy", "security.accounting"],
-                **_counts(machines),
-            }
-        ],
-        "CloudComputingManager": [
-            {
-                "ID": f"{service}_manager",
-                **made,
-                "Associations": {"CloudComputingService": [service]},
-                "ProductName": known.cloud_type,
-                "TotalCPUs": known.capacity.vcpu,
-                "TotalRAM": known.capacity.ram_gb * 1024,
-            }
-        ],
-        "CloudComputingEndpoint": [
-            {
-                "ID": endpoint,
-                **made,
-                "Name": f"OCCI of {known.site}",
-                "Associations": {"CloudComputingService": [service]},
-                "URL": known.base,
-                "InterfaceName": OCCI,
-                "InterfaceVersion": "1.2",
-                "Implementor": known.cloud_type,
-                "ImplementationName": known.cloud_type,
-                "QualityLevel": "production",
-                "HealthState": "ok",
-                "ServingState": "production",
-                "Technology": "webservice",
-                "Authentication": "VOMS",
-                "Capability": [],
-            }
-        ],
+        "CloudComputingService": [made | _service(known, service, machines)],
+        "CloudComputingManager": [made | _manager(known, service)],
+        "CloudComputingEndpoint": [made | _endpoint(known, endpoint, service)],
         "Share": [
-            _share(vo, number, service, endpoint, known.quotas[vo], machines, made)
+            made | _share(vo, number, service, endpoint, known.quotas[vo], machines)
             for vo, number in shares.items()
         ],
-        "MappingPolicy": [
-            {
-                "ID": f"{number}_Policy",
-                **made,
-                "Associations": {"Share": [number], "PolicyUserDomain": [vo]},
-                "Scheme": "org.glite.standard",
-                "Rule": [f"VO:{vo}"],
-            }
-            for vo, number in shares.items()
-        ],
-        "AccessPolicy": [
-            {
-                "ID": f"{endpoint}_policy",
-                **made,
-                "Associations": {"CloudComputingEndpoint": [endpoint]},
-                "Scheme": "org.glite.standard",
-                "Rule": [f"VO:{vo}" for vo in shares],
-            }
-        ],
+        "MappingPolicy": [made | _mapping(vo, number) for vo, number in shares.items()],
+        "AccessPolicy": [made | _access(endpoint, list(shares))],
         "CloudComputingImage": [
-            {
-                "ID": dialect.image_scheme + term,
-                **made,
-                "Name": title,
-                "Associations": of_all,
-                "OSPlatform": "x86_64",
-                "OSName": title.rpartition(" ")[0],
-                "OSVersion": title.rpartition(" ")[2],
-                "AccessInfo": "none",
-            }
-            for term, title in IMAGES.items()
+            made | _image(dialect, term, title, of_all) for term, title in IMAGES.items()
         ],
-        "CloudComputingInstanceType": [
-            {
-                "ID": dialect.size_scheme + size.term,
-                **made,
-                "Name": f"{size.term}: {size.title}",
-                "Associations": of_all,
-                "Platform": "amd64",
-                "CPU": size.vcpu,
-                "RAM": size.memory_mb,
-                "Disk": size.disk_gb,
-                "NetworkIn": True,
-                "NetworkOut": True,
-            }
-            for size in SIZES
-        ],
+        "CloudComputingInstanceType": [made | _size(dialect, size, of_all) for size in SIZES],
     }
 
 
-def _share(
-    vo: str, number: str, service: str, endpoint: str, quota: int, machines: list[Machine], made: Object
-) -> Object:
+def _service(known: CloudConfiguration, service: str, machines: list[Machine]) -> Object:
+    return {
+        "ID": service,
+        "Name": f"Cloud Compute service at {known.site}",
+        "OtherInfo": {"site_name": known.site},
+        "Associations": {"AdminDomain": [known.site]},
+        "Type": "org.cloud.iaas",
+        "QualityLevel": "production",
+        "Complexity": f"endpointType=1,share={len(known.quotas)}",
+        "Capability": ["executionmanagement.dynamicvmdeploy", "security.accounting"],
+        **_counts(machines),
+    }
+
+
+def _manager(known: CloudConfiguration, service: str) -> Object:
+    return {
+        "ID": f"{service}_manager",
+        "Associations": {"CloudComputingService": [service]},
+        "ProductName": known.cloud_type,
+        "TotalCPUs": known.capacity.vcpu,
+        "TotalRAM": known.capacity.ram_gb * 1024,
+    }
+
+
+def _endpoint(known: CloudConfiguration, endpoint: str, service: str) -> Object:
+    return {
+        "ID": endpoint,
+        "Name": f"OCCI of {known.site}",
+        "Associations": {"CloudComputingService": [service]},
+        "URL": known.base,
+        "InterfaceName": OCCI,
+        "InterfaceVersion": "1.2",
+        "Implementor": known.cloud_type,
+        "ImplementationName": known.cloud_type,
+        "QualityLevel": "production",
+        "HealthState": "ok",
+        "ServingState": "production",
+        "Technology": "webservice",
+        "Authentication": "VOMS",
+        "Capability": [],
+    }
+
+
+def _mapping(vo: str, share: str) -> Object:
+    return {
+        "ID": f"{share}_Policy",
+        "Associations": {"Share": [share], "PolicyUserDomain": [vo]},
+        "Scheme": "org.glite.standard",
+        "Rule": [f"VO:{vo}"],
+    }
+
+
+def _access(endpoint: str, vos: list[str]) -> Object:
+    return {
+        "ID": f"{endpoint}_policy",
+        "Associations": {"CloudComputingEndpoint": [endpoint]},
+        "Scheme": "org.glite.standard",
+        "Rule": [f"VO:{vo}" for vo in vos],
+    }
+
+
+def _image(dialect: Dialect, term: str, title: str, of_all: Object) -> Object:
+    name, _, version = title.rpartition(" ")
+    return {
+        "ID": dialect.image_scheme + term,
+        "Name": title,
+        "Associations": of_all,
+        "OSPlatform": "x86_64",
+        "OSName": name,
+        "OSVersion": version,
+        "AccessInfo": "none",
+    }
+
+
+def _size(dialect: Dialect, size: Size, of_all: Object) -> Object:
+    return {
+        "ID": dialect.size_scheme + size.term,
+        "Name": f"{size.term}: {size.title}",
+        "Associations": of_all,
+        "Platform": "amd64",
+        "CPU": size.vcpu,
+        "RAM": size.memory_mb,
+        "Disk": size.disk_gb,
+        "NetworkIn": True,
+        "NetworkOut": True,
+    }
+
+
+def _share(vo: str, number: str, service: str, endpoint: str, quota: int, machines: list[Machine]) -> Object:
     own = [machine for machine in machines if machine.vo == vo]
     return {
         "ID": number,
-        **made,
         "Name": f"{vo} share",
         "Associations": {"CloudComputingService": [service], "CloudComputingEndpoint": [endpoint]},
         "ProjectID": vo,
