@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,10 @@ from hanse.errors import Conflict, Refused
 from hanse.identity.trust import TrustStore
 from tests.accounting.ams_stand_in import TOKEN, Answer, StandIn, fault, serving_ams
 from tests.accounting.conftest import House
+from tests.accounting.programs import begin
 from tests.accounting.records import DAY, epoch, lines, message, months_ago, record
 
-ROOT = Path(__file__).resolve().parents[2]
+Forward = Callable[..., subprocess.Popen[str]]
 JOB_TOPIC = "gLite-APEL"
 
 
@@ -405,33 +405,15 @@ def test_a_machine_over_a_month_end_is_told_in_apels_months(house: House, above:
 
 
 @pytest.fixture
-def command(house: House, above: StandIn) -> list[str]:
+def run_forward(house: House, above: StandIn) -> Forward:
     """`hanse accounting forward` as an operator would set it up."""
     (house.settings.data_dir / "forward-token").write_text(TOKEN + "\n")
-    config = house.settings.data_dir / "forward.toml"
-    config.write_text(
-        f'[accounting]\ndatabase_url = "{house.db.url}"\nsecret_key = "a secret of the tests alone"\n'
-        f'trust_dir = "{house.settings.trust_dir}"\ndata_dir = "{house.settings.data_dir}"\n'
-        f'tls_cert = "{house.settings.tls_cert}"\ntls_key = "{house.settings.tls_key}"\n'
-        f'forward_url = "{above.url}"\nforward_token_file = "forward-token"\n'
-    )
-    return [sys.executable, "-m", "hanse.cli", "--config", str(config), "accounting", "forward"]
-
-
-def start(command: list[str], *more: str) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HANSE_")}
-    return subprocess.Popen(
-        [*command, *more],
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    settings = {"forward_url": above.url, "forward_token_file": "forward-token"}
+    return partial(begin, house, "forward", settings=settings)
 
 
 def test_a_process_killed_while_they_take_a_message_sends_the_very_same_next_time(
-    house: House, above: StandIn, higher: House, command: list[str]
+    house: House, above: StandIn, higher: House, run_forward: Forward
 ) -> None:
     house.load(message(machine("a", 1), machine("b", 2)))
     reached, go_on = threading.Event(), threading.Event()
@@ -443,7 +425,7 @@ def test_a_process_killed_while_they_take_a_message_sends_the_very_same_next_tim
         return None  # they take it, and nobody hears of it
 
     above.before = hold
-    process = start(command)
+    process = run_forward()
     try:
         assert reached.wait(60)
         process.send_signal(signal.SIGKILL)
@@ -452,7 +434,7 @@ def test_a_process_killed_while_they_take_a_message_sends_the_very_same_next_tim
         process.kill()
         go_on.set()
     assert in_state(house, "sent") == 1
-    again = start(command)
+    again = run_forward()
     told, _ = again.communicate(timeout=60)
     assert again.returncode == 0, told
     assert "0 messages written, 1 sent." in told
@@ -461,12 +443,12 @@ def test_a_process_killed_while_they_take_a_message_sends_the_very_same_next_tim
     assert higher.months() == house.months()
 
 
-def test_the_command_says_what_it_cannot_do(above: StandIn, command: list[str]) -> None:
+def test_the_command_says_what_it_cannot_do(above: StandIn, run_forward: Forward) -> None:
     for more, code, words in (
         (("--site", "BIFI"), 2, "add --again"),
         (("--again", "--month", "soon"), 2, "%Y-%m"),
     ):
-        process = start(command, *more)
+        process = run_forward(*more)
         told, _ = process.communicate(timeout=60)
         assert (process.returncode, words in told) == (code, True), told
 

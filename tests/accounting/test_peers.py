@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ import pytest
 
 from hanse.http import HttpError, fetch
 from tests.accounting.conftest import House
+from tests.accounting.programs import ROOT, begin
 from tests.accounting.records import DAY, NOW, epoch
 from tests.accounting.test_signatures import openssl_signed
-from tests.accounting.test_worker import ROOT
 
 PEERS = ROOT / ".peers" / "venv" / "bin" / "python"
 # What a site's cASO does after it has asked nova: records through its own messenger into a dirq.
@@ -138,18 +137,8 @@ def free_port() -> int:
 def tls_address(house: House, ca: Any) -> Iterator[str]:
     """`hanse accounting serve` with its TLS side, as a process of its own; host and port."""
     plain, tls = free_port(), free_port()
-    config = house.settings.data_dir / "serve.toml"
-    config.write_text(
-        f'[accounting]\ndatabase_url = "{house.db.url}"\nsecret_key = "a secret of the tests alone"\n'
-        f'trust_dir = "{house.settings.trust_dir}"\nport = {plain}\ntls_port = {tls}\nworkers = 1\n'
-        f'data_dir = "{house.settings.data_dir}"\n'
-        f'tls_cert = "{house.settings.tls_cert}"\ntls_key = "{house.settings.tls_key}"\n'
-    )
-    command = [str(Path(sys.executable).with_name("hanse")), "--config", str(config), "accounting", "serve"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HANSE_")}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    settings = {"port": plain, "tls_port": tls, "workers": 1}
+    process = begin(house, "serve", settings=settings, out=subprocess.DEVNULL)
     try:
         _wait_for(f"https://localhost:{tls}/v1/status", ca.bundle)
         yield f"localhost:{tls}"

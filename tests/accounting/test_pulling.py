@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,9 +21,10 @@ from hanse.ams import Ams, AmsFault
 from hanse.errors import Unavailable
 from tests.accounting.ams_stand_in import SUBSCRIPTION, TOKEN, Answer, StandIn, fault, serving_ams
 from tests.accounting.conftest import House
+from tests.accounting.programs import begin, wait_until
 from tests.accounting.records import DAY, message, record
 
-ROOT = Path(__file__).resolve().parents[2]
+Pull = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -223,43 +221,21 @@ def test_the_pause_grows_to_five_minutes() -> None:
     assert min(pauses[20:]) >= 225
 
 
-def wait_until(true: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture
-def command(house: House, theirs: StandIn) -> list[str]:
+def pull(house: House, theirs: StandIn) -> Pull:
     """`hanse accounting pull` as an operator would set it up."""
-    token = house.settings.data_dir / "pull-token"
-    token.write_text(TOKEN + "\n")
-    config = house.settings.data_dir / "pull.toml"
-    config.write_text(
-        f'[accounting]\ndatabase_url = "{house.db.url}"\nsecret_key = "a secret of the tests alone"\n'
-        f'trust_dir = "{house.settings.trust_dir}"\ndata_dir = "{house.settings.data_dir}"\n'
-        f'tls_cert = "{house.settings.tls_cert}"\ntls_key = "{house.settings.tls_key}"\n'
-        f'pull_url = "{theirs.url}"\npull_subscription = "{SUBSCRIPTION}"\npull_token_file = "pull-token"\n'
-    )
-    return [sys.executable, "-m", "hanse.cli", "--config", str(config), "accounting", "pull"]
-
-
-def run_pull(command: list[str], *more: str) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HANSE_")}
-    return subprocess.Popen(
-        [*command, *more],
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    (house.settings.data_dir / "pull-token").write_text(TOKEN + "\n")
+    settings = {
+        "pull_url": theirs.url,
+        "pull_subscription": SUBSCRIPTION,
+        "pull_token_file": "pull-token",
+    }
+    return partial(begin, house, "pull", settings=settings)
 
 
 @pytest.mark.parametrize("moment", ["acknowledge", "pull"])
 def test_a_process_killed_before_it_acknowledges_loses_nothing_and_counts_nothing_twice(
-    house: House, theirs: StandIn, command: list[str], cast: Any, moment: str
+    house: House, theirs: StandIn, pull: Pull, cast: Any, moment: str
 ) -> None:
     """Killed while it asks, or when all is stored and the acknowledgement is on its way: both come again."""
     fill(theirs, cast, 5)
@@ -273,7 +249,7 @@ def test_a_process_killed_before_it_acknowledges_loses_nothing_and_counts_nothin
         return None
 
     theirs.before = hold
-    process = run_pull(command)
+    process = pull()
     try:
         assert reached.wait(60)
         process.send_signal(signal.SIGKILL)
@@ -283,7 +259,7 @@ def test_a_process_killed_before_it_acknowledges_loses_nothing_and_counts_nothin
         go_on.set()
     assert len(messages(house)) == (5 if moment == "acknowledge" else 0)
     assert theirs.waiting == 5
-    again = run_pull(command, "--once")
+    again = pull("--once")
     told, _ = again.communicate(timeout=60)
     assert again.returncode == 0, told
     assert "5 messages" in told
@@ -295,18 +271,18 @@ def test_a_process_killed_before_it_acknowledges_loses_nothing_and_counts_nothin
 
 
 def test_once_says_what_came_and_ends_with_1_and_a_sentence_when_it_cannot(
-    theirs: StandIn, command: list[str]
+    theirs: StandIn, pull: Pull
 ) -> None:
     theirs.before = lambda _call: fault(401, "Unauthorized", "UNAUTHORIZED")
-    process = run_pull(command, "--once")
+    process = pull("--once")
     told, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "answered 401" in told
     assert "Traceback" not in told
 
 
-def test_the_process_ends_at_sigterm(theirs: StandIn, command: list[str]) -> None:
-    process = run_pull(command)
+def test_the_process_ends_at_sigterm(theirs: StandIn, pull: Pull) -> None:
+    process = pull()
     try:
         wait_until(lambda: "pull" in theirs.calls)
         process.terminate()

@@ -38,6 +38,7 @@ from hanse.database import Database
 from hanse.migrations import upgrade
 from hanse.postgres import PrivatePostgres
 from tests.accounting.conftest import House
+from tests.accounting.programs import wait_until
 from tests.accounting.records import DAY, NOW, epoch, message, record
 
 FORK = multiprocessing.get_context("fork")
@@ -281,9 +282,12 @@ def test_a_restart_of_the_database_under_load_loses_nothing(
     house.db.close()
 
 
+# a sequence counts on when its transaction is rolled back
 NO_ROOM = """
+create sequence tries;
 create function no_room() returns trigger language plpgsql as
-  $$ begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$;
+  $$ begin perform nextval('tries');
+     raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$;
 create trigger no_room before insert on {table} for each statement execute function no_room();
 """
 
@@ -317,7 +321,7 @@ def test_a_full_disk_makes_the_loader_wait_and_blames_no_message(house: House, c
     worker = Worker(house.loader, poll_s=0.01)
     thread = threading.Thread(target=worker.run, args=(stop,))
     thread.start()
-    time.sleep(0.2)
+    wait_until(lambda: _count(house, "tries where last_value >= 2") == 1)
     assert _count(house, "message where state = 'waiting' and attempts = 0") == 3
     with house.db.transaction() as session:
         session.execute(text("drop trigger no_room on vm_snapshot"))

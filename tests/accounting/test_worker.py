@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -25,9 +23,8 @@ from hanse import cms
 from hanse.database import Database
 from hanse.errors import Unavailable
 from tests.accounting.conftest import House
+from tests.accounting.programs import begin, wait_until
 from tests.accounting.records import DAY, NOW, epoch, message, record
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def fill(house: House, host: Any, count: int, records: int = 5) -> int:
@@ -154,23 +151,11 @@ def test_nothing_is_judged_before_the_registry_was_read_once(house: House, cast:
     assert waiting(house.db) == 1
 
 
-def start_worker(house: House, *arguments: str, out: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    """`hanse accounting worker` as a process of its own."""
-    config = house.settings.data_dir / "hanse.toml"
-    config.write_text(
-        f'[accounting]\ndatabase_url = "{house.db.url}"\nsecret_key = "a secret of the tests alone"\n'
-        f'trust_dir = "{house.settings.trust_dir}"\nworker_poll_s = 0.05\n'
-        f'tls_cert = "{house.settings.tls_cert}"\ntls_key = "{house.settings.tls_key}"\n'
-    )
-    command = [
-        str(Path(sys.executable).with_name("hanse")),
-        "--config",
-        str(config),
-        "accounting",
-        *arguments,
-    ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HANSE_")}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.DEVNULL)
+def start_worker(
+    house: House, command: str, *words: str, out: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
+    """`hanse accounting worker` or `load` as a process of its own."""
+    return begin(house, command, *words, settings={"worker_poll_s": 0.05}, out=out)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -182,7 +167,7 @@ def test_killing_the_worker_at_any_instant_neither_loses_nor_doubles(
     for _ in range(4):
         before = waiting(house.db)
         process = start_worker(house, "worker")
-        _wait_until(lambda before=before: waiting(house.db) < before)
+        wait_until(lambda before=before: waiting(house.db) < before)
         time.sleep(instants.random() * 0.15)
         process.send_signal(signal.SIGKILL)
         process.wait(10)
@@ -197,16 +182,9 @@ def test_killing_the_worker_at_any_instant_neither_loses_nor_doubles(
 def test_sigterm_ends_a_worker_after_its_message(house: House, cast: Any) -> None:
     fill(house, cast.host("BIFI"), 3)
     process = start_worker(house, "worker")
-    _wait_until(lambda: waiting(house.db) == 0)
+    wait_until(lambda: waiting(house.db) == 0)
     process.terminate()
     assert process.wait(10) == 0
-
-
-def _wait_until(true: Any, limit_s: float = 60) -> None:
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.01)
 
 
 def test_the_load_command_prints_what_was_loaded_and_what_not(house: House, tmp_path: Path) -> None:
@@ -217,14 +195,15 @@ def test_the_load_command_prints_what_was_loaded_and_what_not(house: House, tmp_
     (folder / ".hidden").write_text("no message")
     process = start_worker(house, "load", str(folder), out=subprocess.PIPE)
     printed, _ = process.communicate(timeout=120)
-    text = printed.decode()
     assert process.returncode == 0
-    assert "a.msg: 1 loaded, 1 quarantined" in text
-    assert "which is not UTF-8" in text
-    assert "2 messages: 1 records loaded, 2 quarantined" in text
+    assert "a.msg: 1 loaded, 1 quarantined" in printed
+    assert "which is not UTF-8" in printed
+    assert "2 messages: 1 records loaded, 2 quarantined" in printed
 
 
 def test_the_load_command_says_which_file_is_missing(house: House) -> None:
-    process = start_worker(house, "load", "/nowhere/at/all")
-    process.communicate(timeout=120)
+    process = start_worker(house, "load", "/nowhere/at/all", out=subprocess.PIPE)
+    printed, _ = process.communicate(timeout=120)
     assert process.returncode == 1
+    assert "/nowhere/at/all" in printed
+    assert "Traceback" not in printed
