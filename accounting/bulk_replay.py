@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -20,12 +20,15 @@ OPEN = ("waiting", "running")
 
 @dataclass(frozen=True)
 class Choice:
-    """Which refused records of a site: of a cause, field and month, as far as given; `as_site` as in `replay`."""
+    """Which refused records of a site: of a cause, field and month, received since, as far as given; `as_site` as in
+    `replay`.
+    """
 
     code: str = ""
     field: str | None = None
     month: date | None = None
     as_site: str | None = None
+    since: datetime | None = None
 
 
 def ask(session: Session, site: str, choice: Choice, by: str) -> ReplayRun:
@@ -44,8 +47,8 @@ def ask(session: Session, site: str, choice: Choice, by: str) -> ReplayRun:
     if (number := session.scalar(under_way.limit(1))) is not None:
         raise Conflict(f"Replay {number} of these records is under way; wait until it is done.")
     run = ReplayRun(
-        site=own, code=choice.code, field=choice.field, month=choice.month, as_site=choice.as_site, records=count,
-        up_to_id=last, asked_by=by,
+        site=own, code=choice.code, field=choice.field, month=choice.month, as_site=choice.as_site, since=choice.since,
+        records=count, up_to_id=last, asked_by=by,
     )  # fmt: skip
     session.add(run)
     session.flush()
@@ -61,6 +64,8 @@ def _chosen(own: str, choice: Choice, state: str = "refused") -> list[ColumnElem
         wanted.append(RefusedRecord.field == choice.field)
     if choice.month is not None:
         wanted.append(RefusedRecord.month == choice.month)
+    if choice.since is not None:
+        wanted.append(RefusedRecord.received_at >= choice.since)
     return wanted
 
 
@@ -123,7 +128,7 @@ def _portion(loader: Loader, number: int) -> bool:
 
 
 def _choice(run: ReplayRun) -> Choice:
-    return Choice(run.code, run.field, run.month, run.as_site)
+    return Choice(run.code, run.field, run.month, run.as_site, run.since)
 
 
 def _note(loader: Loader, number: int, last_id: int) -> None:

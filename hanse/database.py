@@ -101,6 +101,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=10,
+            hide_parameters=True,  # errors go to logs and run logs, and parameters name people
             # no question is long enough for compiling it to pay, and planners take careful ones for long
             connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c jit=off"},
         )

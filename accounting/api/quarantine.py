@@ -7,7 +7,7 @@ from pydantic import Field
 
 from accounting import bulk_replay, quarantine, replay, schemas
 from accounting.api.answers import RecordsIn, RemarkOut, ReplayRunIn, ReplayRunOut, TakenBackOut
-from accounting.api.common import SitePath, loader
+from accounting.api.common import SitePath, demand_as_site, loader
 from accounting.asking.question import parse_month
 from accounting.models import Remark, ReplayRun
 from accounting.permissions import DISCARD, READ_REFUSED, REPLAY
@@ -39,10 +39,9 @@ def ask_replay(path: SitePath, body: ReplayRunIn) -> tuple[dict[str, Any], int]:
     """In the background, in portions; ask for its progress. One at a time for a site and cause."""
     month = parse_month(body.month, "month") if body.month else None
     choice = bulk_replay.Choice(body.code, body.field, month, body.as_site)
+    demand_as_site(body.as_site)
     with ground().db.transaction() as session:
         run = bulk_replay.ask(session, path.site, choice, current_principal().name)
-        if body.as_site is not None:
-            replay.check_as_site(loader(), body.as_site)
         return run_out(run), 202
 
 

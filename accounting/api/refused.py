@@ -7,7 +7,7 @@ from flask import Response
 from pydantic import Field
 
 from accounting import quarantine, replay, schemas
-from accounting.api.common import SitePath, loader
+from accounting.api.common import SitePath, demand_as_site, loader
 from accounting.models import RefusedRecord
 from accounting.permissions import DISCARD, READ_REFUSED, REPLAY
 from hanse.web import Api, CursorQuery, Listing, after, csv_response, current_principal, cursor_page, ground
@@ -103,6 +103,7 @@ def replay_records(path: SitePath, body: schemas.ReplayIn) -> dict[str, Any]:
     """After the cause was mended. Counts each record once; the later receipt counts. Record 0 = the whole
     message.
     """
+    demand_as_site(body.as_site)
     done = replay.replay(loader(), path.site, body.ids, as_site=body.as_site, by=current_principal().name)
     return {"counted": done.counted, "refused": done.refused, "reason": done.reason}
 

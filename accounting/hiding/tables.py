@@ -26,6 +26,7 @@ PARTS: Final = ("vm_month", "usage_summary")
 """Tables whose column `part` is made of the name, among others (`usage.part_of`)."""
 TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "refused_record": ("raw", "reason", "subject"),
+    "replay_run": ("reason",),
     "remark": ("reason",),
     "message": ("reason",),
     "finding": ("fact", "subject", "sentence", "reason"),

@@ -101,6 +101,7 @@ class ReplayRun(Base):
     field: Mapped[str | None] = mapped_column(Text)
     as_site: Mapped[str | None] = mapped_column(NAME)
     month: Mapped[date | None] = mapped_column(Date)
+    since: Mapped[datetime | None] = mapped_column(UtcTime)
     records: Mapped[int]
     up_to_id: Mapped[int] = mapped_column(BigInteger)
     last_id: Mapped[int] = mapped_column(BigInteger, server_default="0")

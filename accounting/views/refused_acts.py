@@ -10,7 +10,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounting import bulk_replay, quarantine, replay
-from accounting.api.common import loader
+from accounting.api.common import demand_as_site, loader
 from accounting.models import ReplayRun
 from accounting.permissions import DISCARD, READ_REFUSED, REPLAY
 from accounting.views.refused import (
@@ -35,10 +35,11 @@ def replay_form(site: str) -> BaseResponse:
     as_site = given.get("as_site") or None
     try:
         ids = _ids(site)
+        demand_as_site(as_site)
         if len(ids) > MOST_AT_ONCE:
-            choice = bulk_replay.Choice(given.get("code", ""), given.get("field", ""), None, as_site)
-            if as_site is not None:
-                replay.check_as_site(loader(), as_site)
+            choice = bulk_replay.Choice(
+                given.get("code", ""), given.get("field", ""), None, as_site, _since()
+            )
             with ground().db.transaction() as session:
                 run = bulk_replay.ask(session, site, choice, by)
             return redirect(f"/refused/{quote(site)}/replays/{run.id}", 303)
@@ -83,16 +84,20 @@ def _back(site: str, **words: str) -> BaseResponse:
     return redirect(f"/refused/{quote(site)}?{urlencode(told)}", 303)
 
 
+def _since() -> datetime | None:
+    """The beginning of the period that the page shows; None = of any age."""
+    days = request.form.get("days", "")
+    return datetime.now(UTC) - timedelta(days=int(days)) if days in ("7", "30") else None
+
+
 def _ids(site: str) -> list[int]:
     """The records ticked, or with `all` every one of the group that is shown."""
     if request.form.get("all") != "true":
         found = (whole_number(text) for text in request.form.getlist("id"))
         return [number_ for number_ in found if number_ is not None]
-    days = request.form.get("days", "")
-    since = datetime.now(UTC) - timedelta(days=int(days)) if days in ("7", "30") else None
     with ground().db.transaction() as session:
         rows = quarantine.records(
-            session, replay.own(site), state="refused", since=since, code=request.form.get("code"),
+            session, replay.own(site), state="refused", since=_since(), code=request.form.get("code"),
             field=request.form.get("field", ""), limit=replay.MOST_AT_ONCE,
         )  # fmt: skip
     return [row.id for row in rows]

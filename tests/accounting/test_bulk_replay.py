@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from accounting import bulk_replay, replay
+from accounting.models import RefusedRecord
 from hanse.errors import Conflict, NotFound
 from tests.accounting.conftest import House
 from tests.accounting.records import DAY, message, record
@@ -35,6 +38,19 @@ def ask(client: FlaskClient, laura: dict[str, str], **body: Any) -> dict[str, An
 
 def wall(house: House) -> int:
     return sum(seconds for seconds, _, _ in house.months(site="BIFI").values())
+
+
+def test_a_replay_of_a_period_leaves_older_records_alone(many: House) -> None:
+    with many.db.transaction() as session:
+        first = session.scalars(select(RefusedRecord).order_by(RefusedRecord.id)).first()
+        assert first is not None
+        first.received_at = datetime.now(UTC) - timedelta(days=8)
+        older = first.id
+    choice = bulk_replay.Choice("not_signers_site", None, None, "BIFI", datetime.now(UTC) - timedelta(days=7))
+    with many.db.transaction() as session:
+        assert bulk_replay.ask(session, "BIFI", choice, "a test").records == 5
+    bulk_replay.work_off(many.loader)
+    assert [bad.id for bad in many.refused() if bad.code == "not_signers_site"] == [older]
 
 
 def test_all_of_one_cause_are_replayed_and_the_progress_is_told(

@@ -78,12 +78,33 @@ def test_once_the_registry_knows_the_name_the_records_replay_as_they_are(
 
 
 def test_replaying_as_a_site_that_the_signer_may_not_speak_for_counts_nothing(
-    house: House, client: FlaskClient, misnamed: list[int], laura: dict[str, str]
+    house: House, client: FlaskClient, misnamed: list[int], operator: dict[str, str]
 ) -> None:
-    answer = client.post(f"{PATH}/replay", json={"ids": misnamed, "as_site": "CESNET"}, headers=laura).json
+    body = {"ids": misnamed, "as_site": "CESNET"}
+    answer = client.post(f"{PATH}/replay", json=body, headers=operator).json
     assert answer is not None
     assert answer["counted"] == 0
     assert wall(house, site="CESNET") == 0
+
+
+@pytest.mark.parametrize("way", ["chosen", "all of a cause", "on the page"])
+def test_records_count_as_another_sites_only_by_who_may_replay_that_sites_own(
+    house: House, client: FlaskClient, laura: dict[str, str], way: str
+) -> None:
+    """A plain file that the administrator loaded speaks for every site: nothing else stands in the way."""
+    house.load(message(record("BIFI", "negative", CpuCount=-1)))
+    (bad,) = house.refused()
+    if way == "chosen":
+        answer = client.post(f"{PATH}/replay", json={"ids": [bad.id], "as_site": "CESNET"}, headers=laura)
+    elif way == "all of a cause":
+        body = {"code": bad.code, "as_site": "CESNET"}
+        answer = client.post("/api/v1/sites/BIFI/replays", json=body, headers=laura)
+    else:
+        form = {"id": bad.id, "as_site": "CESNET"}
+        answer = client.post("/refused/BIFI/replay", data=form, headers=laura)
+    assert answer.status_code == (422 if way == "on the page" else 403), answer.text
+    assert "site CESNET" in answer.text
+    assert [one.state for one in house.refused()] == ["refused"]
 
 
 def test_a_record_that_was_sent_again_meanwhile_is_not_added_twice(
