@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -12,14 +13,15 @@ from sqlalchemy.orm import Session
 from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.certificates import certificate_from_pem
+from hanse.identity.permissions import check
 from hanse.identity.principals import Principal, X509Identity
 from hanse.identity.proxies import is_proxy
 from hanse.identity.tokens import new_token
 from hanse.revisions import Change
-from registry import entities, people
+from registry import entities, people, remembered, states
 from registry.models import Credential, HostCertificate, Site
 from registry.recording import lock_site, recording, take_lock
-from registry.rights import KEEP_MACHINES, check_site
+from registry.rights import KEEP_MACHINES, RUN_FEDERATION, check_site
 from registry.schemas.sites import HostCertificateIn, TokenIn
 
 TOKEN_PREFIX = "hanse_site"  # noqa: S105 - how the tokens begin, not one of them
@@ -174,6 +176,19 @@ def site_tokens(session: Session, principal: Principal, site_name: str) -> list[
             select(Credential).where(Credential.site_id == site.id).order_by(Credential.id.desc())
         )
     )
+
+
+def site_tokens_then(
+    session: Session, principal: Principal, site_name: str, number: int
+) -> list[dict[str, Any]]:
+    """Tokens of a site after revision `number`, as the API shows them. Raises NotFound, Forbidden."""
+    site = states.find_named(session, "site", site_name, str(number))
+    row = session.get(Site, int(site.id))
+    if row is None:
+        check(principal, RUN_FEDERATION, "federation")
+    else:
+        check_site(principal, KEEP_MACHINES, row)
+    return remembered.tokens(session, number, site.body["name"])
 
 
 def withdraw_site_token(db: Database, principal: Principal, site_name: str, number: int, reason: str) -> None:

@@ -9,7 +9,7 @@ from flask import Response
 from hanse.identity import names
 from hanse.identity.permissions import PUBLIC, SIGNED_IN
 from hanse.web import Api, csv_response, current_principal, ground
-from registry import credentials, finding, remembered, sites, states
+from registry import credentials, finding, sites, states
 from registry.api.answers import (
     Body,
     RemovalQuery,
@@ -182,7 +182,8 @@ def list_site_tokens(path: SitePath, query: OneQuery) -> Body:
     with ground().db.transaction() as session:
         number = states.number_at(session, query.as_of)
         if number is not None:
-            return {"items": remembered.tokens(session, number, path.site)}
+            then = credentials.site_tokens_then(session, current_principal(), path.site, number)
+            return {"items": then}
         rows = credentials.site_tokens(session, current_principal(), path.site)
     return {"items": [token_answer(row) for row in rows]}
 

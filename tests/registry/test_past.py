@@ -131,6 +131,19 @@ def test_roles_tokens_and_certificates_as_they_were(registry: Registry) -> None:
     assert [one["scope"] for one in of_laura] == ["site:BIFI"]
 
 
+def test_tokens_of_then_are_for_those_who_keep_the_site_now(registry: Registry) -> None:
+    registry.send("POST", "/api/v1/sites/CESNET/tokens", {"name": "accounting"})
+    then = newest(registry)
+    path = f"/api/v1/sites/CESNET/tokens?as_of={then}"
+    for who, status in (("Eliška Malá", 200), ("Laura Gil", 403), ("Anna Lindqvist", 403), (None, 401)):
+        assert registry.ask("GET", path, who).status_code == status, who
+    assert registry.ask("GET", f"/api/v1/sites/NOWHERE/tokens?as_of={then}").status_code == 404
+    assert registry.ask("GET", "/api/v1/sites/CESNET/tokens?as_of=0").status_code == 404
+    assert registry.ask("DELETE", "/api/v1/sites/CESNET").status_code == 204
+    assert registry.ask("GET", path, "Laura Gil").status_code == 403
+    assert [one["name"] for one in registry.get(path)["items"]] == ["accounting"], "the operator reads it"
+
+
 def test_a_federation_that_was_not_there_yet(registry: Registry) -> None:
     for path in ("sites", "services", "endpoints", "downtimes", "ngis", "roles"):
         assert registry.get(f"/api/v1/{path}?as_of=0")["items"] == []
