@@ -94,11 +94,12 @@ def within(column: InstrumentedAttribute[str | None], paths: Iterable[str]) -> C
     return or_(false(), *below)
 
 
-def check_may_arrange(session: Session, member: Member, path: str, by: Principal) -> None:
-    """Raises Forbidden unless `by` may give or take what lies in the group.
+def check_may_arrange(session: Session, member: Member, fqan: str, by: Principal) -> None:
+    """Raises Forbidden unless `by` may give or take the group or role; Refused or NotFound when the VO has none such.
 
     Who manages a group and not the VO gives nothing to themselves, and brings nobody into a group above their own.
     """
+    path, _ = groups.of_vo(session, member.vo, fqan)
     check(by, ARRANGE_MEMBER, *scopes(member.vo, path))
     if manages_vo(by, member.vo, ARRANGE_MEMBER):
         return

@@ -144,9 +144,11 @@ def parts(fqan: str) -> tuple[str, str | None]:
 
 
 def upwards(path: str, vo: str) -> list[str]:
-    """The group and those above it, without the root, which all are in."""
-    found = []
-    while path != f"/{vo}":
+    """The group and those above it, without the root, which all are in; ValueError for a path outside the VO."""
+    found, root = [], f"/{vo}"
+    while path != root:
+        if not path:
+            raise ValueError(f"no group of {vo}")
         found.append(path)
         path = path.rpartition("/")[0]
     return found

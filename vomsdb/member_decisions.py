@@ -28,8 +28,9 @@ def approve(session: Session, vo: str, request_id: int, reason: str, by: Princip
         assert request.issuer_der is not None
         certificates.attach(session, member, X509Identity(request.subject_der, request.issuer_der))
     else:
-        group_managers.check_may_arrange(session, member, request.path or "", by)
-        groups.enter(session, member, member_requests.fqan_of(request) or "")
+        fqan = member_requests.fqan_of(request) or ""
+        group_managers.check_may_arrange(session, member, fqan, by)
+        groups.enter(session, member, fqan)
     if request.state == "pending":
         _decided(request, "approved", reason or None, by)
         member_requests.tell_member(session, request)

@@ -350,3 +350,17 @@ def test_a_group_manager_gives_and_takes_in_the_group_over_the_api(school: Any) 
     assert laura.call("DELETE", f"{at}?fqan={COURSE}").json["fqans"] == [f"/{VO}"]
     for fqan in (OTHER, f"/{VO}/Role=tutor"):
         assert laura.call("PUT", at, {"fqan": fqan}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("fqan", "status"),
+    [("/chipster", 404), ("/chipster/x", 404), (f"/{VO}.org/x", 404), ("nonsense", 422), ("", 422)],
+)
+def test_what_is_no_group_of_the_vo_is_neither_given_nor_taken(school: Any, fqan: str, status: int) -> None:
+    at = f"/api/v1/members/{school.join('Anna Lindqvist').id}/fqans"
+    for name in ("Marta Kowalska", "Laura Gil"):
+        caller = school.browser(name)
+        assert caller.call("PUT", at, {"fqan": fqan}).status_code == status
+        assert caller.call("DELETE", f"{at}?fqan={fqan}").status_code == status
+    with pytest.raises(ValueError, match="no group"):
+        groups.upwards(fqan, VO)

@@ -101,7 +101,7 @@ def authorise_for(session: Session, member_id: int, permission: Permission) -> N
 def check_may_arrange(session: Session, member_id: int, fqan: str) -> None:
     """Raises unless the caller may give or take the group or role. NotFound."""
     member = members.locked(session, member_id)
-    group_managers.check_may_arrange(session, member, groups.parts(fqan)[0], current_principal())
+    group_managers.check_may_arrange(session, member, fqan, current_principal())
 
 
 @api.post("/members/<member>/suspension", permission=SUSPEND, summary="Suspend", responses={200: MemberOut})

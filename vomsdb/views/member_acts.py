@@ -90,7 +90,7 @@ def _arrange(session: Session, member_id: int, filled: MemberForm) -> None:
     if filled.fqan is None:
         raise Refused("Choose a group or role.", FieldFault("fqan", "must be chosen"))
     caller, member = current_principal(), members.locked(session, member_id)
-    group_managers.check_may_arrange(session, member, groups.parts(filled.fqan)[0], caller)
+    group_managers.check_may_arrange(session, member, filled.fqan, caller)
     act = groups.give if filled.action == "give" else groups.take
     act(session, member_id, filled.fqan, caller)
 
