@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
+from typing import Final
 
 from sqlalchemy import delete, literal, select
 from sqlalchemy.dialects.postgresql import insert
@@ -13,6 +14,7 @@ from accounting.models import ForwardDue, JobSummary, UsageSummary
 
 CLOUD, JOBS = "vm", "job"
 """The kinds that are forwarded, by their names in `summary_due`."""
+_FIGURES: Final[Mapping[str, type[UsageSummary | JobSummary]]] = {CLOUD: UsageSummary, JOBS: JobSummary}
 SiteMonth = tuple[str, str, date]
 
 
@@ -34,9 +36,15 @@ def note_summed(session: Session, summed: Iterable[SiteMonth]) -> None:
         )
 
 
-def note_everything(session: Session, site: str | None = None, month: date | None = None) -> None:
-    """Note every site-month with figures, or those of one site or month."""
-    for kind, table in ((CLOUD, UsageSummary), (JOBS, JobSummary)):
+def note_everything(
+    session: Session,
+    site: str | None = None,
+    month: date | None = None,
+    kinds: Iterable[str] = (CLOUD, JOBS),
+) -> None:
+    """Note every site-month with figures, or those of one site, month or kind."""
+    for kind in kinds:
+        table = _FIGURES[kind]
         wanted = select(literal(kind), table.site, table.month).distinct()
         if site is not None:
             wanted = wanted.where(table.site == site)
@@ -48,17 +56,19 @@ def note_everything(session: Session, site: str | None = None, month: date | Non
 
 def note_named(session: Session, name: str) -> None:
     """Note every site-month with usage of a user, before that name is replaced by another one."""
-    for kind, table in ((CLOUD, UsageSummary), (JOBS, JobSummary)):
+    for kind, table in _FIGURES.items():
         wanted = select(literal(kind), table.site, table.month).where(table.user_name == name).distinct()
         statement = insert(ForwardDue).from_select(["kind", "site", "month"], wanted)
         session.execute(statement.on_conflict_do_nothing())
 
 
-def take(session: Session, kinds: Iterable[str]) -> SiteMonth | None:
-    """Take one note of these kinds that nobody else has, oldest month first; None when there is none."""
+def take(session: Session, kinds: Iterable[str], first: date | None) -> SiteMonth | None:
+    """Take one note of these kinds that nobody else has, oldest month first; None when there is none. Notes of months
+    before `first` stay: they are told when the beginning is set earlier.
+    """
     wanted = (
         select(ForwardDue)
-        .where(ForwardDue.kind.in_(kinds))
+        .where(ForwardDue.kind.in_(kinds), *([] if first is None else [ForwardDue.month >= first]))
         .order_by(ForwardDue.month, ForwardDue.site, ForwardDue.kind)
         .limit(1)
     )

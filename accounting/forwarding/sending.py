@@ -4,7 +4,7 @@ between the answer and the note sends the very same again, which counts once the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -14,18 +14,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from accounting.forwarding.due import CLOUD, JOBS
 from accounting.forwarding.writing import Outbox, forget_gone, tell_again, write_due
 from accounting.models import ForwardedMessage
 from accounting.settings import AccountingSettings
 from hanse import cms
-from hanse.ams import Ams, AmsMessage
+from hanse.ams import Ams, AmsFault, AmsMessage
 from hanse.database import Database
 from hanse.errors import Conflict, Refused
 
 log = structlog.get_logger(__name__)
+_OURS = (401, 403)
+"""Answers that say nothing about a message: the token is wrong, or has no right."""
 
 
 @dataclass(frozen=True)
@@ -64,31 +65,44 @@ class Forwarder:
         tell_again(self.db, self.outbox, site, month)
 
     def _send_waiting(self) -> int:
+        """Send what waits, oldest first. One that is refused for good waits on while the others go; then its fault is
+        raised.
+        """
         count = 0
-        while self._send_next():
-            count += 1
+        refused: dict[int, AmsFault] = {}
+        while (number := self._oldest(refused)) is not None:
+            try:
+                self._send(number)
+                count += 1
+            except AmsFault as fault:
+                if fault.passing or fault.code in _OURS:
+                    raise
+                refused[number] = fault
+        if refused:
+            raise next(iter(refused.values()))
         return count
 
-    def _send_next(self) -> bool:
+    def _oldest(self, refused: Collection[int]) -> int | None:
+        waits = (
+            ForwardedMessage.state == "waiting",
+            ForwardedMessage.destination.in_(self.outbox.destinations.values()),
+            ForwardedMessage.id.not_in(refused),
+        )
         with self.db.transaction() as session:
-            message = _oldest(session, list(self.outbox.destinations.values()))
-            if message is None:
-                return False
-            assert message.body is not None
+            return session.scalar(
+                select(ForwardedMessage.id).where(*waits).order_by(ForwardedMessage.id).limit(1)
+            )
+
+    def _send(self, number: int) -> None:
+        with self.db.transaction() as session:
+            message = session.get_one(ForwardedMessage, number, with_for_update=True)
+            assert message.body is not None  # what waits is replaced by who forwards alone
             topic = message.destination.rpartition("/")[2]
             message.number = self.ams.publish(topic, [AmsMessage(message.body, message.empaid)])[0]
             message.state, message.body, message.sent_at = "sent", None, datetime.now(UTC)
             forget_gone(session, message)
             told = {"site": message.site, "month": f"{message.month:%Y-%m}", "records": message.records}
         log.info("forwarded", **told)
-        return True
-
-
-def _oldest(session: Session, destinations: list[str]) -> ForwardedMessage | None:
-    waits = ForwardedMessage.state == "waiting", ForwardedMessage.destination.in_(destinations)
-    return session.scalars(
-        select(ForwardedMessage).where(*waits).order_by(ForwardedMessage.id).limit(1).with_for_update()
-    ).first()
 
 
 @contextmanager

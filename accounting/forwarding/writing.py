@@ -39,12 +39,10 @@ def write_due(db: Database, outbox: Outbox) -> int:
     count = 0
     while True:
         with db.transaction() as session:
-            taken = due.take(session, outbox.destinations)
+            taken = due.take(session, outbox.destinations, outbox.first)
             if taken is None:
                 return count
             kind, site, month = taken
-            if outbox.first is not None and month < outbox.first:
-                continue
             if not _stands(session, kind, site, month):
                 count += _write(session, outbox, kind, site, month)
 
@@ -71,11 +69,12 @@ def tell_again(db: Database, outbox: Outbox, site: str | None, month: date | Non
 
 
 def _begin(db: Database, outbox: Outbox) -> None:
-    """Somebody who was never told anything is told everything."""
+    """A destination that was never told anything is told everything."""
     with db.transaction() as session:
-        told = ForwardedMonth.destination.in_(outbox.destinations.values())
-        if session.scalar(select(ForwardedMonth.destination).where(told).limit(1)) is None:
-            due.note_everything(session)
+        for kind, destination in outbox.destinations.items():
+            told = ForwardedMonth.destination == destination, ForwardedMonth.kind == kind
+            if session.scalar(select(ForwardedMonth.month).where(*told).limit(1)) is None:
+                due.note_everything(session, kinds=[kind])
 
 
 def _write(session: Session, outbox: Outbox, kind: str, site: str, month: date) -> int:

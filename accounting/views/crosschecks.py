@@ -15,7 +15,7 @@ from accounting.asking.sight import sight_of
 from accounting.crosschecks.listing import STATES, Counted, Wanted
 from accounting.models import Finding
 from accounting.permissions import DECIDE_FINDING, READ_EVENTS, READ_FINDINGS
-from hanse.errors import Conflict, HanseError, Refused
+from hanse.errors import HanseError, Refused
 from hanse.identity.permissions import allows
 from hanse.pages.words import count
 from hanse.web import Pages, current_principal, ground, page
@@ -95,9 +95,11 @@ def decide_finding(number: int) -> BaseResponse:
                 crosschecks.accept(session, current_principal(), number, reason, now)
             elif what == "acknowledged":
                 crosschecks.acknowledge(session, current_principal(), number, reason, now)
-            else:
+            elif what == "open":
                 crosschecks.take_back(session, current_principal(), number)
-    except (Refused, Conflict) as error:
+            else:
+                raise Refused("Choose what to decide: acknowledge, accept, or open again.")
+    except HanseError as error:
         return _page(problem=_told(error), status=422, at=number)
     kept = {name: request.form[name] for name in ("kind", "state", "site", "vo") if request.form.get(name)}
     said = {"accepted": "Accepted.", "acknowledged": "Acknowledged."}.get(what, "Open again.")

@@ -340,6 +340,9 @@ def test_the_page_shows_decides_and_keeps_what_was_refused(
     where = f"/cross-checks/{finding}/decide"
     refused = client.post(where, data={"decision": "accepted", "reason": " "}, headers=laura)
     assert (refused.status_code, "Why is it in order?" in refused.text) == (422, True)
+    nothing = client.post(where, data={"decision": "", "reason": "x"}, headers=laura)
+    assert nothing.status_code == 422
+    assert "Choose what to decide" in nothing.text
     done = client.post(where, data={"decision": "acknowledged", "kind": "vo_not_supported"}, headers=laura)
     assert done.status_code == 303
     text = client.get("/cross-checks?state=acknowledged", headers=laura).text

@@ -238,6 +238,32 @@ def test_what_could_not_be_sent_waits_and_goes_next_time_with_the_same_id_and_by
     assert in_state(house, "waiting") == 0
 
 
+def test_one_that_is_refused_for_good_keeps_no_other_back(house: House, above: StandIn) -> None:
+    house.load(message(machine("a", 1), machine("b", 2)))
+    answers = iter([fault(413, "Message size is too large", "INVALID_ARGUMENT")])
+    above.before = lambda _call: next(answers, None)
+    with pytest.raises(AmsFault, match="too large"):
+        forward(house)
+    assert (in_state(house, "sent"), in_state(house, "waiting")) == (1, 1)
+    assert forward(house) == (0, 1)
+
+
+def test_a_token_that_is_refused_is_not_tried_on_every_message(house: House, above: StandIn) -> None:
+    house.load(message(machine("a", 1), machine("b", 2)))
+    above.before = lambda _call: fault(401, "Unauthorized", "UNAUTHORIZED")
+    with pytest.raises(AmsFault, match="401"):
+        forward(house)
+    assert len(above.calls) == 1
+
+
+def test_an_earlier_beginning_and_another_topic_tell_what_was_not_told(house: House, above: StandIn) -> None:
+    house.load(message(machine("a", 1), machine("b", 3)))
+    assert forward(house, forward_from=f"{months_ago(2):%Y-%m}") == (1, 1)
+    assert forward(house, forward_from=f"{months_ago(3):%Y-%m}") == (1, 1)
+    assert forward(house, forward_cloud_topic="another") == (2, 2)
+    assert forward(house, forward_cloud_topic="another") == (0, 0)
+
+
 def test_killed_between_their_answer_and_our_note_the_very_same_message_goes_again(
     house: House, above: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
