@@ -17,7 +17,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
-from hanse.revisions import Body, FeedIdentity, History, Revision, feed_epoch, head
+from hanse.revisions import Body, FeedIdentity, History, Revision, feed_epoch
 from registry import states
 from registry.absence import Away, away
 from registry.lately import Lately
@@ -214,7 +214,7 @@ def sites(db: Database, session: Session, as_of: str | None = None) -> Sequence[
     if number is None:
         return look(db, session).sites
     # what was does not change but by erasing people, who are not in here
-    how = (feed_epoch(session), min(number, head(session)))
+    how = (feed_epoch(session), number)
     return _then.get((db,), how, lambda: _sites_then(session, number))
 
 

@@ -45,11 +45,14 @@ def name_of() -> ColumnElement[str]:
 
 
 def number_at(session: Session, as_of: str | None) -> int | None:
-    """The revision that `as_of` (a time or a number) means; None for now. Raises Refused for anything else."""
+    """The revision that `as_of` (a time or a number) means; None for now. Raises Refused for anything else.
+
+    A number that no revision has yet means the newest: what is kept under it must hold for good.
+    """
     if as_of is None or as_of.strip().lower() in ("", "now"):
         return None
     if re.fullmatch(r"[0-9]{1,18}", as_of.strip()):
-        return int(as_of)
+        return min(int(as_of), head(session))
     try:
         moment = parse_time(as_of.replace(" ", "+"))  # a plus sign that was not escaped arrives as a space
     except ValueError as error:

@@ -67,6 +67,18 @@ def test_the_search_finds_what_was_published_then(registry: Registry) -> None:
         assert registry.ask("GET", f"{path}?as_of={at(2 * DAY - HOUR)}").status_code == 200
 
 
+def test_a_search_in_a_revision_to_come_does_not_stand_for_it(registry: Registry) -> None:
+    publish(registry)
+    to_come = newest(registry) + 1
+    path = f"/api/v1/clouds?as_of={to_come}"
+    assert "CESNET" in {one["site"] for one in registry.get(path)["items"]}
+    registry.send("PATCH", "/api/v1/sites/CESNET", {"name": "CESNET-MCC"})
+    assert newest(registry) == to_come
+    found = {one["site"] for one in registry.get(path)["items"]}
+    assert "CESNET-MCC" in found
+    assert "CESNET" not in found
+
+
 def test_glue_of_then_holds_the_sizes_of_then_and_the_key_of_the_service(registry: Registry) -> None:
     with registry.db.transaction() as session:
         session.execute(text("update revision set at = at - interval '30 days'"))

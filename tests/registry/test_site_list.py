@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
+from sqlalchemy.orm import Session
 
 from registry import directory
 from registry.directory import Listed, Wanted
@@ -170,6 +171,23 @@ def test_the_list_in_brief_keeps_in_step_with_the_log(registry: Registry) -> Non
     assert registry.ask("DELETE", "/api/v1/sites/UKIM").status_code == 204
     assert set(listed(registry)) == {"BIFI-2", "CESNET"}
     assert set(listed(registry, str(then))) == {"BIFI", "CESNET", "UKIM"}
+
+
+def test_a_look_at_a_revision_to_come_is_kept_as_the_newest(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then = registry.get("/api/v1/history?limit=1")["items"][0]["revision"]
+    read = directory._sites_then
+
+    def after_a_change(session: Session, number: int) -> tuple[Listed, ...]:
+        registry.send("PATCH", "/api/v1/sites/BIFI", {"name": "BIFI-2"})
+        return read(session, number)
+
+    monkeypatch.setattr(directory, "_sites_then", after_a_change)
+    assert set(listed(registry, str(then + 1))) == {"BIFI", "CESNET", "UKIM"}
+    monkeypatch.setattr(directory, "_sites_then", read)
+    assert set(listed(registry, str(then))) == {"BIFI", "CESNET", "UKIM"}
+    assert set(listed(registry, str(then + 1))) == {"BIFI-2", "CESNET", "UKIM"}
 
 
 def test_who_is_watched_keeps_in_step_with_the_log(registry: Registry) -> None:
