@@ -118,10 +118,10 @@ def json_head(text: str) -> Head:
     """Type and Version of a message. Raises Unreadable when it cannot be read up to its Type."""
     scanner = _Scanner(text.removeprefix("\ufeff"))
     told: dict[str, object] = {}
-    line = 1
+    begin = 0
     try:
         for key in scanner.members():
-            line = _Lines(text).of(scanner.at) if key == "Type" else line
+            begin = scanner.at if key == "Type" else begin
             if key == RECORDS:
                 _skip_records(scanner)
             else:
@@ -134,7 +134,7 @@ def json_head(text: str) -> Head:
     if not isinstance(kind, str):
         words = 'The message is a JSON object without a "Type"; name what its records are.'
         raise Unreadable("unknown_format", words, 1)
-    return Head(kind, version if isinstance(version, str) else "", line)
+    return Head(kind, version if isinstance(version, str) else "", _Lines(text).of(begin))
 
 
 def _skip_records(scanner: _Scanner) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from accounting.formats import recognise
+from accounting.formats import jsonframe, recognise
 from accounting.formats.records import Judging, Reading, Unreadable
 from accounting.formats.rows import AcceleratorRecord, IpSnapshot
 from tests.accounting.conftest import House
@@ -218,6 +218,24 @@ def test_an_empty_list_has_no_records() -> None:
 def test_halves_of_surrogate_pairs_do_not_stop_the_loader(house: House) -> None:
     text = accelerators(accelerator(Model="REPLACED")).replace("REPLACED", "a\\ud800b\\udc00")
     assert house.load(text).loaded == 1
+
+
+def test_lines_are_numbered_once_a_message_however_often_it_names_its_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numbered: list[int] = []
+
+    class Counting(jsonframe._Lines):
+        def __init__(self, text: str) -> None:
+            numbered.append(len(text))
+            super().__init__(text)
+
+    monkeypatch.setattr(jsonframe, "_Lines", Counting)
+    named = '"Type":"APEL-accelerator-message",'
+    text = "{" + named * 15_000 + "\n" * 500_000 + named + '"UsageRecords":[]}'
+    assert len(text) > 1_000_000
+    assert jsonframe.json_head(text).line == 500_001
+    assert len(numbered) == 1
 
 
 def test_any_script_is_kept() -> None:
