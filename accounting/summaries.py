@@ -24,9 +24,9 @@ def mark_due(session: Session, touched: Iterable[tuple[str, str, date]]) -> None
     """Note in this transaction that these (kind, site, month) must be summed again.
 
     An update, not only an insert: the row stays locked until the usage is committed, so no summariser can
-    take the note and miss the usage.
+    take the note and miss the usage. Two ways of telling one month may both name it.
     """
-    rows = [{"kind": kind, "site": site, "month": month} for kind, site, month in sorted(touched)]
+    rows = [{"kind": kind, "site": site, "month": month} for kind, site, month in sorted(set(touched))]
     if rows:
         statement = insert(SummaryDue).values(rows)
         session.execute(

@@ -6,6 +6,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from accounting import summaries
 from accounting.loading import make_loader
@@ -49,13 +50,14 @@ def test_loaders_and_summarisers_at_once_count_each_record_once(house: House) ->
 
     def load() -> int:
         loader, count = make_loader(house.settings, house.db), 0
-        while loader.load_next() is not None:
-            count += 1
+        while outcomes := loader.load_batch():
+            count += len(outcomes)
             summaries.summarise(house.db)
         return count
 
-    with ThreadPoolExecutor(3) as pool:
+    with capture_logs() as logs, ThreadPoolExecutor(3) as pool:
         assert sum(each.result(timeout=120) for each in [pool.submit(load) for _ in range(3)]) == 30
+    assert [line for line in logs if line.get("exc_info")] == []
     summaries.summarise(house.db)
     with house.db.transaction() as session:
         assert session.scalar(select(func.count()).select_from(SummaryDue)) == 0
