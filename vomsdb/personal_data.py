@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Actor, History, Revision, change, forget_actor
-from vomsdb import lifetimes
+from vomsdb import lifetimes, suspensions
 from vomsdb.ledger import actor
 from vomsdb.models import (
     Application,
@@ -126,13 +126,18 @@ def _columns(row: Any) -> dict[str, Any]:
 
 
 def erase(session: Session, number: int, reason: str, by: Principal) -> str:
-    """Takes a person out; the name that stands in the log now. Raises Refused, NotFound."""
+    """Takes a person out; the name that stands in the log now. Raises Refused, NotFound.
+
+    Who was suspended by hand does not erase themselves, and with that what is held against them.
+    """
     named = _named(session, number)
     _check(session, named, reason)
     own = bool(set(named.keys) & (by.keys | {by.key}))
     who = Actor(by.key, named.stands_as) if own else actor(by)
     living = select(Member).where(Member.person_id == number, Member.state != "removed").order_by(Member.id)
     rows = list(session.scalars(living.with_for_update().execution_options(populate_existing=True)))
+    if own and any(row.suspension_code in suspensions.BY_HAND for row in rows):
+        raise Refused("A membership is suspended; ask a federation operator to erase you.")
     if rows:
         lifetimes.remove_as(session, rows, "erased on request", who)
     _forget_log(session, named, who, reason or "personal data erased on request")

@@ -11,7 +11,7 @@ from sqlalchemy import MetaData, Text, cast, select
 from hanse.errors import Refused
 from hanse.mails import Delayed, Undeliverable
 from hanse.revisions import Revision, head
-from vomsdb import certificates, mails, members, personal_data
+from vomsdb import certificates, mails, members, personal_data, suspensions
 from vomsdb.models import Mail, Member, metadatas
 
 VO = "training.egi.eu"
@@ -96,6 +96,21 @@ def test_an_operator_erases_on_request_with_a_reason_that_names_nobody(house: An
     assert ingrid.call("POST", at, {"reason": "asked by letter"}).status_code == 200
     assert ingrid.call("POST", at, {"reason": "asked again"}).status_code == 422
     assert ingrid.call("POST", "/api/v1/people/999/erasure", {"reason": "asked"}).status_code == 404
+
+
+def test_erasing_oneself_washes_no_suspension_off(house: Any) -> None:
+    member, marta = house.join("Anna Lindqvist"), house.principal("Marta Kowalska")
+    house.join("Anna Lindqvist", "chipster", "Paavo Salo")
+    with house.db.transaction() as session:
+        suspensions.suspend(session, member.id, "SECURITY_INCIDENT", "stolen key", marta)
+    anna = house.browser("Anna Lindqvist")
+    refused = anna.call("POST", "/api/v1/me/erasure")
+    assert (refused.status_code, "ask a federation operator" in refused.text) == (422, True)
+    assert anna.post("/me/erase", word="erase").status_code == 422
+    with house.db.transaction() as session:
+        assert session.get_one(Member, member.id).suspension_code == "SECURITY_INCIDENT"
+    at = f"/api/v1/people/{member.person_id}/erasure"
+    assert house.browser("Ingrid Holm").call("POST", at, {"reason": "asked by letter"}).status_code == 200
 
 
 def test_the_only_manager_of_a_vo_must_hand_over_first(house: Any) -> None:
