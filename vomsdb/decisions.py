@@ -62,7 +62,7 @@ def _undecided(session: Session, vo: str, application_id: int, by: Principal) ->
     application = applications.locked(session, application_id)
     if application.vo != vo:
         raise NotFound(f"{vo} has no request {application_id}.")
-    if application.key in by.keys | {by.key}:
+    if _keys_of(session, application) & (by.keys | {by.key}):
         raise Forbidden("Nobody decides about their own request; ask another manager of the VO.")
     if application.state in ("approved", "rejected"):
         raise Conflict(f"{application.decided_by_name} was quicker: the request is {application.state}.")
@@ -71,6 +71,13 @@ def _undecided(session: Session, vo: str, application_id: int, by: Principal) ->
     if application.expires_at <= datetime.now(UTC):
         raise Conflict("The request has expired; the applicant must send a new one.")
     return application
+
+
+def _keys_of(session: Session, application: Application) -> set[str]:
+    """The keys of whoever applies, of all their certificates when the person is known already."""
+    person = select(Certificate.person_id).where(Certificate.key == application.key)
+    known = select(Certificate.key).where(Certificate.person_id.in_(person))
+    return {application.key, *session.scalars(known)}
 
 
 def _decided(application: Application, state: str, reason: str | None, by: Principal) -> None:

@@ -12,7 +12,7 @@ from hanse.identity.permissions import Permission, allows, check
 from hanse.identity.principals import Principal
 from vomsdb import groups
 from vomsdb.ledger import actor, revision
-from vomsdb.models import Certificate, Group, GroupManager, Member, MemberCertificate, MemberGroup
+from vomsdb.models import Certificate, Group, GroupManager, Member, MemberGroup
 from vomsdb.permissions import ARRANGE_MEMBER
 from vomsdb.vos import Manager
 
@@ -115,6 +115,7 @@ def check_may_arrange(session: Session, member: Member, fqan: str, by: Principal
 
 
 def keys_of(session: Session, member: Member) -> frozenset[str]:
-    """The keys of all certificates of the member."""
-    held = select(Certificate.key).join(MemberCertificate, MemberCertificate.certificate_id == Certificate.id)
-    return frozenset(session.scalars(held.where(MemberCertificate.member_id == member.id)))
+    """The keys of all certificates of the person, those used in other VOs or taken from the member too."""
+    return frozenset(
+        session.scalars(select(Certificate.key).where(Certificate.person_id == member.person_id))
+    )
