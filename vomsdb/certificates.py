@@ -13,7 +13,7 @@ from hanse.errors import Conflict, Forbidden, NotFound
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal, X509Identity
 from hanse.revisions import Actor
-from vomsdb import members
+from vomsdb import lifetimes, members
 from vomsdb.ledger import Ledger, actor, revision
 from vomsdb.models import Application, Certificate, Member, MemberCertificate, Person
 from vomsdb.permissions import LINK
@@ -135,7 +135,8 @@ def link(session: Session, member_id: int, key: str, reason: str, by: Principal)
     """The person behind the certificate `key` is this member: their memberships and certificates become one.
 
     Where both are members of a VO, the certificates join this member's and the other membership is removed.
-    Only who may in every VO concerned may do so. Raises Refused, Forbidden, Conflict, NotFound.
+    Only who may in every VO concerned may do so, those that either has left too. Raises Refused, Forbidden, Conflict,
+    NotFound.
     """
     members.need_reason(reason)
     found = known(session, key)
@@ -151,10 +152,14 @@ def link(session: Session, member_id: int, key: str, reason: str, by: Principal)
             )
     other = found.person_id
     rows = _held_memberships(session, (person_id, other))
+    member = members.locked(session, member_id)
     for vo in sorted({row.vo for row in rows}):
         check(by, LINK, f"vo:{vo}")
-    _join(session, rows, person_id, other, actor(by), f"{found.subject} is the same person: {reason}")
-    return session.get_one(Member, member_id)
+    if any(row.kind != "person" for row in rows):
+        raise Conflict("A robot or a service is nobody's other self; only people can be linked.")
+    living = [row for row in rows if row.state != "removed"]
+    _join(session, living, person_id, other, actor(by), f"{found.subject} is the same person: {reason}")
+    return member
 
 
 def _keys(session: Session, person_id: int) -> list[str]:
@@ -162,8 +167,8 @@ def _keys(session: Session, person_id: int) -> list[str]:
 
 
 def _held_memberships(session: Session, people: tuple[int, int]) -> list[Member]:
-    living = select(Member).where(Member.person_id.in_(people), Member.state != "removed").order_by(Member.id)
-    return list(session.scalars(living.with_for_update().execution_options(populate_existing=True)))
+    theirs = select(Member).where(Member.person_id.in_(people)).order_by(Member.id)
+    return list(session.scalars(theirs.with_for_update().execution_options(populate_existing=True)))
 
 
 def _join(session: Session, rows: list[Member], person_id: int, other: int, by: Actor, reason: str) -> None:
@@ -183,7 +188,7 @@ def _join(session: Session, rows: list[Member], person_id: int, other: int, by: 
 
 
 def _absorb(session: Session, ledger: Ledger, gone: Member, kept: Member) -> None:
-    """The certificates of one membership go over to the other, suspended ones stay suspended."""
+    """The certificates of one membership go over to the other, suspended ones stay suspended; the rest falls away."""
     links = session.scalars(select(MemberCertificate).where(MemberCertificate.member_id == gone.id)).all()
     for one in links:
         certificate = session.get_one(Certificate, one.certificate_id)
@@ -193,6 +198,7 @@ def _absorb(session: Session, ledger: Ledger, gone: Member, kept: Member) -> Non
             one.state = "suspended"
             one.suspension_reason = one.suspension_reason or gone.suspension_reason
     gone.state, gone.suspension_code, gone.suspension_reason = "removed", None, None
+    lifetimes.let_go(session, ledger, [gone.id])
     session.execute(update(Member).where(Member.owner_id == gone.id).values(owner_id=kept.id))
     session.execute(update(Application).where(Application.member_id == gone.id).values(member_id=kept.id))
     session.flush()

@@ -18,7 +18,7 @@ from hanse.errors import Conflict, FieldFault, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Actor
 from vomsdb import members, suspensions, vos
-from vomsdb.ledger import CLOCK, actor, revision
+from vomsdb.ledger import CLOCK, Ledger, actor, revision
 from vomsdb.models import AttributeValue, Member, MemberGroup, MemberRequest, MemberRole
 
 WARNED = (15, 7, 1)
@@ -41,16 +41,24 @@ def remove_as(session: Session, rows: Sequence[Member], reason: str, by: Actor) 
     for member in rows:
         member.state = "removed"
         member.suspension_code = member.suspension_reason = None
-    for table in (MemberRole, MemberGroup, AttributeValue):
-        session.execute(delete(table).where(table.member_id.in_(ids)))
-    session.execute(
-        delete(MemberRequest).where(MemberRequest.member_id.in_(ids), MemberRequest.state == "pending")
-    )
     with revision(session, by, f"removed: {reason}") as ledger:
+        let_go(session, ledger, ids)
         for member in rows:
             members.put(session, ledger, member)
             ledger.sites_differ(member.vo, urgent=True)
     suspensions.suspend_owned(session, rows, by)
+
+
+def let_go(session: Session, ledger: Ledger, ids: Sequence[int]) -> None:
+    """What the members hold and wait for falls away: groups, roles, their own attributes, requests."""
+    for table in (MemberRole, MemberGroup):
+        session.execute(delete(table).where(table.member_id.in_(ids)))
+    values = delete(AttributeValue).where(AttributeValue.member_id.in_(ids)).returning(AttributeValue.id)
+    for number in session.scalars(values):
+        ledger.delete("attribute_value", str(number))
+    waiting = MemberRequest.member_id.in_(ids), MemberRequest.state == "pending"
+    for number in session.scalars(delete(MemberRequest).where(*waiting).returning(MemberRequest.id)):
+        ledger.delete("member_request", str(number))
 
 
 def prolong(session: Session, member_id: int, until: datetime | None, by: Principal) -> Member:

@@ -8,15 +8,30 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from hanse.errors import Conflict, Forbidden, Refused
+from hanse.errors import Conflict, Forbidden, NotFound, Refused
 from hanse.identity.trust import TrustStore
-from hanse.revisions import history_of
-from vomsdb import attributes, aups, certificates, generic_attributes, groups, members, robots, suspensions
+from hanse.revisions import current, history_of
+from vomsdb import (
+    attributes,
+    aups,
+    certificates,
+    decisions,
+    generic_attributes,
+    groups,
+    lifetimes,
+    member_decisions,
+    member_requests,
+    members,
+    robots,
+    suspensions,
+    vos,
+)
 from vomsdb.attributes import Ask, Fault, Wanted
-from vomsdb.models import AttributeClass, Certificate, Mail, Member, Person
+from vomsdb.member_requests import Wish
+from vomsdb.models import AttributeClass, Certificate, Mail, Member, MemberRequest, Person
 from vomsdb.protocols import voms_authority
 from vomsdb.robots import Account
-from vomsdb.vos import identity_from_names, identity_from_pem
+from vomsdb.vos import Manager, identity_from_names, identity_from_pem
 
 VO = "training.egi.eu"
 OTHER_CA = "/C=EU/O=Other CA/CN=Other CA"
@@ -128,6 +143,69 @@ def test_linking_ends_no_suspension_and_nobody_links_themselves(house: Any) -> N
     assert _issue(house, house.cast["Anna Lindqvist"]) == (f"/{VO}",)
 
 
+def test_linking_asks_the_vos_that_were_left_too_and_nothing_of_who_left(house: Any) -> None:
+    anna, there = house.join("Anna Lindqvist"), house.join("Tomás Vidal", "chipster", "Paavo Salo")
+    marta, key = house.principal("Marta Kowalska"), house.principal("Tomás Vidal").key
+    with house.db.transaction() as session:
+        lifetimes.remove(session, there.id, "left", house.principal("Paavo Salo"))
+    with pytest.raises(Forbidden, match="VO chipster"), house.db.transaction() as session:
+        certificates.link(session, anna.id, key, "met them", marta)
+    with pytest.raises(NotFound), house.db.transaction() as session:
+        certificates.link(session, there.id, house.principal("Anna Lindqvist").key, "met them", marta)
+    with house.db.transaction() as session:
+        certificates.link(session, anna.id, key, "the same passport", house.principal("Ingrid Holm"))
+    with house.db.transaction() as session:
+        assert session.get_one(Member, there.id).person_id == anna.person_id
+
+
+def test_what_who_is_absorbed_or_removed_held_and_waited_for_falls_away(house: Any) -> None:
+    anna, twin = house.join("Anna Lindqvist"), house.join("Tomás Vidal")
+    marta = house.principal("Marta Kowalska")
+    with house.db.transaction() as session:
+        groups.create_group(session, VO, f"/{VO}/course", "", marta)
+        groups.give(session, twin.id, f"/{VO}/course", marta)
+        generic_attributes.define(session, VO, AttributeClass(vo=VO, name="nickname"), marta)
+    for member, name in ((anna, "Anna Lindqvist"), (twin, "Tomás Vidal")):
+        with house.db.transaction() as session:
+            generic_attributes.set_of_member(session, member.id, "nickname", f"no{member.id}", marta)
+            wish = Wish("removal")
+            member_requests.ask(session, VO, wish, house.principal(name), timedelta(days=30))
+
+    def standing() -> list[int]:
+        with house.db.transaction() as session:
+            return [len(current(session, kind)) for kind in ("attribute_value", "member_request")]
+
+    assert standing() == [2, 2]
+    with house.db.transaction() as session:
+        key = house.principal("Tomás Vidal").key
+        certificates.link(session, anna.id, key, "the same passport", house.principal("Ingrid Holm"))
+    assert standing() == [1, 1]
+    with house.db.transaction() as session:
+        assert members.profile(session, twin.id).fqans == (f"/{VO}",)
+        assert [one.member_id for one in session.scalars(select(MemberRequest))] == [anna.id]
+        lifetimes.remove(session, anna.id, "left", marta)
+    assert standing() == [0, 0]
+
+
+def test_nobody_decides_their_own_request_with_a_certificate_of_another_vo(house: Any, ca: Any) -> None:
+    second = _second(ca)
+    _add(house, house.join("Anna Lindqvist", "chipster", "Paavo Salo"), second, "Paavo Salo")
+    identity = identity_from_pem(second.cert_path.read_text(), "certificate")
+    marta, other = house.principal("Marta Kowalska"), Manager(identity, "Anna at home", "home@example.org")
+    with house.db.transaction() as session:
+        groups.create_group(session, VO, f"/{VO}/course", "", marta)
+        vos.appoint(session, VO, other, marta)
+    request = house.confirm(house.apply("Anna Lindqvist"))
+    with pytest.raises(Forbidden, match="own request"), house.db.transaction() as session:
+        decisions.approve(session, VO, request.id, "", house.of(second.cert))
+    with house.db.transaction() as session:
+        decisions.approve(session, VO, request.id, "", marta)
+        wish, anna = Wish("group", f"/{VO}/course"), house.principal("Anna Lindqvist")
+        asked = member_requests.ask(session, VO, wish, anna, timedelta(days=30))
+    with pytest.raises(Forbidden, match="own request"), house.db.transaction() as session:
+        member_decisions.approve(session, VO, asked.id, "", house.of(second.cert))
+
+
 # --- robots and services ------------------------------------------------------------------------------------------
 
 
@@ -172,6 +250,15 @@ def test_a_manager_signs_for_a_robot_and_for_no_person(house: Any, ca: Any) -> N
         assert "the owner is on leave" in str(row.aup_signed_by)
     with pytest.raises(Conflict, match="signs for themselves"), house.db.transaction() as session:
         aups.sign_for(session, anna.id, 2, "on leave", marta)
+
+
+def test_a_robot_is_nobodys_other_self(house: Any, ca: Any) -> None:
+    anna, ingrid = house.join("Anna Lindqvist"), house.principal("Ingrid Holm")
+    robot, issued = _robot(house, ca, anna)
+    tomas = house.join("Tomás Vidal")
+    for member, certificate in ((tomas, issued), (robot, house.cast["Tomás Vidal"])):
+        with pytest.raises(Conflict, match="only people"), house.db.transaction() as session:
+            certificates.link(session, member.id, house.of(certificate.cert).key, "the same", ingrid)
 
 
 def test_a_robot_stops_with_its_owner_until_it_has_another_one(house: Any, ca: Any) -> None:
