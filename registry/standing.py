@@ -10,7 +10,9 @@ from typing import Any, Final, Protocol
 from registry.lately import Lately
 from registry.neighbours import Heard
 
-WORST_FIRST: Final = ("down", "degraded", "downtime", "unknown", "ok", "suspended", "not_monitored")
+UNTOLD: Final = "dot"
+"""What stands for the state of a site of the past, which nobody tells: on maps a bare dot."""
+WORST_FIRST: Final = ("down", "degraded", "downtime", "unknown", "ok", "suspended", "not_monitored", UNTOLD)
 QUESTION: Final = ("monitoring", "/api/v1/status?endpoints=false")
 OF_SITE: Final = ("monitoring", "/api/v1/status?site={site}&days=true")
 

@@ -49,6 +49,7 @@ SHOWS: Final = frozenset(
         ),
     }
 )
+FILES: Final = frozenset({"/sites/list.csv"})
 # Pages of the present alone, and why.
 PRESENT: Final = {
     "/": "what fails now, and who acts on it",
@@ -85,7 +86,7 @@ def _asked() -> str:
 
 def _admit() -> None:
     rule = request.url_rule.rule if request.url_rule is not None else ""
-    if _asked() and rule not in SHOWS:
+    if _asked() and rule not in SHOWS | FILES:
         raise Refused("This page shows the present only; take as_of out of its address.")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from registry.directory import Listed
 from registry.lately import Lately
 from registry.neighbours import Heard
-from registry.standing import Standing
+from registry.standing import UNTOLD, Standing
 from registry.views.parts import Question
 
 PAGE: Final = 50
@@ -86,6 +86,11 @@ def chosen(keys: Sequence[str]) -> list[Column]:
     return [column for column in COLUMNS if (column.key in asked if asked else column.usual)]
 
 
+def then(columns: Sequence[Column]) -> list[Column]:
+    """Those of the past: what other services tell is of the present."""
+    return [column for column in columns if not column.asks]
+
+
 def questions(columns: Sequence[Column], now: datetime) -> dict[str, Question]:
     """What other services are asked for these columns."""
     month = f"{now.astimezone(UTC):%Y-%m}"
@@ -129,6 +134,14 @@ def _rows(
             identities_state=str(pair.get("state") or ""),
             cpu_hours=hours.get(site.name),
         )
+
+
+_kept_then: Lately[tuple[Row, ...]] = Lately(4)
+
+
+def rows_then(sites: Sequence[Listed]) -> Sequence[Row]:
+    """A row for each site of the past, of which the log alone tells."""
+    return _kept_then.get((sites,), None, lambda: tuple(Row(site, Standing(UNTOLD)) for site in sites))
 
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -182,9 +195,17 @@ def part(found: Sequence[Row], cursor: str, size: int = PAGE) -> Slice:
     )
 
 
-def table(found: Sequence[Row], columns: Sequence[Column]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The whole list for a CSV: its lines, and the names of its columns."""
-    names = ["state", "since", "site", "location", "country", *(column.key for column in columns)]
+def table(
+    found: Sequence[Row], columns: Sequence[Column], *, told: bool = True
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The whole list for a CSV: its lines, and the names of its columns; with states where they are `told`."""
+    names = [
+        *(("state", "since") if told else ()),
+        "site",
+        "location",
+        "country",
+        *(column.key for column in columns),
+    ]
     lines = [
         {
             "state": row.standing.kind,

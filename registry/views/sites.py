@@ -74,16 +74,21 @@ def _asked() -> _Asked:
         field.name: args.get(field.name, "")[:LONGEST] for field in fields(Wanted) if field.name != "box"
     }
     box, told = _box(args.get("box", ""))
+    as_of = args.get("as_of", "").strip()
+    past = as_of.lower() not in ("", "now")
+    columns = site_list.chosen(args.getlist("column"))
     state = args.get("state", "")
-    if state not in dict(STATES):
+    if past and state:
+        state, told = "", "States are told of the present only; all sites are shown."
+    elif state not in dict(STATES):
         state, told = "", "There is no such state; all are shown."
     return _Asked(
         wanted=Wanted(**given, box=box),
         state=state,
         view=args.get("view", "both") if args.get("view") in VIEWS else "both",
         region=args.get("region", ""),
-        columns=site_list.chosen(args.getlist("column")),
-        as_of=args.get("as_of") or None,
+        columns=site_list.then(columns) if past else columns,
+        as_of=as_of if past else None,
         told=told,
     )
 
@@ -103,7 +108,10 @@ def _box(text: str) -> tuple[mapping.Box | None, str]:
 
 @dataclass(frozen=True)
 class _Found:
-    """The sites of the list, and of all, with what the others tell. `whole` = nothing is filtered out."""
+    """The sites of the list, and of all, with what the others tell; of the past, with a `moment`, they tell nothing.
+
+    `whole` = nothing is filtered out.
+    """
 
     every: Sequence[Listed]
     rows: Sequence[Row]
@@ -118,17 +126,20 @@ _maps: Lately[mapping.Map] = Lately()
 
 
 def _find(asked: _Asked) -> _Found:
-    db, now = ground().db, datetime.now(UTC)
-    questions = {"monitoring": standing.QUESTION}
+    every: Sequence[Listed]
+    db, moment, heard = ground().db, None, {}
     if asked.as_of is None:
-        questions |= site_list.questions(asked.columns, now)
-    heard = neighbours.ask(db, settings(), questions)
-    with db.transaction() as session:
-        federation = directory.look(db, session)
-        every = federation.sites if asked.as_of is None else directory.sites(db, session, asked.as_of)
-        moment = _moment(session, asked.as_of)
-    known = standing.of_all(heard["monitoring"], every, federation.monitored, federation.away.sites)
-    rows = site_list.rows(every, known, heard)
+        questions = {"monitoring": standing.QUESTION, **site_list.questions(asked.columns, datetime.now(UTC))}
+        heard = neighbours.ask(db, settings(), questions)
+        with db.transaction() as session:
+            federation = directory.look(db, session)
+        every = federation.sites
+        known = standing.of_all(heard["monitoring"], every, federation.monitored, federation.away.sites)
+        rows = site_list.rows(every, known, heard)
+    else:
+        with db.transaction() as session:
+            every, moment = directory.sites(db, session, asked.as_of), _moment(session, asked.as_of)
+        rows = site_list.rows_then(every)
     if asked.wanted == Wanted() and not asked.state:
         return _Found(every, rows, True, heard, moment)
     matching = [
@@ -143,6 +154,8 @@ def _kept(kept: Lately[Made], found: _Found, how: Hashable, make: Callable[[], M
 
 
 def _ordered(found: _Found, sort: str) -> tuple[list[Row], str]:
+    if found.moment is not None and sort.removeprefix("-") in ("", site_list.WORST_FIRST):
+        sort = "site"
     return _kept(_lists, found, sort, lambda: site_list.ordered(found.rows, sort))
 
 
@@ -154,12 +167,12 @@ def all_sites() -> BaseResponse:
     rows, sort = _ordered(found, request.args.get("sort", ""))
     shown = site_list.part(rows, request.args.get("cursor", ""))
     totals = _kept(_sums, found, None, lambda: _totals(rows))
-    counted = standing.tell([row.standing for row in rows])
+    counted = [] if found.moment else standing.tell([row.standing for row in rows])
     drawn = _map(asked, found)
     return page(
         "registry/sites.html",
         title="Sites",
-        sentence=_list_sentence(rows, totals, counted),
+        sentence=_list_sentence(rows, totals, None if found.moment else counted),
         api=_api_of("/api/v1/sites"),
         csv=_api_of("/sites/list.csv"),
         shown=shown,
@@ -168,7 +181,7 @@ def all_sites() -> BaseResponse:
         choices=directory.choices(found.every),
         states=STATES,
         columns=asked.columns,
-        every_column=site_list.COLUMNS,
+        every_column=site_list.then(site_list.COLUMNS) if found.moment else site_list.COLUMNS,
         map=drawn,
         map_markup=None if drawn is None else mapping.markup(drawn, with_query(box=None, cursor=None)),
         totals=totals,
@@ -190,8 +203,9 @@ def all_sites() -> BaseResponse:
 def list_csv() -> Response:
     """The whole list as it is filtered and sorted, with the columns that are shown."""
     asked = _asked()
-    rows, _ = _ordered(_find(asked), request.args.get("sort", ""))
-    return csv_response(*site_list.table(rows, asked.columns), "sites.csv")
+    found = _find(asked)
+    rows, _ = _ordered(found, request.args.get("sort", ""))
+    return csv_response(*site_list.table(rows, asked.columns, told=found.moment is None), "sites.csv")
 
 
 def _map(asked: _Asked, found: _Found) -> mapping.Map | None:
@@ -242,7 +256,7 @@ def _api_of(path: str) -> str:
 
 
 def _list_sentence(
-    rows: Sequence[Row], totals: Mapping[str, float], counted: Sequence[tuple[str, int]]
+    rows: Sequence[Row], totals: Mapping[str, float], counted: Sequence[tuple[str, int]] | None
 ) -> Markup:
     countries = len({row.site.country for row in rows})
     first = Markup("{} {} in {} {} offer{} {} vCPU{}.").format(
@@ -254,7 +268,7 @@ def _list_sentence(
         f"{totals['vcpu']:,.0f}",
         f", {totals['ram'] / 1000:,.1f} TB RAM" if totals["ram"] >= 1000 else "",
     )
-    return first + _trouble_words(dict(counted))
+    return first if counted is None else first + _trouble_words(dict(counted))
 
 
 def _trouble_words(counted: Mapping[str, Any]) -> Markup:

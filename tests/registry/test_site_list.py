@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import html
 from sqlalchemy.orm import Session
 
-from registry import directory
+from registry import directory, neighbours
 from registry.directory import Listed, Wanted
 from registry.standing import WORST_FIRST, Standing
 from registry.views import mapping, site_list
@@ -228,6 +228,38 @@ def test_the_csv_is_what_is_seen(registry: Registry) -> None:
     answer = registry.ask("GET", "/sites/list.csv?column=vcpu&column=vos&country_code=ES", None)
     assert answer.text.splitlines()[0] == "state,since,site,location,country,vcpu,vos"
     assert len(answer.text.splitlines()) == 2
+
+
+def test_the_list_of_then_tells_nothing_of_states(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, place in (("BIFI", (41.65, -0.89)), ("UKIM", (42.0, 21.43))):
+        there = {"latitude": place[0], "longitude": place[1]}
+        registry.send("PATCH", f"/api/v1/sites/{name}", there)
+    registry.declare("UKIM", -timedelta(minutes=5), timedelta(hours=2))
+    then = registry.get("/api/v1/history?limit=1")["items"][0]["revision"]
+
+    def asked(*_: object) -> None:
+        raise AssertionError("a neighbour was asked about the past")
+
+    assert "in downtime" in registry.ask("GET", "/sites", None).text
+    monkeypatch.setattr(neighbours, "ask", asked)
+    text = registry.ask("GET", f"/sites?as_of={then}&state=downtime&sort=-state", None).text
+    assert "States are told of the present only" in text
+    document = html.fromstring(text)
+    assert [link.text for link in document.xpath("//td/a[@class='name']")] == ["BIFI", "CESNET", "UKIM"]
+    assert "State" not in [cell.text_content().strip() for cell in document.xpath("//thead//th")]
+    assert not document.xpath("//select[@name='state']")
+    main = document.xpath("//main")[0].text_content()
+    for word in ("None fails", "in downtime", "failing first", "Last usage", "unknown", "not monitored"):
+        assert word not in main, word
+    assert {link.get("aria-label") for link in document.xpath("//a[contains(@class, 'marker')]")} == {
+        "BIFI",
+        "UKIM",
+    }
+    lines = registry.ask("GET", f"/sites/list.csv?as_of={then}&column=vcpu", None).text.splitlines()
+    assert lines[0] == "site,location,country,vcpu"
+    assert [line.partition(",")[0] for line in lines[1:]] == ["BIFI", "CESNET", "UKIM"]
 
 
 def test_what_the_address_says_wrong_is_told_and_left_out(registry: Registry) -> None:
