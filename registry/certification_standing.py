@@ -64,5 +64,5 @@ def _then(session: Session, name: str, moment: Moment) -> Standing:
         rules,
         policy_evidence.then(session, rules, int(site.id), moment.at),
         policy_contacts.states_then(session, site, moment.at),
-        None if row is None else proposals_then.waiting(session, row, moment.at),
+        proposals_then.waiting(session, site.body["name"], moment),
     )

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from hanse.revisions import Body, History, Revision
-from registry.models import ApiCredential, Person
+from registry.models import ApiCredential
 from registry.schemas.fields import parse_time
 from registry.states import State, by_id, standing, text_of
 
@@ -158,13 +158,11 @@ def api_credentials(session: Session, number: int, site: str) -> list[dict[str, 
         )
     }
     began = _began(session, "api_credential", {state.id: state.body for state in found})
-    people = {int(state.body["owner"]) for state in found}
-    named = session.execute(select(Person.id, Person.name).where(Person.id.in_(people)))
-    names = {number: name for number, name in named}
+    names = _names(session, number, {str(state.body["owner"]) for state in found})
     return [
         {
             **state.body,
-            "owner_name": names.get(int(state.body["owner"]), ERASED),
+            "owner_name": names.get(str(state.body["owner"]), ERASED),
             "created_at": rows[int(state.id)].created_at if int(state.id) in rows else began[state.id].at,
             "renewed_at": parse_time(state.body["renewed_at"]),
             "last_used_at": None,
@@ -173,6 +171,17 @@ def api_credentials(session: Session, number: int, site: str) -> list[dict[str, 
         }
         for state in found
     ]
+
+
+def _names(session: Session, number: int, people: Collection[str]) -> dict[str, str]:
+    """What people were called after revision `number`, by their numbers: in an identity, else in a role."""
+    holders = [text_of("principal").in_([f"person:{one}" for one in people])]
+    found = {
+        str(body["principal"]).removeprefix("person:"): body["name"] or ERASED
+        for body in _standing(session, "grant", number, holders).values()
+    }
+    identities = _standing(session, "identity", number, [text_of("person").in_(list(people))])
+    return found | {str(body["person"]): body["name"] or ERASED for body in identities.values()}
 
 
 def counted(session: Session, kinds: Iterable[str], number: int | None) -> dict[str, int]:

@@ -161,7 +161,7 @@ def list_proposals(query: ProposalQuery) -> Body:
         if moment is None:
             found = policy_proposals.listed(session, query, query.limit + 1)
         else:
-            found = proposals_then.listed(session, query, query.limit + 1, moment.at)
+            found = proposals_then.listed(session, query, query.limit + 1, moment)
         shown = [proposal_answer(row, rules) for row in found[: query.limit]]
     return {"items": shown, "next": shown[-1]["id"] if len(found) > query.limit else None}
 

@@ -69,7 +69,7 @@ def _listed(
 ) -> list[CertificationProposal]:
     if moment is None:
         return policy_proposals.listed(session, query, limit)
-    return proposals_then.listed(session, query, limit, moment.at)
+    return proposals_then.listed(session, query, limit, moment)
 
 
 def _waiting_sentence(count: int) -> Markup:

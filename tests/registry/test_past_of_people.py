@@ -125,6 +125,32 @@ def test_the_checklist_and_the_proposal_of_then(registry: Registry) -> None:
     assert now_one["state"] == "declined", "the look into the past changed nothing"
 
 
+def test_a_proposal_of_then_names_its_site_as_it_was_called(registry: Registry) -> None:
+    path = "/api/v1/sites/BIFI/certification/proposals"
+    made = registry.send("POST", path, {"status": "Suspended", "reason": "a drill"})
+    then = newest(registry)
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"name": "BIFI-2"})
+    listed = "/api/v1/certification/proposals"
+    assert [one["site"] for one in registry.get(f"{listed}?as_of={then}")["items"]] == ["BIFI"]
+    assert [one["id"] for one in registry.get(f"{listed}?as_of={then}&site=BIFI")["items"]] == [made["id"]]
+    assert registry.get(f"{listed}?as_of={then}&site=BIFI-2")["items"] == []
+    proposal = registry.get(f"/api/v1/sites/BIFI/certification?as_of={then}")["proposal"]
+    assert (proposal["id"], proposal["site"]) == (made["id"], "BIFI")
+    page = registry.ask("GET", f"/certification/proposals?as_of={then}").text
+    assert f"/sites/BIFI/certification?as_of={then}" in page
+    assert [one["site"] for one in registry.get(listed)["items"]] == ["BIFI-2"]
+
+
+def test_an_api_credential_of_then_names_its_owner_as_they_were_called(registry: Registry) -> None:
+    path = "/api/v1/sites/BIFI/api-credentials"
+    made = {"kind": "x509", "identifier": "/C=ES/O=BIFI/CN=cloud.bifi.example"}
+    registry.send("POST", path, made, "Laura Gil")
+    then = newest(registry)
+    registry.send("PATCH", "/api/v1/me", {"name": "Laura Gil Sanz"}, "Laura Gil")
+    assert [one["owner_name"] for one in registry.get(path)["items"]] == ["Laura Gil Sanz"]
+    assert [one["owner_name"] for one in registry.get(f"{path}?as_of={then}")["items"]] == ["Laura Gil"]
+
+
 def test_the_file_of_then_can_be_read_and_planned_with(registry: Registry) -> None:
     registry.send("POST", "/api/v1/projects", {"name": "EGI", "ngis": ["NGI_CZ"]})
     (service,) = registry.get("/api/v1/services?site=BIFI")["items"]
