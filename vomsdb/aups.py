@@ -108,6 +108,8 @@ def sign(session: Session, vo: str, number: int, by: Principal) -> Member:
     owned = select(Member).where(Member.owner_id == member.id, Member.state != "removed").order_by(Member.id)
     robots = list(session.scalars(owned.with_for_update().execution_options(populate_existing=True)))
     _signed(session, [member], number, actor(by), None)
+    if member.state != "active":  # what has stopped needs an active owner to go on
+        robots = [one for one in robots if one.suspension_code != "FAILED_TO_SIGN_AUP"]
     if robots:
         _signed(session, robots, number, actor(by), f"{by.name}, its owner")
     return member
@@ -116,16 +118,18 @@ def sign(session: Session, vo: str, number: int, by: Principal) -> Member:
 def sign_for(session: Session, member_id: int, number: int, reason: str, by: Principal) -> Member:
     """Somebody who may signs for a robot or a service, on behalf of its owner. Raises Refused, Conflict, NotFound."""
     members.need_reason(reason)
+    _check_in_force(session, members.profile(session, member_id).member.vo, number)
     member = members.locked(session, member_id)
     if member.kind == "person":
         raise Conflict("A person signs for themselves; only for robots and services others sign.")
-    _check_in_force(session, member.vo, number)
+    if member.owner_id is not None and session.get_one(Member, member.owner_id).state == "removed":
+        raise Conflict("The owner is no longer a member; name another owner first.")
     _signed(session, [member], number, actor(by), f"{by.name}, on behalf of its owner: {reason}")
     return member
 
 
 def _check_in_force(session: Session, vo: str, number: int) -> None:
-    if number != vos.found(session, vo).aup_version:
+    if number != vos.held(session, vo).aup_version:
         raise Conflict(f"Version {number} is not in force; read the present one first.")
 
 

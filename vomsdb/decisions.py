@@ -87,7 +87,7 @@ def _decided(application: Application, state: str, reason: str | None, by: Princ
 
 
 def _admit(session: Session, application: Application) -> Member:
-    vo = vos.found(session, application.vo)
+    vo = vos.held(session, application.vo)
     now = datetime.now(UTC)
     certificate = _certificate(session, application)
     present = select(Member).where(Member.vo == vo.name, Member.person_id == certificate.person_id)

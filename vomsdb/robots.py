@@ -32,6 +32,7 @@ class Account:
 
 def create(session: Session, vo: str, account: Account, by: Principal) -> Member:
     """A robot or a service, with its owner's signature of the AUP. Raises Refused, Conflict, NotFound."""
+    days = vos.held(session, vo).membership_days
     owner = _owner(session, vo, account.owner)
     person = Person(name=account.name, email="")
     session.add(person)
@@ -42,7 +43,7 @@ def create(session: Session, vo: str, account: Account, by: Principal) -> Member
         kind=account.kind,
         owner_id=owner.id,
         purpose=account.purpose,
-        until=datetime.now(UTC) + timedelta(days=vos.found(session, vo).membership_days),
+        until=datetime.now(UTC) + timedelta(days=days),
         aup_version=owner.aup_version,
         aup_signed_at=owner.aup_signed_at,
         aup_due=owner.aup_due,

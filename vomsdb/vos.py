@@ -167,6 +167,13 @@ def found(session: Session, name: str) -> Vo:
     return vo
 
 
+def held(session: Session, name: str) -> Vo:
+    """The VO as it is now: no new AUP comes until the transaction ends. To be held before members; raises NotFound."""
+    found(session, name)
+    query = select(Vo).where(Vo.name == name).with_for_update(read=True)
+    return session.scalars(query.execution_options(populate_existing=True)).one()
+
+
 def managers_of(session: Session, vo: str) -> list[VoManager]:
     """Who decides for the VO, by name."""
     return list(session.scalars(select(VoManager).where(VoManager.vo == vo).order_by(VoManager.name)))

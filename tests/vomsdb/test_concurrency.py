@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from hanse.errors import Conflict
 from hanse.identity.trust import TrustStore
-from vomsdb import attributes, groups, members, publishing, replication, suspensions
+from vomsdb import attributes, aups, decisions, groups, members, publishing, replication, suspensions
 from vomsdb.attributes import Ask, Fault, Wanted
 from vomsdb.models import Member, Replica, Snapshot
 from vomsdb.protocols import voms_authority
@@ -150,6 +150,39 @@ def test_two_groups_for_one_member_at_once_are_both_there(house: Any) -> None:
     assert faults == []
     with house.db.transaction() as session:
         assert members.profile(session, member.id).fqans == (f"/{VO}", f"/{VO}/a", f"/{VO}/b")
+
+
+def test_who_signs_or_is_admitted_while_an_aup_is_published_has_it_to_sign(house: Any) -> None:
+    house.join("Anna Lindqvist")
+    waiting = house.confirm(house.apply("Tomás Vidal"))
+    marta, anna = house.principal("Marta Kowalska"), house.principal("Anna Lindqvist")
+    start, faults = threading.Barrier(3), []
+    acts: list[Callable[[Any], object]] = [
+        lambda session: aups.sign(session, VO, 1, anna),
+        lambda session: decisions.approve(session, VO, waiting.id, "", marta),
+    ]
+
+    def at_once(act: Callable[[Any], object]) -> None:
+        start.wait()
+        try:
+            with house.db.transaction() as session:
+                act(session)
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=at_once, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    with house.db.transaction() as session:
+        aups.publish(session, VO, "Be kinder.", 15, marta)
+        start.wait()
+        time.sleep(0.5)  # both have looked, and wait
+    for thread in threads:
+        thread.join()
+    assert [type(fault) for fault in faults] == [Conflict]
+    with house.db.transaction() as session:
+        rows = session.scalars(select(Member)).all()
+    assert [(row.aup_version, row.aup_due is not None) for row in rows] == [(1, True), (1, True)]
 
 
 def test_of_two_who_suspend_the_second_is_told_also_when_both_looked_first(house: Any) -> None:
