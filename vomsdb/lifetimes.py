@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from hanse.errors import Conflict, FieldFault, Refused
+from hanse.errors import FieldFault, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Actor
 from vomsdb import members, suspensions, vos
@@ -76,8 +76,7 @@ def prolong(session: Session, member_id: int, until: datetime | None, by: Princi
             "The membership cannot end then.",
             FieldFault("until", "must lie ahead, at most ten years from now"),
         )
-    if member.owner_id is not None and session.get_one(Member, member.owner_id).state == "removed":
-        raise Conflict("The owner is no longer a member; name another owner first.")
+    members.check_owner(session, member)
     member.until, member.end_reminded = wanted, None
     if member.state == "expired":
         member.state = "active"

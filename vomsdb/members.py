@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from hanse.errors import FieldFault, NotFound, Refused
+from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from vomsdb import mails
 from vomsdb.ledger import Ledger, iso
 from vomsdb.models import (
@@ -184,7 +184,14 @@ def put(session: Session, ledger: Ledger, member: Member) -> None:
 def need_reason(reason: str) -> None:
     """Raises Refused for a reason that says nothing."""
     if not reason.strip():
-        raise Refused("A reason is needed.", FieldFault("reason", "must say why, the member will read it"))
+        raise Refused("A reason is needed.", FieldFault("reason", "must be given"))
+
+
+def check_owner(session: Session, member: Member) -> None:
+    """Raises Conflict for a robot or a service whose owner is no active member."""
+    owner = None if member.owner_id is None else session.get_one(Member, member.owner_id)
+    if owner is not None and owner.state != "active":
+        raise Conflict("Its owner is not an active member; name another owner first.")
 
 
 def address(session: Session, member: Member) -> tuple[str, str]:

@@ -65,7 +65,8 @@ def suspend_owned(session: Session, owners: Sequence[Member], by: Actor) -> None
     """Robots and services of members who leave stop until they have another owner."""
     orphaned = (
         select(Member)
-        .where(Member.owner_id.in_([owner.id for owner in owners]), Member.state == "active")
+        .where(Member.owner_id.in_([owner.id for owner in owners]))
+        .where((Member.state == "active") | (Member.suspension_code == "FAILED_TO_SIGN_AUP"))
         .order_by(Member.id)
         .with_for_update()
     )
@@ -87,7 +88,8 @@ def restore(session: Session, member_id: int, reason: str, by: Principal) -> Mem
 
 
 def restore_as(session: Session, member: Member, reason: str, by: Actor) -> None:
-    """Writes the end of the suspension, the mail and the change for the sites."""
+    """Writes the end of the suspension, the mail and the change for the sites; Conflict where no owner answers."""
+    members.check_owner(session, member)
     member.state = "expired" if member.until <= datetime.now(UTC) else "active"
     member.suspension_code = member.suspension_reason = None
     member.suspended_at = member.suspended_by = None

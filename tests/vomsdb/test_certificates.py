@@ -282,6 +282,34 @@ def test_a_robot_stops_with_its_owner_until_it_has_another_one(house: Any, ca: A
     assert "course-images" in marta.get(f"/members/{tomas.id}").text
 
 
+def test_a_robot_that_has_stopped_comes_back_under_an_active_owner_alone(house: Any, ca: Any) -> None:
+    anna, marta = house.join("Anna Lindqvist"), house.principal("Marta Kowalska")
+    robot, _ = _robot(house, ca, anna)
+
+    def code() -> str | None:
+        with house.db.transaction() as session:
+            return session.get_one(Member, robot.id).suspension_code  # type: ignore[no-any-return]
+
+    with house.db.transaction() as session:
+        aups.publish(session, VO, "Be kinder.", 0, marta)
+    with house.db.transaction() as session:
+        assert aups.suspend_unsigned(session) == 2
+        suspensions.suspend(session, anna.id, "SECURITY_INCIDENT", "stolen key", marta)
+        aups.sign(session, VO, 2, house.principal("Anna Lindqvist"))
+    assert code() == "FAILED_TO_SIGN_AUP"
+    with pytest.raises(Conflict, match="another owner"), house.db.transaction() as session:
+        lifetimes.prolong(session, robot.id, None, marta)
+    with pytest.raises(Conflict, match="another owner"), house.db.transaction() as session:
+        aups.sign_for(session, robot.id, 2, "on leave", marta)
+    with house.db.transaction() as session:
+        lifetimes.remove(session, anna.id, "left", marta)
+    assert code() == "OTHER"
+    with pytest.raises(Conflict, match="another owner"), house.db.transaction() as session:
+        suspensions.restore(session, robot.id, "again", marta)
+    with pytest.raises(Conflict, match="no longer a member"), house.db.transaction() as session:
+        aups.sign_for(session, robot.id, 2, "on leave", marta)
+
+
 # --- generic attributes -------------------------------------------------------------------------------------------
 
 
