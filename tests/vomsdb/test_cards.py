@@ -188,6 +188,17 @@ def test_vos_are_found_by_words_scope_discipline_and_state(house: Any) -> None:
     assert "No VO matches" in anybody.get("/vos?scope=Local").text
 
 
+def test_saving_the_page_keeps_what_a_line_of_a_contact_has_no_place_for(house: Any) -> None:
+    marta, at = house.browser("Marta Kowalska"), f"/api/v1/vos/{VO}/card"
+    dn = "/C=EU/O=Hanse Demo/CN=The team"
+    contact = {"role": "security", "name": "The team", "email": "csirt@example.org", "dn": dn}
+    assert marta.call("PUT", at, {"contacts": [contact]}).status_code == 200
+    line, other = "users, The team, csirt@example.org, public", "users, Another, other@example.org"
+    assert marta.post(f"/vos/{VO}/card", contacts=f"{line}\n{other}").status_code == 303
+    kept = marta.call("GET", at).json["contacts"]
+    assert [(one["role"], one["dn"]) for one in kept] == [("users", dn), ("users", "")]
+
+
 def test_the_card_is_kept_and_a_vo_proposed_on_the_pages(house: Any) -> None:
     marta, ingrid, path = house.browser("Marta Kowalska"), house.browser("Ingrid Holm"), f"/vos/{VO}/card"
     form = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -73,7 +74,8 @@ def save(vo: str) -> AnyResponse:
         return _page(vo, form, 422)
     try:
         with ground().db.transaction() as session:
-            details = replace(cards.details_of(vos.found(session, vo)), **_given(filled))
+            before = cards.details_of(vos.found(session, vo))
+            details = replace(before, **_given(filled, before.contacts))
             cards.edit(session, vo, details, current_principal())
     except (Refused, Conflict) as fault:
         return _page(vo, FormFaults.of(fault, request.form.to_dict()), 422)
@@ -81,13 +83,15 @@ def save(vo: str) -> AnyResponse:
     return redirect(f"/vos/{vo}/card", 303)
 
 
-def _given(filled: CardForm) -> dict[str, Any]:
+def _given(filled: CardForm, before: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     resources = {name: value for name, _ in RESOURCES if (value := getattr(filled, name)) is not None}
     plain = filled.model_dump(exclude={"contacts", "shares", "other", *(name for name, _ in RESOURCES)})
     return {
         **plain,
         "resources": {**resources, **({"other": filled.other} if filled.other else {})},
-        "contacts": [_contact(line, number) for number, line in enumerate(_lines(filled.contacts), 1)],
+        "contacts": [
+            _contact(line, number, before) for number, line in enumerate(_lines(filled.contacts), 1)
+        ],
         "shares": dict(_share(line, number) for number, line in enumerate(_lines(filled.shares), 1)),
     }
 
@@ -96,8 +100,8 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _contact(line: str, number: int) -> dict[str, Any]:
-    """`security, Name, address, public`"""
+def _contact(line: str, number: int, before: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`security, Name, address, public`; the DN, for which a line has no place, stays with name and address."""
     parts = [part.strip() for part in line.split(",")]
     fault = FieldFault(
         "contacts", f"line {number} must read: role, name, e-mail, and public for everybody to see"
@@ -106,11 +110,21 @@ def _contact(line: str, number: int) -> dict[str, Any]:
         raise Refused("The card cannot be saved yet.", fault)
     try:
         given = ContactIn.model_validate(
-            {"role": parts[0], "name": parts[1], "email": parts[2], "public": len(parts) == 4}
+            {
+                "role": parts[0],
+                "name": parts[1],
+                "email": parts[2],
+                "dn": next((one["dn"] for one in before if _same(one, parts) and one.get("dn")), ""),
+                "public": len(parts) == 4,
+            }
         )
     except ValidationError as refusal:
         raise Refused("The card cannot be saved yet.", fault) from refusal
     return given.model_dump()
+
+
+def _same(contact: Mapping[str, Any], parts: list[str]) -> bool:
+    return [contact.get("name"), contact.get("email")] == parts[1:3]
 
 
 def _share(line: str, number: int) -> tuple[str, int]:
