@@ -117,13 +117,13 @@ def _portion(loader: Loader, number: int) -> bool:
         return False
     site = run.site or replay.NOBODYS
     try:
-        replay.replay(loader, site, ids, as_site=run.as_site, by=run.asked_by, told=False)
+        done = replay.replay(loader, site, ids, as_site=run.as_site, by=run.asked_by, told=False)
     except NotFound:
         return True  # somebody else has replayed or discarded some of them meanwhile: look again
     except HanseError as error:
         _finish(loader, number, error.detail)
         return False
-    _note(loader, number, ids[-1])
+    _note(loader, number, ids[-1], done)
     return True
 
 
@@ -131,11 +131,14 @@ def _choice(run: ReplayRun) -> Choice:
     return Choice(run.code, run.field, run.month, run.as_site, run.since)
 
 
-def _note(loader: Loader, number: int, last_id: int) -> None:
+def _note(loader: Loader, number: int, last_id: int, done: replay.Replayed) -> None:
     """How far the run came, from the records themselves: a portion that is done twice counts once."""
     with loader.db.transaction() as session:
         run = session.get_one(ReplayRun, number, with_for_update=True)
         run.last_id, run.state = last_id, "running"
+        if done.unread and not run.unread:
+            run.reason = done.reason
+        run.unread += done.unread
         _count(session, run)
 
 
@@ -147,6 +150,8 @@ def _count(session: Session, run: ReplayRun) -> None:
     counted = (*_chosen(run.site, _choice(run), "replayed"), RefusedRecord.decided_at >= run.asked_at)
     run.refused, run.done = tried, run.records - left + tried
     run.counted = session.scalar(select(func.count()).select_from(RefusedRecord).where(*counted)) or 0
+    if run.unread:
+        return
     first = select(RefusedRecord).where(*still).order_by(RefusedRecord.id).limit(1)
     row = session.scalars(first).first()
     run.reason = row.reason if row is not None and tried else ""
@@ -157,7 +162,9 @@ def _finish(loader: Loader, number: int, failure: str) -> None:
         run = session.get_one(ReplayRun, number, with_for_update=True)
         run.last_id = run.last_id if failure else run.up_to_id
         _count(session, run)
-        run.state, run.finished_at = "failed" if failure else "done", loader.now()
+        nothing_read = run.unread >= run.records
+        run.state, run.finished_at = "failed" if failure or nothing_read else "done", loader.now()
+        unread = f" {run.unread:,} could not be read again: {run.reason}" if run.unread else ""
         run.reason = failure or run.reason
         site = run.site or "nobody"
         cause = f' with the cause "{quarantine.cause(run.code).title}"' if run.code else ""
@@ -165,7 +172,7 @@ def _finish(loader: Loader, number: int, failure: str) -> None:
             f"{run.counted:,} of {run.records:,} refused records of {site}{cause} were counted by a replay."
         )
         if run.refused:
-            words += f" {run.refused:,} are refused still."
+            words += f" {run.refused:,} are refused still.{unread}"
         if failure:
             words += f" It ended before its end: {failure}"
         events.tell(session, "replay", words, by=run.asked_by, site=run.site, month=run.month, replay=run.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from accounting import inbox, signatures
 from accounting.formats import recognise
@@ -16,10 +17,26 @@ ABOUT_THE_REGISTRY = frozenset({"unknown_signer", "signer_lapsed", "not_signers_
 
 @dataclass(frozen=True)
 class Selection:
-    """A part of a message: records by number (None = all), judged as if their SiteName were `as_site`."""
+    """A part of a message: records by number (None = all), judged as if their SiteName were `as_site`.
+
+    `named`: only these are judged so (None = all). `within`: nothing but the records of this site and month.
+    """
 
     numbers: frozenset[int] | None = None
     as_site: str | None = None
+    named: frozenset[int] | None = None
+    within: tuple[str, date] | None = None
+
+    def holds(self, reading: Reading) -> bool:
+        """Whether a record is chosen, as far as its number and month tell."""
+        if self.numbers is not None and reading.number not in self.numbers:
+            return False
+        month = self.within and self.within[1]
+        return month is None or reading.month == month.year * 12 + month.month - 1
+
+    def site_for(self, number: int) -> str | None:
+        """The site that a record is judged for; None = as it says."""
+        return self.as_site if self.named is None or number in self.named else None
 
 
 WHOLE = Selection()
@@ -77,8 +94,9 @@ def judge(
         else:
             for reading in format_.read(text, judging):
                 verdict.records += 1
-                if selection.numbers is None or reading.number in selection.numbers:
-                    _judge_record(verdict, reading, speaker, known, selection.as_site)
+                if selection.holds(reading):
+                    _judge_record(verdict, reading, speaker, known, selection.site_for(reading.number))
+            _leave(verdict, selection, known)
     except Unreadable as bad:
         return refused(verdict.site, bad, verdict)
     verdict.site = verdict.site or min(verdict.placed, default="")
@@ -174,6 +192,21 @@ def _judge_record(
         return
     verdict.placed.setdefault(where, []).append((reading.number, reading.row))
     verdict.remarks.setdefault(where, []).extend((reading.number, note) for note in reading.remarks)
+
+
+def _leave(verdict: Verdict, selection: Selection, known: Directory) -> None:
+    """Of records of several sites, leave those of the chosen one alone."""
+    if selection.within is None:
+        return
+    site, _ = selection.within
+    verdict.placed = {one: rows for one, rows in verdict.placed.items() if one == site}
+    verdict.remarks = {one: notes for one, notes in verdict.remarks.items() if one == site}
+    verdict.refusals = [
+        refusal
+        for refusal in verdict.refusals
+        if refusal.reading.number in (selection.named or ())
+        or site in known.called(refusal.reading.site_name)
+    ]
 
 
 def _whose(verdict: Verdict, reading: Reading, known: Directory) -> str:

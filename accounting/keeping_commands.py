@@ -65,8 +65,10 @@ def _put_back(settings_of: OpenSettings) -> click.Command:
         """Put a month back that `republish` took out, by the number of its EVENT in the log."""
         settings = settings_of()
         with _opened(settings) as db:
-            count = republishing.put_back(make_loader(settings, db), event, _BY)
-        click.echo(f"{count:,} records count again")
+            done = republishing.put_back(make_loader(settings, db), event, _BY)
+        click.echo(f"{done.counted:,} records count again")
+        if done.unread:
+            click.echo(f"  {done.unread:,} messages could not be read again: {done.reason}")
 
     return command
 

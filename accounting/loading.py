@@ -36,7 +36,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one message: its number, state and counts, and the reason when all of it was refused."""
+    """What came of one message: its number, state and counts, and the reason when all of it was refused.
+
+    `failed`: nothing came of it, since it could not be opened again or the loader failed; `reason` says why.
+    """
 
     message: int
     state: str
@@ -45,6 +48,7 @@ class Outcome:
     refused: int
     remarked: int
     reason: str
+    failed: bool = False
 
 
 def says_nothing(error: Exception) -> bool:
@@ -94,6 +98,13 @@ class Loader:
     def load(self, number: int, selection: Selection = WHOLE, by: str = "") -> Outcome | None:
         """Load message `number`, or load it (or the selected records of it) again, on behalf of `by`."""
         return self._load_one(lambda session: inbox.claim(session, number), selection, by)
+
+    def load_again(self, number: int, selection: Selection, by: str) -> Outcome | None:
+        """As `load`, among others that must not wait for it: what cannot be opened any more has failed."""
+        try:
+            return self.load(number, selection, by)
+        except Refused as refused:
+            return Outcome(number, "loaded", 0, 0, 0, 0, refused.detail, failed=True)
 
     def _load_if_waiting(self, number: int) -> Outcome | None:
         def claim(session: Session) -> list[Message]:
@@ -194,7 +205,10 @@ class Loader:
             wait = timedelta(seconds=min(10 * 4**message.attempts, 3600))
             message.retry_at = self.now() + wait
             if message.attempts < MOST_ATTEMPTS or message.state != "waiting":
-                return Outcome(number, message.state, 0, 0, 0, 0, f"{type(error).__name__}: {error}")
+                words = (
+                    f"The loader failed on message {number} ({type(error).__name__}); the log has the cause."
+                )
+                return Outcome(number, message.state, 0, 0, 0, 0, words, failed=True)
             reason = (
                 f"The loader failed {message.attempts} times on this message ({type(error).__name__}); nothing of it"
                 " is counted. The operator finds the cause in the log and replays it."
@@ -256,15 +270,18 @@ def _keep(session: Session, message: Message, verdict: Verdict, by: str, now: da
         quarantine.remark(session, message, site, notes)
     if message.judged_at is None:  # the first time there is nothing to settle
         return
-    numbers = [number for rows in verdict.placed.values() for number, _ in rows]
+    for site, rows in verdict.placed.items():
+        quarantine.settle(session, message.id, [number for number, _ in rows], by, now, site)
     if verdict.unreadable is None:
-        numbers.append(0)  # a refusal of the whole message is settled: its records are judged one by one now
-    quarantine.settle(session, message.id, numbers, by, now)
+        # a refusal of the whole message is settled: its records are judged one by one now
+        quarantine.settle(session, message.id, [0], by, now)
 
 
 def _conclude(message: Message, verdict: Verdict, selection: Selection, now: datetime) -> None:
     """The message's own row: verdict and counts. A replay of some records moves them from refused to loaded."""
     message.judged_at, message.retry_at = now, None
+    if selection.within is not None and verdict.unreadable is None:
+        return  # it was counted whole before
     if selection.numbers is not None and verdict.unreadable is None:
         message.loaded += verdict.loaded
         message.refused = max(0, message.refused - verdict.loaded)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import and_, func, literal, or_, select, tuple_, update
+from sqlalchemy import and_, case, func, literal, null, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -118,15 +118,20 @@ class Refusal:
 
 def keep(session: Session, message: Message, refusals: Iterable[Refusal]) -> None:
     """Write refusals of a message. One that was refused before is renewed; one that was discarded stays
-    discarded.
+    discarded, and one that was replayed is refused again.
     """
+    replayed = RefusedRecord.state == "replayed"
+    reopened = {
+        "state": case((replayed, "refused"), else_=RefusedRecord.state),
+        "decided_at": case((replayed, null()), else_=RefusedRecord.decided_at),
+        "decided_by": case((replayed, ""), else_=RefusedRecord.decided_by),
+    }
     rows = [_row(message, refusal) for refusal in refusals]
     for start in range(0, len(rows), 500):
         statement = insert(RefusedRecord).values(rows[start : start + 500])
         renewed = {name: statement.excluded[name] for name in rows[0] if name not in ("message_id", "record")}
-        session.execute(
-            statement.on_conflict_do_update(index_elements=["message_id", "record"], set_=renewed)
-        )
+        once = ["message_id", "record"]
+        session.execute(statement.on_conflict_do_update(index_elements=once, set_=renewed | reopened))
 
 
 def _row(message: Message, refusal: Refusal) -> dict[str, object]:
@@ -146,8 +151,10 @@ def _fault(note: Note) -> dict[str, object]:
     return asdict(note) | {"reason": plain(note.reason), "field": plain(note.field)}
 
 
-def settle(session: Session, message_id: int, numbers: Sequence[int], by: str, at: datetime) -> None:
-    """Mark refused records of a message that have been counted now."""
+def settle(
+    session: Session, message_id: int, numbers: Sequence[int], by: str, at: datetime, site: str = ""
+) -> None:
+    """Mark refused records of a message that have been counted now, for `site`."""
     session.execute(
         update(RefusedRecord)
         .where(
@@ -155,7 +162,7 @@ def settle(session: Session, message_id: int, numbers: Sequence[int], by: str, a
             RefusedRecord.record.in_(numbers),
             RefusedRecord.state == "refused",
         )
-        .values(state="replayed", decided_at=at, decided_by=by)
+        .values(state="replayed", decided_at=at, decided_by=by, counted_for=site)
     )
 
 

@@ -21,12 +21,13 @@ MOST_AT_ONCE = 1000
 @dataclass(frozen=True)
 class Replayed:
     """What came of a replay: how many records were counted now and how many are refused still, and why (one
-    reason).
+    reason). `unread` of the refused are in messages that could not be opened again, or on which the loader failed.
     """
 
     counted: int
     refused: int
     reason: str
+    unread: int = 0
 
 
 def replay(
@@ -36,23 +37,32 @@ def replay(
     records.
 
     With `as_site` they are judged as if SiteName said so; the signer must be allowed to speak for it. A
-    record that the site has sent again meanwhile is not added twice, and the later receipt counts. `told` writes an
-    event, where the caller does not. Raises NotFound and Refused.
+    record that the site has sent again meanwhile is not added twice, and the later receipt counts. A message that
+    cannot be opened any more does not keep the others back. `told` writes an event, where the caller does not.
+    Raises NotFound, and Refused also when the only message cannot be opened.
     """
     chosen = _chosen(loader, site, ids)
     if as_site is not None:
         check_as_site(loader, as_site)
     outcomes: list[Outcome] = []
+    unread, why = 0, ""
+    load = loader.load if told and len(chosen) == 1 else loader.load_again
     for message, numbers in chosen.items():
         selection = Selection(None if 0 in numbers else frozenset(numbers), as_site)
-        outcome = loader.load(message, selection, by)
+        outcome = load(message, selection, by)
         if outcome is not None:
             outcomes.append(outcome)
+        if outcome is not None and outcome.failed:
+            unread, why = unread + len(numbers), why or outcome.reason
     summaries.summarise(loader.db)
     counted = sum(each.loaded for each in outcomes)
-    if counted and told:
-        _tell(loader, site, f"{counted:,} refused records of {site} were counted by a replay.", by, ids)
-    return Replayed(counted, sum(each.refused for each in outcomes), _still_why(loader, site, ids))
+    if (counted or unread) and told:
+        words = f"{counted:,} refused records of {site} were counted by a replay."
+        if unread:
+            words += f" {unread:,} could not be read again: {why}"
+        _tell(loader, site, words, by, ids)
+    refused = sum(each.refused for each in outcomes) + unread
+    return Replayed(counted, refused, why or _still_why(loader, site, ids), unread)
 
 
 def _tell(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from accounting import events, summaries
 from accounting.archive.kept import LOADING, month_after, open_since
-from accounting.loading import Loader
-from accounting.models import UsageEvent
+from accounting.loading import Loader, Selection
+from accounting.models import RefusedRecord, UsageEvent
 from accounting.stores import vm_withdrawing
 from hanse.database import Database
 from hanse.errors import FieldFault, NotFound, Refused
@@ -154,8 +154,18 @@ def _tell(
     )
 
 
-def put_back(loader: Loader, event: int, by: str, *, site: str | None = None) -> int:
-    """Load the messages again whose records a republish took out; returns how many records count again.
+@dataclass(frozen=True)
+class PutBack:
+    """How many records count again, how many messages could not be read again, and why the first of them."""
+
+    counted: int
+    unread: int
+    reason: str
+
+
+def put_back(loader: Loader, event: int, by: str, *, site: str | None = None) -> PutBack:
+    """Load what a republish took out again, from the messages: the records of its site and month alone, those that a
+    replay had counted for the site among them.
 
     What the site has sent of the month meanwhile stays: of two records about one thing the later receipt counts. Raises
     NotFound for an event that is none of these, or not of `site`.
@@ -170,14 +180,35 @@ def put_back(loader: Loader, event: int, by: str, *, site: str | None = None) ->
         ):
             raise NotFound(f"Event {event} did not take a month{f' of {site}' if site else ''} out.")
         messages, site, month = list(row.details["messages"]), row.site, row.month
-    outcomes = [loader.load(number, by=by) for number in messages]
+        assert month is not None
+        replayed = _replayed(session, site, messages)
+    outcomes = []
+    for number in messages:
+        selection = Selection(None, site, frozenset(replayed.get(number, ())), (site, month))
+        outcomes.append(loader.load_again(number, selection, by))
     summaries.summarise(loader.db)
+    unread = [outcome.reason for outcome in outcomes if outcome is not None and outcome.failed]
     count = sum(outcome.loaded for outcome in outcomes if outcome is not None)
     with loader.db.transaction() as session:
-        assert month is not None
-        words = f"{month:%B %Y} of {site} was put back: {len(messages):,} messages were loaded again."
+        again = len(messages) - len(unread)
+        words = f"{month:%B %Y} of {site} was put back: {again:,} messages were loaded again."
+        if unread:
+            words += f" {len(unread):,} could not be read again: {unread[0]}"
         events.tell(session, "republish", words, by=by, site=site, month=month, event=event)
-    return count
+    return PutBack(count, len(unread), unread[0] if unread else "")
+
+
+def _replayed(session: Session, site: str, messages: Sequence[int]) -> dict[int, list[int]]:
+    """The records by message that replays counted for `site`, whatever their SiteName says."""
+    wanted = select(RefusedRecord.message_id, RefusedRecord.record).where(
+        RefusedRecord.message_id.in_(messages),
+        RefusedRecord.counted_for == site,
+        RefusedRecord.state != "discarded",
+    )
+    found: dict[int, list[int]] = {}
+    for message, record in session.execute(wanted):
+        found.setdefault(message, []).append(record)
+    return found
 
 
 def _moment(month: date) -> datetime:

@@ -163,9 +163,11 @@ class NothingIn(BaseModel):
 
 
 class PutBackOut(BaseModel):
-    """How many records count again."""
+    """How many records count again, how many messages could not be read again, and why the first of them."""
 
     counted: int
+    unread: int
+    reason: str
 
 
 class PseudonymIn(BaseModel):

@@ -56,10 +56,9 @@ def republish(path: MonthPath, body: RepublishIn) -> dict[str, Any]:
     summary="Put a month back that was taken out",
     responses={200: PutBackOut},
 )
-def put_back(path: EventPath, body: NothingIn) -> dict[str, int]:
-    """Loads its messages again; what was sent meanwhile stays."""
-    count = republishing.put_back(loader(), path.id, current_principal().name, site=path.site)
-    return {"counted": count}
+def put_back(path: EventPath, body: NothingIn) -> dict[str, Any]:
+    """Loads its records again from their messages; what was sent meanwhile stays."""
+    return vars(republishing.put_back(loader(), path.id, current_principal().name, site=path.site))
 
 
 @keeping_api.post(

@@ -86,6 +86,7 @@ class ReplayRun(Base):
     """A replay of all refused records of a site with one cause: asked for once, worked off in portions.
 
     `last_id` is the refused record up to which it came, so that a run whose process was killed goes on there.
+    `unread` of the refused could not be read again; then `reason` is why.
     """
 
     __tablename__ = "replay_run"
@@ -108,6 +109,7 @@ class ReplayRun(Base):
     done: Mapped[int] = mapped_column(server_default="0")
     counted: Mapped[int] = mapped_column(server_default="0")
     refused: Mapped[int] = mapped_column(server_default="0")
+    unread: Mapped[int] = mapped_column(server_default="0")
     reason: Mapped[str] = mapped_column(Text, server_default="")
     state: Mapped[str] = mapped_column(Text, server_default="waiting")
     asked_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("clock_timestamp()"))

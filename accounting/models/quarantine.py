@@ -28,6 +28,7 @@ class RefusedRecord(Base):
     message.
 
     `faults` holds every fault of the record, the first being the one in `code`, `field`, `line` and `reason`.
+    `counted_for` is the site for which a replay counted it last.
     """
 
     __tablename__ = "refused_record"
@@ -60,6 +61,7 @@ class RefusedRecord(Base):
     decided_at: Mapped[datetime | None] = mapped_column(UtcTime)
     decided_by: Mapped[str] = mapped_column(Text, server_default="")
     decided_why: Mapped[str] = mapped_column(Text, server_default="")
+    counted_for: Mapped[str] = mapped_column(NAME, server_default="")
 
 
 class Remark(Base):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -155,6 +156,11 @@ class House:
         """The row of a message."""
         with self.db.transaction() as session:
             return session.get_one(Message, number)
+
+    def redact(self, number: int) -> None:
+        """A name in the message was replaced, so that nobody can open it any more."""
+        with self.db.transaction() as session:
+            session.get_one(Message, number).redacted_at = datetime.now(UTC)
 
     def vm_months(self) -> set[tuple[str, str, str, int, int]]:
         """(site, machine, month, wall, CPU) of every machine-month."""

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from accounting import bulk_replay, replay
-from accounting.models import RefusedRecord
+from accounting.judging import Verdict
+from accounting.models import Message, RefusedRecord
 from hanse.errors import Conflict, NotFound
 from tests.accounting.conftest import House
 from tests.accounting.records import DAY, message, record
@@ -128,6 +129,56 @@ def test_a_run_that_cannot_go_on_says_why(many: House, client: FlaskClient, laur
     assert done is not None
     assert done["state"] == "failed"
     assert "signature" in done["reason"]
+
+
+@pytest.mark.parametrize("lost", ["redacted", "failed"])
+def test_a_message_that_cannot_be_read_again_keeps_nothing_back_and_is_told(
+    many: House, client: FlaskClient, laura: dict[str, str], monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    lose(many, monkeypatch, lost)
+    monkeypatch.setattr(bulk_replay, "PORTION", 3)
+    asked = ask(client, laura, as_site="BIFI")
+    bulk_replay.work_off(many.loader)
+    done = client.get(f"{SITE}/replays/{asked['id']}", headers=laura).json
+    assert done is not None
+    assert (done["state"], done["counted"], done["refused"]) == ("done", 3, 3)
+    assert WHY[lost] in done["reason"]
+    (log,) = client.get("/api/v1/usage-events?kind=replay", headers=laura).json["items"]  # type: ignore[index]
+    assert log["sentence"].startswith("3 of 6 refused records of BIFI")
+    assert "3 could not be read again: " in log["sentence"]
+
+
+@pytest.mark.parametrize("lost", ["redacted", "failed"])
+def test_chosen_records_beside_one_that_cannot_be_read_again_count(
+    many: House, client: FlaskClient, laura: dict[str, str], monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    lose(many, monkeypatch, lost)
+    ids = [bad.id for bad in many.refused() if bad.code == "not_signers_site"]
+    done = replay.replay(many.loader, "BIFI", ids, as_site="BIFI", by="Laura Gil")
+    assert (done.counted, done.refused, done.unread) == (3, 3, 3)
+    assert WHY[lost] in done.reason
+    assert wall(many) == 3 * DAY
+    (log,) = client.get("/api/v1/usage-events?kind=replay", headers=laura).json["items"]  # type: ignore[index]
+    assert "3 could not be read again: " in log["sentence"]
+
+
+WHY = {"redacted": "was replaced on request", "failed": "The loader failed on message 1"}
+
+
+def lose(house: House, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Let the first message be one that nobody can read again."""
+    first = house.numbers[0]
+    if how == "redacted":
+        house.redact(first)
+        return
+    judge = house.loader.judge
+
+    def failing(message: Message, *given: Any) -> Verdict:
+        if message.id == first:
+            raise RuntimeError("a fault of ours")
+        return judge(message, *given)
+
+    monkeypatch.setattr(house.loader, "judge", failing)
 
 
 def test_what_was_discarded_can_be_taken_back_and_both_are_in_the_log(

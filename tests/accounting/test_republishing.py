@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from accounting import archive, republishing
+from accounting import archive, replay, republishing
 from hanse.errors import NotFound, Refused
 from tests.accounting.conftest import House
 from tests.accounting.other_records import (
@@ -107,13 +107,80 @@ def test_it_is_told_with_its_reason_and_can_be_put_back(
     log = client.get("/api/v1/usage-events?kind=republish", headers=laura).json
     assert log is not None
     assert log["items"][0]["sentence"].endswith("2 records of machines. Reason: wrong machines were sent")
-    assert republishing.put_back(used.loader, done.event, "Laura Gil") == 3
+    assert republishing.put_back(used.loader, done.event, "Laura Gil").counted == 2
     assert used.vm_months() == before
     log = client.get("/api/v1/usage-events?kind=republish", headers=laura).json
     assert log is not None
     assert "was put back: 2 messages" in log["items"][0]["sentence"]
     with pytest.raises(NotFound):
         republishing.put_back(used.loader, 10**6, "Laura Gil")
+
+
+def test_a_message_that_cannot_be_read_again_keeps_the_others_out_no_longer(used: House) -> None:
+    used.load(message(report("more", months_ago(1, day=11))))
+    done = republish(used)
+    used.redact(done.messages[0])
+    back = republishing.put_back(used.loader, done.event, "Laura Gil")
+    assert (back.counted, back.unread) == (2, 1)
+    assert "was replaced on request" in back.reason
+    assert wall(used, "wrong") == DAY
+    assert wall(used, "more") > 0
+    with used.db.transaction() as session:
+        (told,) = session.scalars(text("select sentence from usage_event order by id desc limit 1"))
+    assert "2 messages were loaded again. 1 could not be read again: " in told
+
+
+def test_only_the_month_of_the_site_is_put_back(used: House) -> None:
+    """One message tells of two sites and two months; of each, something else was taken out and stays out."""
+    used.load(
+        message(
+            report("shared", months_ago(1, day=10)), report("shared", months_ago(2, day=10)),
+            record("CESNET", "shared", RecordCreateTime=epoch(months_ago(1, day=5)), StartTime=epoch(months_ago(1))),
+        )
+    )  # fmt: skip
+    before = republish(used)
+    for site, months in (("CESNET", 1), ("BIFI", 2)):
+        month = months_ago(months).date().replace(day=1)
+        republishing.republish(used.db, site, month, "x", "and this one too", TODAY)
+    republishing.put_back(used.loader, before.event, "Laura Gil")
+    with used.db.transaction() as session:
+        stored = session.execute(
+            text("select site, measured_at from vm_snapshot where vmuuid = 'shared'")
+        ).all()
+    assert stored == [("BIFI", months_ago(1, day=10))]
+    assert used.months(site="CESNET") == {}
+
+
+def test_records_that_a_replay_counted_for_the_site_are_put_back_too(house: House, cast: Any) -> None:
+    at = months_ago(1, day=10)
+    times = {"RecordCreateTime": epoch(at), "StartTime": epoch(at) - DAY}
+    text_ = message(
+        record("BIFI-TEST", "a", **times), record("BIFI", "b", **times), record("BIFI-TEST", "c", **times)
+    )
+    house.signed(text_, cast.host("BIFI"))
+    first, second = house.refused()
+    replay.replay(house.loader, "BIFI", [first.id], as_site="BIFI", by="Laura Gil")
+    before = house.vm_months()
+    assert len(before) == 2
+    done = republish(house)
+    assert house.vm_months() == set()
+    assert republishing.put_back(house.loader, done.event, "Laura Gil").counted == 2
+    assert house.vm_months() == before
+    assert [bad.id for bad in house.refused()] == [second.id]
+    assert [bad.id for bad in house.refused("replayed")] == [first.id]
+    stored = house.message(house.numbers[-1])
+    assert (stored.records, stored.loaded, stored.refused) == (3, 2, 1)
+
+
+def test_a_record_that_a_replay_counted_and_a_new_judgement_refuses_is_on_the_list_again(
+    house: House, cast: Any
+) -> None:
+    house.signed(message(record("BIFI-TEST", "a")), cast.host("BIFI"))
+    (bad,) = house.refused()
+    replay.replay(house.loader, "BIFI", [bad.id], as_site="BIFI", by="Laura Gil")
+    house.loader.load(house.numbers[-1])
+    (again,) = house.refused()
+    assert (again.id, again.decided_at, again.decided_by) == (bad.id, None, "")
 
 
 SUMS = ("job_summary", "storage_summary", "accelerator_summary", "ip_summary", "usage_month")
@@ -176,6 +243,6 @@ def test_the_site_takes_its_own_month_out_by_the_api(
     back = client.post(
         f"/api/v1/sites/BIFI/republished/{done['event']}/put-back", json={}, headers=laura
     ).json
-    assert back == {"counted": 3}
+    assert back == {"counted": 2, "unread": 0, "reason": ""}
     again = client.post(f"/api/v1/sites/CESNET/republished/{done['event']}/put-back", json={}, headers=eliska)
     assert again.status_code == 404
