@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Table, Text, delete, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, String, Table, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hanse.errors import FieldFault, NotFound, Refused
@@ -170,14 +170,33 @@ def _forget_log(session: Session, named: _Named, who: Actor, reason: str) -> Non
         | ((History.kind == "grant") & History.body["principal"].astext.in_(named.keys))
         | ((History.kind == "member_request") & History.body["member"].astext.in_(ids))
         | ((History.kind == "application") & History.body["key"].astext.in_(named.keys))
+        | _own_values(named)
     )
     entities = list(session.execute(about.distinct()))
+    _forget_values_told(session, named)
     offices = [*_offices(session, named)]
     with change(session, who, reason) as log:
         for kind, entity_id in entities:
             log.redact(kind, entity_id, _without_name(named.stands_as))
+            if kind == "attribute_value":  # the rows went with the memberships
+                log.delete(kind, entity_id)
         for key, role, scope in offices:
             log.delete("grant", f"{key} {role} {scope}")
+
+
+def _own_values(named: _Named) -> ColumnElement[bool]:
+    of_person: ColumnElement[bool] = History.body["member"].astext.in_(
+        [str(member.id) for member in named.members]
+    )
+    return (History.kind == "attribute_value") & of_person
+
+
+def _forget_values_told(session: Session, named: _Named) -> None:
+    """What was set stands in the sentences too: `attribute nickname = anna`."""
+    setting = select(History.from_revision).where(_own_values(named))
+    reason = _REVISION.c.reason
+    told = _REVISION.c.number.in_(setting) & reason.like("attribute % = %")
+    session.execute(update(_REVISION).where(told).values(reason=func.split_part(reason, " = ", 1)))
 
 
 def _offices(session: Session, named: _Named) -> list[tuple[str, str, str]]:
@@ -192,7 +211,7 @@ def _offices(session: Session, named: _Named) -> list[tuple[str, str, str]]:
 def _without_name(stands_as: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def rewrite(body: dict[str, Any]) -> dict[str, Any]:
         changed = {**body, "name": stands_as} if "name" in body else dict(body)
-        return {**changed, "reason": None} if "reason" in changed else changed
+        return {**changed, **{field: None for field in ("reason", "value") if field in changed}}
 
     return rewrite
 
@@ -212,15 +231,17 @@ def _forget_rows(session: Session, named: _Named) -> None:
         session.execute(delete(table).where(table.key.in_(named.keys)))
     session.execute(update(Member).where(Member.id.in_(ids)).values(suspended_by=None, purpose=""))
     for vo in session.scalars(select(Vo)):
-        kept = [
-            one for one in vo.contacts if not named.person.email or one.get("email") != named.person.email
-        ]
+        kept = [one for one in vo.contacts if not _is_contact(named, one)]
         if len(kept) < len(vo.contacts):
             vo.contacts = kept
 
 
+def _is_contact(named: _Named, contact: dict[str, Any]) -> bool:
+    return any(contact.get(field) in named.texts for field in ("name", "email", "dn"))
+
+
 def _forget_beside(session: Session, named: _Named) -> None:
-    """Names beside other things (who decided, who signed), and in the sentences that say why."""
+    """Names beside other things (who decided, who signed), in the sentences that say why, and in mails to others."""
     columns: list[tuple[Table, Column[Any]]] = [(_REVISION, _REVISION.c.reason)]
     for table in Base.metadata.sorted_tables:
         columns += [(table, one) for one in table.columns if _may_name(one)]
@@ -234,4 +255,5 @@ def _forget_beside(session: Session, named: _Named) -> None:
 
 def _may_name(column: Column[Any]) -> bool:
     named = _BESIDE.search(column.name) or _SENTENCES.search(column.name)
-    return named is not None and isinstance(column.type, Text) and column.name != "decided_by"
+    mail = column.table is Mail.__table__ and column.name in ("subject", "body")
+    return mail or (named is not None and isinstance(column.type, String) and column.name != "decided_by")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,18 @@ from sqlalchemy import MetaData, Text, cast, select
 from hanse.errors import Refused
 from hanse.mails import Delayed, Undeliverable
 from hanse.revisions import Revision, head
-from vomsdb import certificates, mails, members, personal_data, suspensions
-from vomsdb.models import Mail, Member, metadatas
+from vomsdb import (
+    certificates,
+    generic_attributes,
+    lifetimes,
+    mails,
+    members,
+    personal_data,
+    suspensions,
+    vos,
+)
+from vomsdb.models import AttributeClass, Mail, Member, metadatas
+from vomsdb.vos import Manager
 
 VO = "training.egi.eu"
 
@@ -51,6 +62,32 @@ def test_everything_is_given_out_and_no_secret_with_it(house: Any) -> None:
     assert house.browser("Marta Kowalska").get(at).status_code == 403
 
 
+NAMED = ("Anna Lindqvist", "anna@example.org", "annika", "csirt@example.org")
+
+
+def _busy(house: Any, member: Member) -> None:
+    """Anna Lindqvist has a nickname, manages the VO, decides, stands in mails to others and among the contacts."""
+    marta, anna = house.principal("Marta Kowalska"), house.principal("Anna Lindqvist")
+    with house.db.transaction() as session:
+        generic_attributes.define(session, VO, AttributeClass(vo=VO, name="nickname"), marta)
+        for nickname in ("annika the first", "annika = annika"):
+            generic_attributes.set_of_member(session, member.id, "nickname", nickname, marta)
+        vos.appoint(session, VO, Manager(anna.x509, "Anna Lindqvist", "anna@example.org"), marta)
+    tomas = house.join("Tomás Vidal", by="Anna Lindqvist")
+    with house.db.transaction() as session:
+        session.get_one(Member, tomas.id).until = datetime.now(UTC) + timedelta(days=5)
+    with house.db.transaction() as session:
+        assert lifetimes.warn_of_end(session) == 1
+    subject = anna.x509.subject_slash
+    contacts = [
+        {"role": "security", "name": "Anna Lindqvist", "email": "csirt@example.org"},
+        {"role": "users", "name": "The desk", "email": "desk@example.org", "dn": subject},
+        {"role": "other", "name": "The team", "email": "team@example.org"},
+    ]
+    at = f"/api/v1/vos/{VO}/card"
+    assert house.browser("Marta Kowalska").call("PUT", at, {"contacts": contacts}).status_code == 200
+
+
 def test_who_is_erased_stands_nowhere_and_the_log_is_whole(house: Any) -> None:
     member = house.join("Anna Lindqvist")
     marta = house.principal("Marta Kowalska")
@@ -58,15 +95,19 @@ def test_who_is_erased_stands_nowhere_and_the_log_is_whole(house: Any) -> None:
         number = members.profile(session, member.id).certificates[0].certificate.id
         certificates.suspend_certificate(session, member.id, number, "Anna Lindqvist lost it", marta)
         revisions = head(session)
+    _busy(house, member)
     before = _texts(house)
-    assert "Anna Lindqvist" in before
-    assert "anna@example.org" in before
+    for named in NAMED:
+        assert named in before
     erased = house.browser("Anna Lindqvist").call("POST", "/api/v1/me/erasure")
     assert erased.status_code == 200, erased.text
     stands_as = erased.json["stands_as"]
     after = _texts(house)
-    assert "Anna Lindqvist" not in after
-    assert "anna@example.org" not in after
+    for named in NAMED:
+        assert named not in after
+    assert "attribute nickname" in after
+    with house.db.transaction() as session:
+        assert [one["email"] for one in vos.found(session, VO).contacts] == ["team@example.org"]
     assert stands_as in after
     assert not house.principal("Anna Lindqvist").has("vo_member", f"vo:{VO}")
     with house.db.transaction() as session:
