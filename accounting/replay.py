@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from accounting import events, quarantine, signatures, summaries
 from accounting.loading import Loader, Outcome, Selection
 from accounting.models import RefusedRecord
-from hanse.errors import NotFound, Refused
+from hanse.errors import FieldFault, NotFound, Refused
 
 NOBODYS = "-"
 MOST_AT_ONCE = 1000
@@ -109,7 +109,8 @@ def check_as_site(loader: Loader, as_site: str) -> None:
     """Raise Refused when the registry has no such site."""
     with loader.db.transaction() as session:
         if as_site not in signatures.directory(session).sites:
-            raise Refused(f'"{as_site}" is not a site of the registry.')
+            sentence = f'"{as_site}" is not a site of the registry.'
+            raise Refused(sentence, FieldFault("as_site", "not registered"))
 
 
 def _still_why(loader: Loader, site: str, ids: Sequence[int]) -> str:

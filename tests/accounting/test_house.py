@@ -56,6 +56,7 @@ def test_the_api_answers_as_its_document_says(busy_app: Flask, house: House, mod
 
 
 def _refuses_some(operation: Any) -> bool:
-    """No schema can say which cursors, groupings and periods are ours."""
+    """No schema can say which cursors, groupings, periods and sites are ours."""
     cursors = any(parameter.name == "cursor" for parameter in operation.query)
-    return cursors or operation.path.endswith(("/messages", "/apel-summaries", "/usage", ".csv", ".parquet"))
+    ours = ("/messages", "/apel-summaries", "/usage", ".csv", ".parquet", "/replay", "/replays")
+    return cursors or operation.path.endswith(ours)
