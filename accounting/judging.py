@@ -182,7 +182,8 @@ def _judge_record(
 ) -> None:
     if as_site is not None:
         reading.site_name = as_site
-        reading.faults = [fault for fault in reading.faults if fault.field != "SiteName"]
+        if reading.row is not None:  # without a row the fault of its SiteName is why there is none
+            reading.faults = [fault for fault in reading.faults if fault.field != "SiteName"]
     if reading.faults or reading.row is None:
         verdict.refusals.append(Refusal(_whose(verdict, reading, known), reading.faults, reading))
         return

@@ -107,6 +107,19 @@ def test_records_count_as_another_sites_only_by_who_may_replay_that_sites_own(
     assert [one.state for one in house.refused()] == ["refused"]
 
 
+@pytest.mark.parametrize("name", [None, "B" * 300])
+def test_a_record_without_a_usable_name_of_a_site_stays_refused_and_says_why(
+    house: House, cast: Any, name: str | None
+) -> None:
+    house.signed(message(record("BIFI", "nameless", SiteName=name), record("BIFI")), cast.host("BIFI"))
+    (bad,) = house.refused()
+    done = replay.replay(house.loader, "BIFI", [bad.id], as_site="BIFI", by="Laura Gil")
+    assert (done.counted, done.refused, done.unread) == (0, 1, 0)
+    assert "SiteName" in done.reason
+    (still,) = house.refused()
+    assert (still.field, house.message(house.numbers[-1]).attempts) == ("SiteName", 0)
+
+
 def test_a_record_that_was_sent_again_meanwhile_is_not_added_twice(
     house: House, cast: Any, misnamed: list[int]
 ) -> None:
