@@ -132,24 +132,34 @@ class Database:
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
             sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
         )
-        driver = session.connection().connection.driver_connection
-        assert driver is not None
         count = 0
-        try:
-            with driver.cursor() as cursor:
-                cursor.adapters.register_dumper(dict, JsonbDumper)
-                with cursor.copy(statement) as copy:
-                    for count, row in enumerate(rows, start=1):  # noqa: B007
-                        copy.write_row(row)
-        except psycopg.Error as error:
-            raise DBAPIError.instance(
-                f"COPY {table}", None, error, psycopg.Error, connection_invalidated=driver.closed
-            ) from error
+        with driver_cursor(session, f"COPY {table}") as cursor:
+            cursor.adapters.register_dumper(dict, JsonbDumper)
+            with cursor.copy(statement) as copy:
+                for count, row in enumerate(rows, start=1):  # noqa: B007
+                    copy.write_row(row)
         return count
 
     def close(self) -> None:
         """Close all connections. The database can be used again after."""
         self.engine.dispose()
+
+
+@contextmanager
+def driver_cursor(session: Session, doing: str) -> Iterator[psycopg.Cursor[Any]]:
+    """A cursor of the driver itself inside the session's transaction, for COPY and for very many rows.
+
+    Raises SQLAlchemy's errors, as every other statement of the session does; `doing` stands in them for the statement.
+    """
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    try:
+        with driver.cursor() as cursor:
+            yield cursor
+    except psycopg.Error as error:
+        raise DBAPIError.instance(
+            doing, None, error, psycopg.Error, connection_invalidated=driver.closed
+        ) from error
 
 
 class AdvisoryLock:

@@ -23,7 +23,7 @@ from accounting import events
 from accounting.archive import files
 from accounting.archive.kept import ARCHIVING, KEPT, Kept, table_of
 from accounting.models import ArchivePart, SummaryDue
-from hanse.database import Database
+from hanse.database import Database, driver_cursor
 from hanse.errors import Refused
 
 LOCK = "accounting archive"
@@ -161,9 +161,7 @@ def _emptying(table: Table, kept: Kept, chosen: str) -> str:
 
 
 def _streamed(session: Session, statement: sql.Composed, types: list[str]) -> Iterator[files.Row]:
-    driver = session.connection().connection.driver_connection
-    assert driver is not None
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+    with driver_cursor(session, "COPY to the archive") as cursor, cursor.copy(statement) as copy:
         copy.set_types(types)
         for row in copy.rows():
             yield tuple(row)

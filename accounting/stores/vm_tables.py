@@ -18,7 +18,7 @@ from accounting.stores.vm_tally import (
     day_of,
 )
 from accounting.usage import Before, Interval, Reading, following, part_of
-from hanse.database import Database
+from hanse.database import Database, driver_cursor
 
 Machine = tuple[str, str]
 """Site and VMUUID."""
@@ -115,10 +115,8 @@ def _read(
     """Rows by the driver itself: they are many, and every step on the way to them counts."""
     if not machines:
         return []
-    driver = session.connection().connection.driver_connection
-    assert driver is not None
     sites, vms = zip(*machines, strict=True)
-    with driver.cursor() as cursor:
+    with driver_cursor(session, "reports of machines") as cursor:
         cursor.execute(
             statement, {"sites": json.dumps(sites), "vms": json.dumps(vms), "since": json.dumps(since)}
         )

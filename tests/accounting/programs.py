@@ -11,6 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from hanse.database import Database
 from tests.accounting.conftest import House
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,3 +59,10 @@ def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
     while not true():
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.01)
+
+
+def end_backend_of(db: Database, session: Session) -> None:
+    """Let the server end the connection that the session works on."""
+    pid = session.scalar(text("select pg_backend_pid()"))
+    with db.transaction() as other:
+        other.execute(text("select pg_terminate_backend(:pid, 10000)"), {"pid": pid})

@@ -11,10 +11,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from accounting import archive, replay, summaries
 from accounting.archive import files, keeping
 from accounting.models import ArchivePart, Uncounted
+from hanse.database import is_connection_loss
 from hanse.errors import NotFound, Refused
 from tests.accounting.conftest import House
 from tests.accounting.other_records import (
@@ -27,6 +29,7 @@ from tests.accounting.other_records import (
     storage,
     volume,
 )
+from tests.accounting.programs import end_backend_of
 from tests.accounting.records import DAY, epoch, message, months_ago, record
 
 BEFORE = months_ago(2).date().replace(day=1)
@@ -305,6 +308,23 @@ def test_killed_before_the_commit_nothing_has_gone(
     assert everything(old) == before
     archive.archive(old.db, folder, BEFORE, "a test")
     archive.restore(old.db, folder, date(2000, 1, 1), "a test")
+    assert everything(old) == before
+
+
+def test_a_connection_that_is_cut_while_rows_leave_is_a_lost_connection_and_removes_nothing(
+    old: House, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, streamed = everything(old), keeping._streamed
+
+    def cut(session: Any, *given: Any) -> Any:
+        end_backend_of(old.db, session)
+        return streamed(session, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeping, "_streamed", cut)
+        with pytest.raises(DBAPIError) as lost:
+            archive.archive(old.db, folder, BEFORE, "a test")
+    assert is_connection_loss(lost.value)
     assert everything(old) == before
 
 

@@ -17,13 +17,13 @@ from sqlalchemy import func, select
 from accounting import loading
 from accounting.loading import MOST_ATTEMPTS
 from accounting.models import Message, SummaryDue
-from accounting.stores import vms
+from accounting.stores import vm_tables, vms
 from accounting.worker import Worker
 from hanse import cms
 from hanse.database import Database
 from hanse.errors import Unavailable
 from tests.accounting.conftest import House
-from tests.accounting.programs import begin, wait_until
+from tests.accounting.programs import begin, end_backend_of, wait_until
 from tests.accounting.records import DAY, NOW, epoch, message, record
 
 
@@ -207,3 +207,23 @@ def test_the_load_command_says_which_file_is_missing(house: House) -> None:
     assert process.returncode == 1
     assert "/nowhere/at/all" in printed
     assert "Traceback" not in printed
+
+
+def test_a_connection_that_is_cut_while_reports_are_read_blames_no_message(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest, number = vm_tables.newest, house.receive(message(record("BIFI")), source="load")
+
+    def cut(session: Any, machines: Any) -> Any:
+        monkeypatch.setattr(vm_tables, "newest", newest)
+        end_backend_of(house.db, session)
+        return newest(session, machines)
+
+    monkeypatch.setattr(vm_tables, "newest", cut)
+    stop = threading.Event()
+    thread = threading.Thread(target=Worker(house.loader, poll_s=0.01).run, args=(stop,))
+    thread.start()
+    wait_until(lambda: house.message(number).state == "loaded" or not thread.is_alive())
+    stop.set()
+    thread.join()
+    assert (house.message(number).state, house.message(number).attempts) == ("loaded", 0)

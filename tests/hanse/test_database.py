@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from hanse.database import AdvisoryLock, Database, Followed, is_connection_loss
+from hanse.database import AdvisoryLock, Database, Followed, driver_cursor, is_connection_loss
 from hanse.errors import FieldFault, Refused
 from hanse.postgres import PrivatePostgres
 
@@ -85,6 +86,19 @@ def ending(db: Database, session: Session) -> Iterator[tuple[object, ...]]:
     with db.transaction() as other:
         other.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid})
     yield from (("registry", "site", str(number), {"text": "x" * 1000}, 1) for number in range(1, 10_000))
+
+
+def test_a_cursor_of_the_driver_fails_like_any_statement(ground: Database) -> None:
+    def ask(question: LiteralString) -> None:
+        with ground.transaction() as session, driver_cursor(session, "a question") as cursor:
+            cursor.execute(question)
+
+    with pytest.raises(ProgrammingError, match="no_such_table"):
+        ask("select 1 from no_such_table")
+    with pytest.raises(OperationalError) as lost:
+        ask("select pg_terminate_backend(pg_backend_pid())")
+    assert is_connection_loss(lost.value)
+    assert count(ground) == 0
 
 
 def test_one_holds_a_lock_at_a_time(ground: Database) -> None:
