@@ -15,8 +15,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -34,6 +34,7 @@ _SUFFIX: Final = ".answer"
 _MOST_REMEMBERED: Final = 2000
 _REFRESH_S: Final = 60
 _LONGEST_WAIT_S: Final = 30
+_MOST_WAITS: Final = 3
 
 
 class Kept(NamedTuple):
@@ -43,11 +44,28 @@ class Kept(NamedTuple):
     etag: str
 
 
+class Made(NamedTuple):
+    """An answer as it was made: in which life of the log (`epoch`), and which revision of it the answer shows."""
+
+    epoch: str
+    revision: int
+    body: bytes
+
+
 class _Head(NamedTuple):
     epoch: str
     revision: int
     etag: str
     length: int
+
+
+@dataclass
+class _Turn:
+    """Somebody makes an answer, and `waiters` wait for it; `made` stays None when it could not be made."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    made: Made | None = None
+    waiters: int = 0
 
 
 class KeptAnswers:
@@ -58,32 +76,66 @@ class KeptAnswers:
         self._limit = limit
         self._verified: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._lock = threading.Lock()
-        self._making: dict[str, threading.Event] = {}
+        self._turns: dict[str, _Turn] = {}
 
-    @contextmanager
-    def making(self, key: str) -> Iterator[bool]:
-        """Around making the answer under `key`: True when somebody else of this process has just made it, so that it
-        is worth looking again; whoever comes second waits for the first, not longer than half a minute.
+    def have(self, key: str, look: Callable[[Made | None], Kept | None], make: Callable[[], Made]) -> Kept:
+        """The answer under `key`: what `look` finds, or else what `make` makes.
+
+        Of those in this process who ask at the same moment one makes it. The others wait for that one, not longer than
+        half a minute, and `look` is given what it made: also an answer that is too small or too large for a file. One
+        that no longer holds is made anew. Where nothing is kept nobody waits.
         """
+        if not self._limit:
+            return self.keep(key, make())
+        found = look(None)
+        for _ in range(_MOST_WAITS):
+            if found is not None:
+                return found
+            turn, mine = self._turn(key)
+            if mine:
+                return self._take(key, turn, look, make)
+            if not turn.done.wait(_LONGEST_WAIT_S):
+                break
+            found = look(turn.made)
+        return found or self.keep(key, make())
+
+    def _turn(self, key: str) -> tuple[_Turn, bool]:
+        """The turn at the answer, and whether it is the caller's own."""
         with self._lock:
-            before = self._making.get(key)
-            if before is None:
-                mine = self._making[key] = threading.Event()
-        if before is not None:
-            before.wait(_LONGEST_WAIT_S)
-            yield True
-            return
+            turn = self._turns.get(key)
+            if turn is not None:
+                turn.waiters += 1
+                return turn, False
+            mine = self._turns[key] = _Turn()
+            return mine, True
+
+    def _take(
+        self, key: str, turn: _Turn, look: Callable[[Made | None], Kept | None], make: Callable[[], Made]
+    ) -> Kept:
         try:
-            yield False
+            found = look(None)  # the one before may have ended between looking and coming here
+            if found is None:
+                turn.made = make()
+                found = self.keep(key, turn.made)
+            return found
         finally:
             with self._lock:
-                del self._making[key]
-            mine.set()
+                del self._turns[key]
+            turn.done.set()
 
-    def find(self, session: Session, key: str, kinds: Collection[str]) -> Kept | None:
-        """The answer under `key`, when nothing of `kinds` has changed since; None otherwise."""
+    def find(
+        self, session: Session, key: str, kinds: Collection[str], handed: Made | None = None
+    ) -> Kept | None:
+        """The answer under `key`, when nothing of `kinds` has changed since; None otherwise.
+
+        `handed` is one that somebody has just made, and is looked at first.
+        """
         if not self._limit:
             return None
+        if handed is not None:
+            kept = _named(handed.body)
+            if self._holds(session, key, _head_of(handed, kept), kinds):
+                return kept
         path = self._path(key)
         try:
             with path.open("rb") as file:
@@ -103,13 +155,12 @@ class KeptAnswers:
             _touch(path)
         return Kept(body, known.etag)
 
-    def keep(self, key: str, epoch: str, revision: int, body: bytes) -> Kept:
-        """Keep `body`, which shows the log as it was at `revision`."""
-        kept = Kept(body, hashlib.blake2b(body, digest_size=16).hexdigest())
-        if SMALLEST <= len(body) <= self._limit // 4:
-            known = _Head(epoch, revision, kept.etag, len(body))
+    def keep(self, key: str, made: Made) -> Kept:
+        """Keep an answer in a file, unless it is too small or too large for one."""
+        kept = _named(made.body)
+        if SMALLEST <= len(made.body) <= self._limit // 4:
             try:
-                self._write(self._path(key), known, body)
+                self._write(self._path(key), _head_of(made, kept), made.body)
                 self._prune()
             except OSError as error:  # a full or closed disk costs time, not the answer
                 log.warning("answer_not_kept", folder=str(self._folder), reason=str(error))
@@ -164,6 +215,23 @@ class KeptAnswers:
             _, bytes_less, path = found.pop(0)
             path.unlink(missing_ok=True)
             size -= bytes_less
+
+
+def code_of(folder: Path) -> str:
+    """A name for the program text in `folder`: what other code wrote out is not given for this one's."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _named(body: bytes) -> Kept:
+    return Kept(body, hashlib.blake2b(body, digest_size=16).hexdigest())
+
+
+def _head_of(made: Made, kept: Kept) -> _Head:
+    return _Head(made.epoch, made.revision, kept.etag, len(made.body))
 
 
 def _head_line(known: _Head) -> bytes:

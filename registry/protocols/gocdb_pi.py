@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from flask import Response, current_app, request
 
+import registry
 from hanse.errors import HanseError
 from hanse.identity.permissions import PUBLIC
 from hanse.identity.principals import ANONYMOUS, Principal
@@ -25,10 +25,8 @@ from registry import api_credentials, personal_data
 from registry.gocdb import access, kept
 from registry.gocdb.asking import Asked, BadValue, Page
 from registry.gocdb.expressions import BadExpression
-from registry.protocols import gocdb_methods
 from registry.protocols.gocdb_methods import METHODS, Call, Method
 from registry.renderings import gocdb_xml as xml
-from registry.renderings import gocdb_xml_downtimes, gocdb_xml_groups, gocdb_xml_people
 from registry.settings import RegistrySettings
 
 NO_CREDENTIAL: Final = "No valid identifier found. Try accessing the resource through the private interface."
@@ -41,11 +39,8 @@ _CURSORS: Final = ("next_cursor", "prev_cursor")
 _IGNORED: Final = frozenset({"method", "output"})
 # characters that GOCDB refuses in a value, and those that XML and the database cannot carry
 _BAD_CHARACTER: Final = re.compile("[\"'`\x00-\x1f\x7f]")
-# answers that other code wrote out are not given
-_WRITERS: Final = (xml, gocdb_xml_downtimes, gocdb_xml_groups, gocdb_xml_people, gocdb_methods)
-_WRITTEN_BY: Final = hashlib.blake2b(
-    b"".join(Path(str(module.__file__)).read_bytes() for module in _WRITERS), digest_size=8
-).hexdigest()
+# answers that other code found and wrote out are not given
+_WRITTEN_BY: Final = kept.code_of(Path(registry.__file__).parent)
 
 protocol = Protocol("gocdb_pi", __name__)
 
@@ -123,30 +118,20 @@ def _answer(method: Method, call: Call) -> Response:
     """What was kept, or a new answer from one look at the database: no half of it before a change, half after."""
     kinds = method.kept(call.asked)
     if kinds is None:
-        return conditional(_xml(_made(method, call)[1]))
+        return conditional(_xml(_made(method, call).body))
     key, answers = _key(call), _answers()
-    epoch, found = _find(answers, key, kinds)
-    if found is None:
-        # many consumers ask the same at the same moment: one answer is made, the others wait for it
-        with answers.making(key) as made:
-            if made:
-                epoch, found = _find(answers, key, kinds)
-            if found is None:
-                found = answers.keep(key, epoch, *_made(method, call))
-    return _known(found)
+
+    def look(handed: kept.Made | None) -> kept.Kept | None:
+        with ground().db.transaction() as session:
+            return answers.find(session, key, kinds, handed)
+
+    return _known(answers.have(key, look, lambda: _made(method, call)))
 
 
-def _find(answers: kept.KeptAnswers, key: str, kinds: Collection[str]) -> tuple[str, kept.Kept | None]:
-    """The life of the log, and the answer of it that is kept."""
-    with ground().db.transaction() as session:
-        return feed_epoch(session), answers.find(session, key, kinds)
-
-
-def _made(method: Method, call: Call) -> tuple[int, bytes]:
-    """An answer, and the revision of the log that it shows."""
+def _made(method: Method, call: Call) -> kept.Made:
     with ground().db.transaction() as session:
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        return head(session), method.run(session, call).encode()
+        return kept.Made(feed_epoch(session), head(session), method.run(session, call).encode())
 
 
 def _known(found: kept.Kept) -> Response:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
 
+import registry
 from hanse.database import Database
 from hanse.revisions import Actor, change, feed_epoch, head, new_epoch
-from registry.gocdb.kept import SMALLEST, Kept, KeptAnswers
+from registry.gocdb.kept import SMALLEST, Kept, KeptAnswers, Made, code_of
 
 BODY = b"<results/>" * SMALLEST
 KINDS = frozenset({"site"})
@@ -29,7 +32,7 @@ def write(db: Database, kind: str, name: str) -> None:
 
 def keep(answers: KeptAnswers, db: Database, key: str = "k", body: bytes = BODY) -> Kept:
     with db.transaction() as session:
-        return answers.keep(key, feed_epoch(session), head(session), body)
+        return answers.keep(key, Made(feed_epoch(session), head(session), body))
 
 
 def find(answers: KeptAnswers, db: Database, key: str = "k") -> Kept | None:
@@ -71,7 +74,7 @@ def test_another_process_finds_it(answers: KeptAnswers, db: Database, tmp_path: 
 
 def test_a_restored_database_finds_nothing(answers: KeptAnswers, db: Database) -> None:
     with db.transaction() as session:
-        answers.keep("k", feed_epoch(session), head(session) + 5, BODY)  # from before it was restored
+        answers.keep("k", Made(feed_epoch(session), head(session) + 5, BODY))  # from before it was restored
     assert find(answers, db) is None
     keep(answers, db)
     with db.transaction() as session:
@@ -132,7 +135,7 @@ def test_writers_at_once_leave_one_whole_answer(db: Database, tmp_path: Path) ->
     def run(body: bytes) -> None:
         answers = KeptAnswers(tmp_path / "answers", 100 * len(BODY))
         for _ in range(15):
-            answers.keep("k", epoch, revision, body)
+            answers.keep("k", Made(epoch, revision, body))
             with Session(db.engine) as session:
                 found = answers.find(session, "k", KINDS)
             if found is None or found.body not in bodies:
@@ -147,39 +150,109 @@ def test_writers_at_once_leave_one_whole_answer(db: Database, tmp_path: Path) ->
     assert len(list((tmp_path / "answers").iterdir())) == 1
 
 
-def test_two_who_ask_at_once_have_one_answer_made(answers: KeptAnswers, db: Database) -> None:
-    made: list[str] = []
-    begun, others = threading.Event(), 4
+class Asking:
+    """Some who ask for the answer "k" at the same moment; the first is held back until `others` wait for it."""
 
-    def ask(name: str) -> None:
-        with answers.making("k") as again:
-            if again and find(answers, db) is not None:
-                return
-            made.append(name)
-            begun.set()
-            waiting.wait(30)
-            keep(answers, db)
+    def __init__(
+        self, answers: KeptAnswers, db: Database, bodies: list[bytes | None], others: int = 4
+    ) -> None:
+        self.made: list[bytes | None] = []
+        self.got: list[Kept] = []
+        self.faults: list[Exception] = []
+        self.at_the_end = lambda: None
+        self._answers, self._db, self._bodies, self._others = answers, db, bodies, others
 
-    waiting = threading.Event()
-    first = threading.Thread(target=ask, args=("first",))
-    first.start()
-    assert begun.wait(30)
-    rest = [threading.Thread(target=ask, args=(str(number),)) for number in range(others)]
-    for thread in rest:
-        thread.start()
-    waiting.set()
-    for thread in [first, *rest]:
-        thread.join(30)
-    assert made == ["first"]
+    def run(self) -> None:
+        threads = [threading.Thread(target=self._ask) for _ in range(self._others + 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
 
+    def _ask(self) -> None:
+        try:
+            self.got.append(self._answers.have("k", self._look, self._make))
+        except ValueError as fault:
+            self.faults.append(fault)
 
-def test_after_one_that_failed_the_next_makes_the_answer(answers: KeptAnswers) -> None:
-    def fail() -> None:
-        with answers.making("k") as again:
-            assert not again
+    def _look(self, handed: Made | None) -> Kept | None:
+        with self._db.transaction() as session:
+            return self._answers.find(session, "k", KINDS, handed)
+
+    def _make(self) -> Made:
+        body = self._bodies[len(self.made)]
+        self.made.append(body)
+        with self._db.transaction() as session:
+            made = Made(feed_epoch(session), head(session), body or b"")
+        if len(self.made) == 1:
+            self._await_others()
+            self.at_the_end()
+        if body is None:
             raise ValueError("no")
+        return made
 
-    with pytest.raises(ValueError, match="no"):
-        fail()
-    with answers.making("k") as again:
-        assert not again
+    def _await_others(self) -> None:
+        deadline = time.monotonic() + 60
+        while self._answers._turns["k"].waiters < self._others:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+@pytest.mark.parametrize("body", [BODY, b"<results/>", BODY * 5], ids=["kept", "too small", "too large"])
+def test_those_who_ask_at_once_have_one_answer_made(answers: KeptAnswers, db: Database, body: bytes) -> None:
+    asking = Asking(answers, db, [body])
+    asking.run()
+    assert asking.made == [body]
+    assert [one.body for one in asking.got] == [body] * 5
+    assert len({one.etag for one in asking.got}) == 1
+
+
+def test_who_waited_is_not_given_what_changed_meanwhile(answers: KeptAnswers, db: Database) -> None:
+    """Somebody writes while the answer is made, then asks: what that one wrote is in it."""
+    asking = Asking(answers, db, [b"before", *[b"after"] * 4])
+    asking.at_the_end = lambda: write(db, "site", "BIFI")
+    asking.run()
+    assert sorted(one.body for one in asking.got) == [b"after"] * 4 + [b"before"]
+
+
+def test_after_one_that_failed_another_makes_the_answer(answers: KeptAnswers, db: Database) -> None:
+    asking = Asking(answers, db, [None, BODY])
+    asking.run()
+    assert len(asking.faults) == 1
+    assert asking.made == [None, BODY]
+    assert [one.body for one in asking.got] == [BODY] * 4
+
+
+def test_with_no_room_nobody_waits(db: Database, tmp_path: Path) -> None:
+    """Each makes its own; all are in the making at the same moment, which none that waits could be."""
+    answers, together = KeptAnswers(tmp_path / "answers", 0), threading.Barrier(3, timeout=60)
+    got: list[bytes] = []
+
+    def make() -> Made:
+        together.wait()
+        return Made("1", 1, BODY)
+
+    threads = [
+        threading.Thread(target=lambda: got.append(answers.have("k", lambda _: None, make).body))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert got == [BODY] * 3
+
+
+@pytest.mark.parametrize(
+    "changed", ["gocdb/sites.py", "renderings/gocdb_xml.py", "protocols/gocdb_methods.py"]
+)
+def test_other_code_has_other_answers(tmp_path: Path, changed: str) -> None:
+    """What was kept before an upgrade is not given after it, whichever module of the registry is another one."""
+    copy = tmp_path / "registry"
+    shutil.copytree(Path(registry.__file__).parent, copy, ignore=shutil.ignore_patterns("*.pyc", "templates"))
+    before = code_of(copy)
+    assert code_of(Path(registry.__file__).parent) == before
+    with (copy / changed).open("a") as file:
+        file.write("# another version\n")
+    assert code_of(copy) != before
