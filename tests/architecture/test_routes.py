@@ -40,17 +40,26 @@ ROLES: dict[str, tuple[str, str] | None] = {
     "service": ("service", "federation"),
     "federation_operator": ("federation_operator", "federation"),
 }
+#: Roles that one service alone knows.
+ROLES_BESIDE: dict[str, dict[str, tuple[str, str] | None]] = {
+    "vomsdb": {"group_manager": ("vo_group_manager", "group:/training.egi.eu/seeded")}
+}
 BUILT_IN = {"/assets/<path:filename>"}
+
+
+def roles_of(service: str) -> dict[str, tuple[str, str] | None]:
+    """The roles that are tried on a service's routes, in the order of the columns."""
+    return ROLES | ROLES_BESIDE.get(service, {})
 
 
 def token_of(role: str) -> str:
     return f"a-token-of-the-tests-for-{role}"
 
 
-def enter_roles(db: Database) -> None:
+def enter_roles(db: Database, roles: dict[str, tuple[str, str] | None] = ROLES) -> None:
     """A token for each role, known to this service as if the registry had granted it."""
     rows: list[dict[str, Any]] = []
-    for role, grant in ROLES.items():
+    for role, grant in roles.items():
         if role == "anonymous":
             continue
         key = token_key(token_of(role))
@@ -148,13 +157,14 @@ def test_who_may_call_which_route_of(
 ) -> None:
     columns: dict[str, dict[tuple[str, str], str]] = {}
     listed: list[tuple[str, str, str]] = []
+    roles = roles_of(service)
     with fresh_database(service) as db:
         settings = settings_for(import_module(f"{service}.service").SERVICE.settings, service, db)
-        enter_roles(db)
+        enter_roles(db, roles)
         with service_called(service, db, settings, {}) as seeding:
             arguments = SEEDS[service](seeding.app, db, cast, token_of("federation_operator"))
         db.close()  # a database is copied only while nobody is connected to it
-        for role in ROLES:
+        for role in roles:
             with a_copy(postgres, f"{service}_of_{role}", db) as own:  # noqa: SIM117 - one inside the other
                 with service_called(service, own, settings, arguments) as called:
                     listed = routes_of(called.app)
@@ -168,11 +178,12 @@ def test_who_may_call_which_route_of(
 
 
 def as_table(routes: list[tuple[str, str, str]], columns: dict[str, dict[tuple[str, str], str]]) -> str:
-    lines = [f"# {number:>2} {role}" for number, role in enumerate(ROLES, 1)]
+    roles = list(columns)
+    lines = [f"# {number:>2} {role}" for number, role in enumerate(roles, 1)]
     lines.append(
-        "# " + " ".join(f"{number:>2}" for number in range(1, len(ROLES) + 1)) + "  route: permission"
+        "# " + " ".join(f"{number:>2}" for number in range(1, len(roles) + 1)) + "  route: permission"
     )
     for method, rule, permission in sorted(routes, key=lambda route: (route[1], route[0])):
-        cells = " ".join(f" {columns[role][method, rule]}" for role in ROLES)
+        cells = " ".join(f" {columns[role][method, rule]}" for role in roles)
         lines.append(f"  {cells}  {method} {rule}: {permission}")
     return "\n".join(lines) + "\n"
