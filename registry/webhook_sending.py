@@ -36,6 +36,15 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Claimed:
+    """What one look at the queue found: `seen` deliveries, their messages, webhooks whose secret cannot be read."""
+
+    messages: list[Message]
+    unreadable: list[int]
+    seen: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How an attempt went: the status that was answered, or None and why."""
 
@@ -53,20 +62,25 @@ def run(db: Database, settings: RegistrySettings) -> str:
     webhook_secrets.seal_plain(db, settings)
     told = webhooks.spread(db)
     good = bad = 0
-    while batch := claim(db, settings):
+    while (claimed := claim(db, settings)).seen:
+        for number in claimed.unreadable:
+            stop_unreadable(db, number, settings)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook") as senders:
-            outcomes = list(senders.map(lambda one: send(one, settings), batch))
-        for message, outcome in zip(batch, outcomes, strict=True):
+            outcomes = list(senders.map(lambda one: send(one, settings), claimed.messages))
+        for message, outcome in zip(claimed.messages, outcomes, strict=True):
             settle(db, message, outcome, settings)
             good, bad = good + outcome.good, bad + (not outcome.good)
-        if len(batch) < BATCH:
+        if claimed.seen < BATCH:
             break
     prune(db, settings.webhook_log_days)
     return f"{told} queued, {good} delivered, {bad} failed."
 
 
-def claim(db: Database, settings: RegistrySettings) -> list[Message]:
-    """Deliveries that are due, each put off first: one whose sender dies is sent again, under the same id."""
+def claim(db: Database, settings: RegistrySettings) -> Claimed:
+    """Deliveries that are due, each put off first: one whose sender dies is sent again, under the same id.
+
+    Those that cannot be signed are left as they are; `stop_unreadable` takes their webhooks out of the queue.
+    """
     now = datetime.now(UTC)
     with db.transaction() as session:
         rows = session.execute(
@@ -82,20 +96,35 @@ def claim(db: Database, settings: RegistrySettings) -> list[Message]:
             .with_for_update(of=WebhookDelivery, skip_locked=True)
         ).all()
         seal = webhook_secrets.seal_of(settings)
-        claimed = []
+        messages, unreadable = [], set()
         for row, webhook in rows:
             try:
                 secret = webhook_secrets.opened(seal, webhook.secret)
             except Unreadable:
-                _stop(session, webhook, _UNREADABLE, settings)
+                unreadable.add(webhook.id)
                 continue
             row.attempts += 1
             row.last_attempt_at = now
             row.next_attempt_at = now + timedelta(
                 seconds=settings.webhook_deadline_s * BATCH / AT_ONCE + 30 + pause_s(row.attempts)
             )
-            claimed.append(Message(row.id, webhook.id, webhook.url, secret, row.body, row.attempts))
-        return claimed
+            messages.append(Message(row.id, webhook.id, webhook.url, secret, row.body, row.attempts))
+        return Claimed(messages, sorted(unreadable), len(rows))
+
+
+def stop_unreadable(db: Database, number: int, settings: RegistrySettings) -> None:
+    """Stop a webhook whose secret cannot be read and tell its owner, unless it has a new secret by now.
+
+    A transaction of its own: whoever holds deliveries must not wait for a webhook, since settling locks that first.
+    """
+    with db.transaction() as session:
+        webhook = session.get(Webhook, number, with_for_update={"of": Webhook})
+        if webhook is None:
+            return
+        try:
+            webhook_secrets.opened(webhook_secrets.seal_of(settings), webhook.secret)
+        except Unreadable:
+            _stop(session, webhook, _UNREADABLE, settings)
 
 
 def pause_s(attempts: int) -> float:

@@ -41,10 +41,9 @@ def settings() -> RegistrySettings:
     permission=PUBLIC,
     summary="Texts of the certification policy, the newest first",
     responses={200: PolicyPage},
-    revised=True,
 )
 def list_policies(query: OneQuery) -> Body:
-    """With the one that comes with Hanse at the end."""
+    """With the one that comes with Hanse at the end. Which one is in force changes with the clock."""
     with ground().db.transaction() as session:
         moment = states.moment(session, query.as_of)
         texts = policy.texts(session, moment.at if moment else None)

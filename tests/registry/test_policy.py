@@ -501,6 +501,20 @@ def test_a_policy_is_dated_and_the_earlier_ones_stay(registry: Registry) -> None
         assert then.step("Uncertified", "Certified").persons == 2  # type: ignore[union-attr]
 
 
+def test_a_policy_comes_into_force_without_a_change(registry: Registry) -> None:
+    """Who asks "changed since?" is told of a text that began to count, though nobody wrote anything meanwhile."""
+    path = "/api/v1/certification/policies"
+    later = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    made = registry.send("POST", path, {"document": TWO_PERSONS, "valid_from": later, "reason": "x"})
+    before = registry.ask("GET", path)
+    known = {"If-None-Match": before.headers["ETag"]} if "ETag" in before.headers else {}
+    with registry.db.transaction() as session:  # three days pass
+        session.execute(text("update certification_policy set valid_from = now() - interval '1 second'"))
+    after = registry.ask("GET", path, headers=known)
+    assert after.status_code == 200
+    assert [one["id"] for one in after.get_json()["items"] if one["in_force"]] == [made["id"]]
+
+
 @pytest.mark.parametrize(
     ("document", "where", "why"),
     [

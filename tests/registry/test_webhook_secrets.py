@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from sqlalchemy import select, text
 from hanse.cli import main
 from hanse.sealing import Unreadable
 from registry import webhook_secrets, webhook_sending, webhooks
-from registry.models import Mail, Webhook
+from registry.models import Mail, Webhook, WebhookDelivery
 from registry.schemas.listening import WebhookIn
 from registry.settings import RegistrySettings
 
@@ -101,6 +103,57 @@ def test_a_webhook_whose_secret_is_lost_is_stopped_and_its_owner_is_told(registr
     with registry.db.transaction() as session:
         (mail,) = session.scalars(select(Mail).where(Mail.about == f"webhook:{number}"))
     assert mail.recipient == "laura@bifi.example"
+
+
+def spoiled(registry: Registry) -> int:
+    """A webhook whose secret was sealed with a key that is lost; its number."""
+    number = int(registry.send("POST", "/api/v1/webhooks", HOOK, "Laura Gil")["id"])
+    lost = webhook_secrets.seal_of(under(registry, "a key that is lost"))
+    with registry.db.transaction() as session:
+        session.get_one(Webhook, number).secret = lost.close(webhook_secrets.new())
+    return number
+
+
+def test_deliveries_that_cannot_be_signed_hold_up_no_others(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than are claimed at once are due first; what comes after is sent in the same round."""
+    monkeypatch.setattr(webhook_sending, "BATCH", 2)
+    sent: list[int] = []
+
+    def send(message: webhook_sending.Message, _: RegistrySettings) -> webhook_sending.Outcome:
+        sent.append(message.webhook)
+        return webhook_sending.Outcome(200, "")
+
+    monkeypatch.setattr(webhook_sending, "send", send)
+    lost = spoiled(registry)
+    for place in ("Zaragoza", "Huesca", "Teruel"):
+        registry.send("PATCH", "/api/v1/sites/BIFI", {"location": place})
+    webhooks.spread(registry.db)
+    good = int(registry.send("POST", "/api/v1/webhooks", HOOK, "Laura Gil")["id"])
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Jaca"})
+    assert webhook_sending.run(registry.db, registry.settings) == "2 queued, 1 delivered, 0 failed."
+    assert sent == [good]
+    assert not registry.get(f"/api/v1/webhooks/{lost}", "Laura Gil")["active"]
+
+
+def test_stopping_a_webhook_holds_no_delivery(registry: Registry) -> None:
+    """Who settles a delivery locks its webhook first; the round that stops the webhook must not hold the delivery."""
+    number = spoiled(registry)
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Zaragoza"})
+    webhooks.spread(registry.db)
+    with ThreadPoolExecutor(1) as others, registry.db.transaction() as session:
+        session.get_one(Webhook, number, with_for_update={"of": Webhook})
+        round_ = others.submit(webhook_sending.run, registry.db, registry.settings)
+        me = session.scalar(text("select pg_backend_pid()"))
+        blocked = text("select count(*) from pg_stat_activity where :me = any(pg_blocking_pids(pid))")
+        deadline = time.monotonic() + 60
+        while not session.scalar(blocked, {"me": me}):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        held = select(WebhookDelivery).where(WebhookDelivery.webhook_id == number)
+        assert len(session.scalars(held.with_for_update(nowait=True)).all()) == 1
+    assert round_.result(60) == "0 queued, 0 delivered, 0 failed."
 
 
 def test_the_command_seals_anew_and_says_what_is_lost(registry: Registry, tmp_path: Path) -> None:
