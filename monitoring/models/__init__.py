@@ -5,25 +5,20 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
 
 from hanse.database import GroundBase
-
-UtcTime = TIMESTAMP(timezone=True)
-_STATES = "('ok', 'warning', 'unknown', 'missing', 'critical', 'downtime')"
-
-
-class Base(DeclarativeBase):
-    """Monitoring's own tables."""
+from monitoring.models import figures
+from monitoring.models.base import STATES, Base, UtcTime
 
 
 class Site(Base):
     """A site with monitored endpoints: its state now. One row is the lock under which a site is judged."""
 
     __tablename__ = "site"
-    __table_args__ = (CheckConstraint(f"state in {_STATES}", name="site_state"),)
+    __table_args__ = (CheckConstraint(f"state in {STATES}", name="site_state"),)
 
     name: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(server_default="missing")
@@ -36,7 +31,7 @@ class Endpoint(Base):
 
     __tablename__ = "endpoint"
     __table_args__ = (
-        CheckConstraint(f"state in {_STATES} and judged in {_STATES}", name="endpoint_state"),
+        CheckConstraint(f"state in {STATES} and judged in {STATES}", name="endpoint_state"),
         Index("endpoint_site", "site"),
     )
 
@@ -64,7 +59,7 @@ class Check(Base):
     __tablename__ = "probe_check"
     __table_args__ = (
         UniqueConstraint("endpoint_id", "probe", name="check_once"),
-        CheckConstraint(f"judged in {_STATES}", name="check_judged"),
+        CheckConstraint(f"judged in {STATES}", name="check_judged"),
         CheckConstraint("period_s > 0 and retry_s > 0 and deadline_s > 0", name="check_times"),
         Index("check_due", "next_at", postgresql_where=text("active")),
     )
@@ -103,7 +98,10 @@ class Check(Base):
 
 
 class StoredResult(Base):
-    """One measurement. `due_at` is the time it was scheduled for; None = somebody asked for it now."""
+    """One measurement. `due_at` is the time it was scheduled for; None = somebody asked for it now.
+
+    `original_status` = what the probe said, where a rule of a thresholds profile (`threshold_rule`) said
+    otherwise."""
 
     __tablename__ = "result"
     __table_args__ = (
@@ -125,6 +123,8 @@ class StoredResult(Base):
     phases: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     asked_by: Mapped[str | None]
     worker: Mapped[str]
+    original_status: Mapped[str | None]
+    threshold_rule: Mapped[str | None]
 
 
 class Answer(Base):
@@ -146,9 +146,14 @@ class StatusChange(Base):
 
     __tablename__ = "status_change"
     __table_args__ = (
-        CheckConstraint(f"state in {_STATES}", name="status_change_state"),
+        CheckConstraint(f"state in {STATES}", name="status_change_state"),
         CheckConstraint("level in ('check', 'endpoint', 'site')", name="status_change_level"),
         Index("status_change_by_subject", "level", "subject", "at", "id"),
+        Index(
+            "status_change_late",
+            "written_at",
+            postgresql_where=text("written_at - at > interval '10 minutes'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -186,6 +191,12 @@ class Incident(Base):
     told: Mapped[bool] = mapped_column(server_default=text("false"))
     acknowledged_at: Mapped[datetime | None] = mapped_column(UtcTime)
     acknowledged_by: Mapped[str | None]
+    assigned_to: Mapped[str | None]
+    silenced_until: Mapped[datetime | None] = mapped_column(UtcTime)
+    silenced_by: Mapped[str | None]
+    flapping: Mapped[bool] = mapped_column(server_default=text("false"))
+    reminded_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    escalated_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class IncidentEndpoint(Base):
@@ -249,5 +260,22 @@ class Worker(Base):
     done: Mapped[int] = mapped_column(BigInteger, server_default="0")
     dropped: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
+
+__all__ = [
+    "Answer",
+    "Base",
+    "Check",
+    "Endpoint",
+    "Incident",
+    "IncidentEndpoint",
+    "IncidentNote",
+    "Notification",
+    "Site",
+    "StatusChange",
+    "StoredResult",
+    "Worker",
+    "figures",
+    "metadatas",
+]
 
 metadatas = (Base.metadata, GroundBase.metadata)
