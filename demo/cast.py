@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from demo.cloud.machines import Capacity
+from demo.cloud.things import Capacity
 
 FEDERATION = "Research Cloud Federation · demo"
 CA_NAME = "/C=EU/O=Hanse Demo/CN=Hanse Demo CA"

@@ -17,7 +17,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from demo.cloud.machines import Journal
+from demo.cloud.journal import Journal
 from demo.cloud.outbox import write_durably
 
 _MAX = 2 * 1024 * 1024

@@ -18,7 +18,8 @@ from demo.cloud.faults import FaultFile
 from demo.cloud.information import Informer
 from demo.cloud.listener import Listener, TlsFiles
 from demo.cloud.machines import Machines
-from demo.cloud.occi import OcciServer, Request, Response
+from demo.cloud.messages import Request, Response
+from demo.cloud.occi import OcciServer
 from demo.cloud.outbox import Outbox, Sender
 from demo.cloud.reporting import Reporter
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from demo.cloud.machines import Capacity
+from demo.cloud.things import Capacity
 
 
 @dataclass(frozen=True)

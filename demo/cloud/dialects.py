@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo.cloud.machines import Machine, Size
+from demo.cloud.things import Size
 from hanse.occi.model import (
     COMPUTE,
     COMPUTE_ACTION,
     CORE,
     INFRASTRUCTURE,
+    IP_INTERFACE,
+    IP_NETWORK,
     NETWORK,
     NETWORK_INTERFACE,
     OS_TPL,
@@ -20,12 +22,9 @@ from hanse.occi.model import (
     STORAGE_LINK,
     USER_DATA_V1,
     USER_DATA_V12,
-    ActionLink,
     AttributeDefinition,
     Category,
     Document,
-    Link,
-    Value,
 )
 
 SIZES = (
@@ -37,7 +36,13 @@ SIZES = (
 )
 IMAGES = {"debian13": "Debian 13", "rocky9": "Rocky Linux 9"}
 ACTIONS = ("start", "stop", "restart", "suspend")
-_COMPUTE_ATTRIBUTES = ("architecture", "cores", "hostname", "memory", "speed", "state")
+_ATTRIBUTES = {
+    COMPUTE: ("architecture", "cores", "hostname", "memory", "speed", "state"),
+    STORAGE: ("size", "state"),
+    NETWORK: ("vlan", "label", "state"),
+    STORAGE_LINK: ("deviceid", "mountpoint", "state"),
+    NETWORK_INTERFACE: ("interface", "mac", "state"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Dialect:
     """What is special about a server.
 
     `kind_places` absolute or relative; `memory_unit_mb` how many MB one unit of occi.compute.memory is;
-    `context` the contextualisation mixins it knows.
+    `context` the contextualisation mixins it knows, `user_data_v12` and `key_v12` what it calls the attributes of
+    the newer ones, `one_generation` the status for a request that names both generations (None = takes them).
     """
 
     name: str
@@ -62,6 +68,21 @@ class Dialect:
     size_scheme: str
     memory_unit_mb: int
     context: tuple[str, ...]
+    interface_place: str
+    user_data_v12: str
+    key_v12: str
+    one_generation: int | None
+
+    def place(self, kind: str) -> str:
+        """Where the entities of a kind are, below the endpoint."""
+        if kind == NETWORK_INTERFACE:
+            return self.interface_place
+        return kind.rpartition("#")[2]
+
+    def kind(self, identifier: str, base: str) -> Category:
+        """A kind of the infrastructure as this server defines it; `base` is its address with a final slash."""
+        parent = CORE + ("link" if identifier in (STORAGE_LINK, NETWORK_INTERFACE) else "resource")
+        return _kind(self, identifier, parent, base if self.absolute_kinds else "/")
 
 
 def rocci(site: str) -> Dialect:
@@ -82,6 +103,10 @@ def rocci(site: str) -> Dialect:
         size_scheme=f"{schemes}/resource_tpl#",
         memory_unit_mb=1024,
         context=(SSH_KEY_V12, USER_DATA_V12, PUBLIC_KEY_V1, USER_DATA_V1),
+        interface_place="networkinterface",
+        user_data_v12="occi.compute.userdata",
+        key_v12="occi.credentials.ssh.publickey",
+        one_generation=None,
     )
 
 
@@ -102,6 +127,10 @@ def ooi(site: str) -> Dialect:
         size_scheme="http://schemas.openstack.org/template/resource#",
         memory_unit_mb=1,
         context=(PUBLIC_KEY_V1, USER_DATA_V1, SSH_KEY_V12, USER_DATA_V12),
+        interface_place="networklink",
+        user_data_v12="occi.compute.user_data",
+        key_v12="occi.credentials.ssh_key",
+        one_generation=409,
     )
 
 
@@ -111,12 +140,14 @@ DIALECTS = {"rocci": rocci, "ooi": ooi}
 def model(dialect: Dialect, base: str) -> Document:
     """The answer of the query interface; `base` is where this server is reached, with a final slash."""
     root = base if dialect.absolute_kinds else "/"
-    kinds = [_kind(CORE + "entity", "", root), _kind(CORE + "resource", CORE + "entity", root)]
-    kinds += [_kind(CORE + "link", CORE + "entity", root)]
-    kinds += [_kind(name, CORE + "resource", root) for name in (COMPUTE, STORAGE, NETWORK)]
-    kinds += [_kind(name, CORE + "link", root) for name in (STORAGE_LINK, NETWORK_INTERFACE)]
+    kinds = [_kind(dialect, CORE + "entity", "", root)]
+    kinds += [_kind(dialect, CORE + name, CORE + "entity", root) for name in ("resource", "link")]
+    kinds += [
+        dialect.kind(name, base) for name in (COMPUTE, STORAGE, NETWORK, STORAGE_LINK, NETWORK_INTERFACE)
+    ]
     actions = [Category(term, COMPUTE_ACTION, "action", f"{term} compute instance") for term in ACTIONS]
     mixins = [_mixin(name, root) for name in (OS_TPL, RESOURCE_TPL, *dialect.context)]
+    mixins += [_mixin(name, root) for name in (IP_NETWORK, IP_INTERFACE)]
     return Document((*kinds, *actions, *mixins, *templates(dialect, root)))
 
 
@@ -135,53 +166,18 @@ def templates(dialect: Dialect, root: str) -> list[Category]:
     ]
 
 
-def description(dialect: Dialect, machine: Machine, base: str) -> Document:
-    """A machine as the server describes it."""
-    place = f"{base}compute/{machine.id}"
-    root = base if dialect.absolute_kinds else "/"
-    wanted = (dialect.image_scheme + machine.image, dialect.size_scheme + machine.size.term)
-    mixins = [one for one in templates(dialect, root) if one.identifier in wanted]
-    attributes: dict[str, Value] = {
-        "occi.core.id": machine.id,
-        "occi.core.title": machine.title,
-        "occi.compute.architecture": "x64",
-        "occi.compute.cores": machine.size.vcpu,
-        "occi.compute.memory": machine.size.memory_mb // dialect.memory_unit_mb,
-        "occi.compute.hostname": machine.hostname,
-        "occi.compute.state": "active" if machine.active else "inactive",
-    }
-    verbs = ("stop", "restart", "suspend") if machine.active else ("start",)
-    actions = tuple(ActionLink(f"{place}?action={verb}", COMPUTE_ACTION + verb) for verb in verbs)
-    kind = _kind(COMPUTE, CORE + "resource", root)
-    return Document((kind, *mixins), attributes, (_interface(machine, base),), actions)
-
-
-def _interface(machine: Machine, base: str) -> Link:
-    return Link(
-        target=f"{base}network/public",
-        rel=(NETWORK,),
-        location=f"{base}networklink/{machine.id}",
-        categories=(NETWORK_INTERFACE,),
-        attributes={
-            "occi.networkinterface.address": machine.address,
-            "occi.networkinterface.state": "active",
-        },
-    )
-
-
-def _kind(identifier: str, parent: str, root: str) -> Category:
+def _kind(dialect: Dialect, identifier: str, parent: str, root: str) -> Category:
     bare = Category.of(identifier, "kind")
-    compute = identifier == COMPUTE
-    names = [f"occi.compute.{name}" for name in _COMPUTE_ATTRIBUTES] if compute else []
+    names = [f"occi.{bare.term}.{name}" for name in _ATTRIBUTES.get(identifier, ())]
     return Category(
         bare.term,
         bare.scheme,
         "kind",
         f"{bare.term} (simulated)",
         (parent,) if parent else (),
-        f"{root}{bare.term}/",
+        f"{root}{dialect.place(identifier)}/",
         tuple(AttributeDefinition(name) for name in ("occi.core.id", "occi.core.title", *names)),
-        tuple(COMPUTE_ACTION + term for term in ACTIONS) if compute else (),
+        tuple(COMPUTE_ACTION + term for term in ACTIONS) if identifier == COMPUTE else (),
     )
 
 

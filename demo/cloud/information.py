@@ -14,7 +14,8 @@ from typing import Any
 
 from demo.cloud.configuration import CloudConfiguration
 from demo.cloud.dialects import IMAGES, SIZES, Dialect
-from demo.cloud.machines import Machine, Machines, Size
+from demo.cloud.machines import Machines
+from demo.cloud.things import Machine, Size
 from hanse.http import HttpError, fetch
 
 log = logging.getLogger("demo.cloud")

@@ -18,7 +18,7 @@ from typing import Any
 from cryptography import x509
 
 from demo.cloud.faults import FaultFile
-from demo.cloud.occi import Request, Response
+from demo.cloud.messages import Request, Response
 from hanse.identity.tls import peer_chain, server_context
 
 log = logging.getLogger("demo.cloud")

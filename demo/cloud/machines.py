@@ -6,71 +6,33 @@ answered. The last line of a machine counts. A line cut short by a kill was neve
 
 from __future__ import annotations
 
-import json
-import os
 import threading
+import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class Size:
-    """A resource template: what a machine of it takes. Memory in MB, disk in GB."""
-
-    term: str
-    title: str
-    vcpu: int
-    memory_mb: int
-    disk_gb: int
-    gpus: int = 0
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What a site has; None where the site does not count it. RAM in GB, storage in TB (1000 GB)."""
-
-    vcpu: int
-    ram_gb: int
-    storage_tb: float | None = None
-    volumes: int | None = None
-    public_ips: int | None = None
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A virtual machine. Times are epoch seconds; `wall_s` and `idle_s` were counted up to `changed`."""
-
-    id: str
-    title: str
-    hostname: str
-    account: str
-    dn: str
-    vo: str
-    fqan: str
-    image: str
-    size: Size
-    address: str
-    created: float
-    changed: float
-    active: bool = True
-    wall_s: float = 0.0
-    idle_s: float = 0.0
-    deleted: float | None = None
-
-    def counted(self, now: float) -> Machine:
-        """The same machine with its times counted up to `now`."""
-        passed = 0.0 if self.deleted is not None else max(0.0, now - self.changed)
-        wall, idle = (passed, 0.0) if self.active else (0.0, passed)
-        return replace(self, changed=now, wall_s=self.wall_s + wall, idle_s=self.idle_s + idle)
-
-
-class CapacityExceeded(Exception):
-    """The cloud has no room; the sentence says what is short: asked, used, total."""
+from demo.cloud.journal import Journal
+from demo.cloud.things import (
+    Capacity,
+    CapacityExceeded,
+    Disk,
+    Interface,
+    InUse,
+    Machine,
+    Size,
+    Taken,
+    Volume,
+    check,
+)
+from demo.cloud.volumes import Volumes
 
 
 class Machines:
-    """The machines of one cloud. Safe for threads."""
+    """The machines of one cloud, and the volumes that can be linked to them. Safe for threads.
+
+    `network` is the first three numbers of the public addresses.
+    """
 
     def __init__(self, journal: Path, capacity: Capacity, network: str, clock: Callable[[], float]) -> None:
         self._journal = Journal(journal)
@@ -79,15 +41,20 @@ class Machines:
         self._clock = clock
         self._lock = threading.Lock()
         self._machines: dict[str, Machine] = {}
+        self._volumes = Volumes(journal.with_name("volumes.jsonl"), clock)
         for record in self._journal.lines():
             self._replay(record)
         self._journal.rewrite(_record(machine) for machine in self._machines.values())
+
+    def now(self) -> float:
+        """The time that the cloud counts by, epoch seconds."""
+        return self._clock()
 
     def all(self) -> list[Machine]:
         """Machines that exist, counted up to now, in order of creation."""
         now = self._clock()
         with self._lock:
-            alive = [one.counted(now) for one in self._machines.values() if one.deleted is None]
+            alive = [one.counted(now) for one in self._alive()]
         return sorted(alive, key=lambda machine: machine.created)
 
     def unreported(self) -> list[Machine]:
@@ -101,13 +68,14 @@ class Machines:
             found = self._machines.get(machine_id)
         return None if found is None or found.deleted is not None else found.counted(self._clock())
 
-    def create(self, wanted: Machine) -> Machine:
-        """Start `wanted` (its address and times are set here). Raises CapacityExceeded."""
+    def create(self, wanted: Machine, public_ips: int = 0) -> Machine:
+        """Start `wanted` (addresses and times are set here), with public addresses. Raises CapacityExceeded."""
         with self._lock:
-            alive = [one for one in self._machines.values() if one.deleted is None]
-            _check(self._capacity, alive, wanted.size)
+            self._check(Taken.by(wanted.size) + Taken(public_ips=public_ips))
             now = self._clock()
-            machine = replace(wanted, address=self._free_address(alive), created=now, changed=now)
+            machine = replace(wanted, address=self._private_address(), created=now, changed=now)
+            for _ in range(public_ips):
+                machine = self._with_address(machine)
             self._store(machine)
         return machine
 
@@ -119,7 +87,7 @@ class Machines:
                 self._store(replace(found.counted(self._clock()), active=active))
 
     def delete(self, machine_id: str) -> None:
-        """Delete a machine; it stays in the journal until its usage is reported."""
+        """Delete a machine; it stays in the journal until its usage is reported, and its volumes stay anyway."""
         with self._lock:
             found = self._machines.get(machine_id)
             if found is not None and found.deleted is None:
@@ -133,6 +101,86 @@ class Machines:
                 self._journal.append({"reported": machine_id})
                 self._machines.pop(machine_id, None)
 
+    def connect(self, machine_id: str) -> Interface | None:
+        """Give a machine a public address; None when it is gone. Raises CapacityExceeded."""
+        with self._lock:
+            found = self._machines.get(machine_id)
+            if found is None or found.deleted is not None:
+                return None
+            self._check(Taken(public_ips=1))
+            machine = self._with_address(found.counted(self._clock()))
+            self._store(machine)
+            return machine.interfaces[-1]
+
+    def attach(self, machine_id: str, volume_id: str, device: str = "") -> Disk | None:
+        """Link a volume to a machine; None when either is gone. Raises InUse for one that is linked already."""
+        with self._lock:
+            found, volume = self._machines.get(machine_id), self._volumes.get(volume_id)
+            if found is None or found.deleted is not None or volume is None:
+                return None
+            self._check_free(volume)
+            disk = Disk(
+                str(uuid.uuid4()), volume.id, device or f"/dev/vd{'bcdefghijklm'[len(found.disks) % 12]}"
+            )
+            self._store(replace(found.counted(self._clock()), disks=(*found.disks, disk)))
+            return disk
+
+    def unlink(self, machine_id: str, link_id: str) -> None:
+        """Take a public address or a volume from a machine."""
+        with self._lock:
+            found = self._machines.get(machine_id)
+            if found is not None and found.deleted is None:
+                kept = replace(
+                    found.counted(self._clock()),
+                    interfaces=tuple(one for one in found.interfaces if one.id != link_id),
+                    disks=tuple(one for one in found.disks if one.id != link_id),
+                )
+                self._store(kept)
+
+    def volumes(self) -> list[Volume]:
+        """Volumes that exist, in order of creation."""
+        with self._lock:
+            return self._volumes.all()
+
+    def create_volume(self, wanted: Volume) -> Volume:
+        """Make a volume. Raises CapacityExceeded."""
+        with self._lock:
+            self._check(Taken(disk_gb=wanted.size_gb, volumes=1))
+            return self._volumes.add(wanted)
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Delete a volume and what is on it. Raises InUse while a machine holds it."""
+        with self._lock:
+            volume = self._volumes.get(volume_id)
+            if volume is not None:
+                self._check_free(volume)
+                self._volumes.delete(volume_id)
+
+    def unreported_volumes(self) -> list[Volume]:
+        """Volumes that were deleted and whose last record is not in the outbox yet."""
+        with self._lock:
+            return self._volumes.unreported()
+
+    def forget_volumes(self, volume_ids: Iterable[str]) -> None:
+        """Drop deleted volumes whose last record lies in the outbox."""
+        with self._lock:
+            for volume_id in volume_ids:
+                self._volumes.forget(volume_id)
+
+    def _alive(self) -> list[Machine]:
+        return [one for one in self._machines.values() if one.deleted is None]
+
+    def _check(self, asked: Taken) -> None:
+        taken = self._volumes.taken()
+        for machine in self._alive():
+            taken += Taken.by(machine.size) + Taken(public_ips=len(machine.interfaces))
+        check(self._capacity, taken, asked)
+
+    def _check_free(self, volume: Volume) -> None:
+        for machine in self._alive():
+            if any(disk.volume == volume.id for disk in machine.disks):
+                raise InUse(f"The volume {volume.id} is linked to the machine {machine.id}; unlink it first.")
+
     def _store(self, machine: Machine) -> None:
         self._journal.append(_record(machine))
         self._machines[machine.id] = machine
@@ -143,61 +191,31 @@ class Machines:
             return
         body = record["machine"]
         assert isinstance(body, dict)
-        machine = Machine(**{**body, "size": Size(**body["size"])})
+        machine = Machine(
+            **{
+                **body,
+                "size": Size(**body["size"]),
+                "interfaces": tuple(Interface(**one) for one in body.get("interfaces", ())),
+                "disks": tuple(Disk(**one) for one in body.get("disks", ())),
+            }
+        )
         self._machines[machine.id] = machine
 
-    def _free_address(self, alive: list[Machine]) -> str:
-        taken = {machine.address for machine in alive}
-        host = next(n for n in range(1, 255) if f"{self._network}.{n}" not in taken)
-        return f"{self._network}.{host}"
+    def _private_address(self) -> str:
+        taken = {machine.address for machine in self._alive()}
+        return next(
+            address for n in range(1, 65_025) if (address := f"10.0.{n // 255}.{n % 255}") not in taken
+        )
 
-
-class Journal:
-    """A file of JSON lines; an appended line is durable when `append` returns."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def lines(self) -> list[dict[str, object]]:
-        """All whole lines. Only the last can be cut short, since each is durable before the next is begun."""
-        if not self._path.exists():
-            return []
-        raw = self._path.read_bytes()
-        return [json.loads(line) for line in raw[: raw.rfind(b"\n") + 1].splitlines()]
-
-    def append(self, record: dict[str, object]) -> None:
-        """Add a line."""
-        with self._path.open("ab") as stream:
-            stream.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-
-    def rewrite(self, records: Iterable[dict[str, object]]) -> None:
-        """Replace the whole file by these lines: drops what is over, and a last line that was cut short."""
-        draft = self._path.with_suffix(".new")
-        with draft.open("wb") as stream:
-            for record in records:
-                stream.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, self._path)
+    def _with_address(self, machine: Machine) -> Machine:
+        held = {one.address for other in self._alive() for one in other.interfaces}
+        held |= {one.address for one in machine.interfaces}
+        free = (f"{self._network}.{n}" for n in range(1, 255) if f"{self._network}.{n}" not in held)
+        address = next(free, None)
+        if address is None:
+            raise CapacityExceeded(f"Capacity exceeded: all addresses of {self._network}.0/24 are in use.")
+        return replace(machine, interfaces=(*machine.interfaces, Interface(str(uuid.uuid4()), address)))
 
 
 def _record(machine: Machine) -> dict[str, object]:
     return {"machine": asdict(machine)}
-
-
-def _check(capacity: Capacity, alive: list[Machine], size: Size) -> None:
-    storage = None if capacity.storage_tb is None else int(capacity.storage_tb * 1000)
-    for unit, asked, used, total in (
-        ("vCPU", size.vcpu, sum(one.size.vcpu for one in alive), capacity.vcpu),
-        ("MB of RAM", size.memory_mb, sum(one.size.memory_mb for one in alive), capacity.ram_gb * 1024),
-        ("GB of storage", size.disk_gb, sum(one.size.disk_gb for one in alive), storage),
-        ("volumes", 1, len(alive), capacity.volumes),
-        ("public IPs", 1, len(alive), capacity.public_ips),
-    ):
-        if total is not None and used + asked > total:
-            raise CapacityExceeded(
-                f"Capacity exceeded: {asked} {unit} asked for, {used} of {total} are in use."
-            )

@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from demo.cloud.machines import Journal
+from demo.cloud.journal import Journal
 from hanse.http import HttpError, fetch
 
 log = logging.getLogger("demo.cloud")

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from demo.cloud.configuration import CloudConfiguration
 from demo.cloud.history import generated_messages
-from demo.cloud.machines import Machine, Machines
+from demo.cloud.machines import Machines
 from demo.cloud.outbox import STORAGE_TOPIC, TOPIC, Outbox, write_durably
 from demo.cloud.resources import Addresses, Volume, accelerators, addresses, month_start, storage
+from demo.cloud.things import Machine
 from demo.cloud.usage import UsageRecord, message
 from hanse.cms import sign
 
@@ -49,18 +50,24 @@ class Reporter:
         write_durably(self._past, b"done\n")
 
     def report_machines(self) -> int:
-        """Report the machines that exist or were deleted since; returns how many."""
-        gone = self._machines.unreported()
+        """Report the machines and volumes that exist or were deleted since; returns how many."""
+        gone, volumes_gone = self._machines.unreported(), self._machines.unreported_volumes()
         records = [_record(machine) for machine in [*self._machines.all(), *gone]]
+        now = int(self._machines.now())
+        made = [Volume.made(one, now) for one in [*self._machines.volumes(), *volumes_gone]]
         if records:
             known = self._configuration
             self._put(message(known.site, known.cloud_type, records), len(records))
             self._report_resources(records)
-            self._machines.forget(machine.id for machine in gone)
-        return len(records)
+        volumes = [*map(Volume.of, records), *made]
+        if volumes:
+            self._put(storage(self._configuration.site, volumes), len(volumes))
+        self._machines.forget(machine.id for machine in gone)
+        self._machines.forget_volumes(volume.id for volume in volumes_gone)
+        return len(records) + len(made)
 
     def _report_resources(self, records: list[UsageRecord]) -> None:
-        """What the same machines have beside processors: GPUs, addresses while they exist, and volumes."""
+        """What the same machines have beside processors: GPUs, and public addresses while they exist."""
         known = self._configuration
         with_gpu = [record for record in records if record.gpus]
         if with_gpu:
@@ -70,7 +77,6 @@ class Reporter:
         if held:
             taken = max(record.taken for record in records)
             self._put(addresses(known.site, known.cloud_type, held, taken), len(held))
-        self._put(storage(known.site, list(map(Volume.of, records))), len(records))
 
     def run(self, stop: threading.Event, changed: threading.Event, put: Callable[[], None]) -> None:
         """Report until `stop`: when `changed` is set, and every few seconds while a machine exists."""
@@ -110,4 +116,5 @@ def _record(machine: Machine) -> UsageRecord:
         disk_gb=machine.size.disk_gb,
         taken=int(machine.changed),
         gpus=machine.size.gpus,
+        public_ips=len(machine.interfaces),
     )

@@ -1,6 +1,6 @@
 """What a cloud reports beside machines, in the shapes that cASO writes: GPUs, public addresses, and storage.
 
-Every machine of the simulated clouds has one public address and one volume, its disk.
+Every machine of the simulated clouds has a volume, its disk; other volumes are made and linked to machines.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Self
 from xml.sax.saxutils import escape, quoteattr
 
+from demo.cloud import things
 from demo.cloud.usage import UsageRecord
 
 MODEL = "NVIDIA A100"
@@ -34,8 +35,10 @@ class Addresses:
     @classmethod
     def of(cls, records: Sequence[UsageRecord]) -> list[Self]:
         """The addresses of machines, by who holds them."""
-        held = Counter((record.account, record.dn, record.vo) for record in records)
-        return [cls(*who, count) for who, count in sorted(held.items())]
+        held: Counter[tuple[str, str, str]] = Counter()
+        for record in records:
+            held[record.account, record.dn, record.vo] += record.public_ips
+        return [cls(*who, count) for who, count in sorted(held.items()) if count]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,13 @@ class Volume:
         number = str(uuid.uuid5(_NAMESPACE, record.uuid))
         size = record.disk_gb * GIB
         return cls(number, record.account, record.dn, record.vo, size, record.created, record.taken)
+
+    @classmethod
+    def made(cls, volume: things.Volume, now: int) -> Self:
+        """A volume that somebody made, as it is now or was when it was deleted."""
+        taken = now if volume.deleted is None else max(int(volume.created) + 1, int(volume.deleted))
+        size = volume.size_gb * GIB
+        return cls(volume.id, volume.account, volume.dn, volume.vo, size, int(volume.created), taken)
 
 
 def month_start(moment: int) -> int:

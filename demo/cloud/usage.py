@@ -35,6 +35,7 @@ class UsageRecord:
     disk_gb: int
     taken: int
     gpus: int = 0
+    public_ips: int = 1
 
     @property
     def status(self) -> str:
@@ -72,7 +73,7 @@ def _oneacct(site: str, record: UsageRecord) -> str:
         "NetworkType": "NULL",
         "NetworkInbound": 0,
         "NetworkOutbound": 0,
-        "PublicIPCount": 1,
+        "PublicIPCount": record.public_ips,
         "Memory": record.memory_mb,
         "Disk": record.disk_gb,
         "StorageRecordId": "NULL",
@@ -97,7 +98,7 @@ def _caso(site: str, record: UsageRecord) -> str:
         "LocalUserId": record.account,
         "MachineName": record.name,
         "Memory": record.memory_mb,
-        "PublicIPCount": 1,
+        "PublicIPCount": record.public_ips,
         "SiteName": site,
         "StartTime": record.created,
         "Status": record.status,

@@ -18,7 +18,15 @@ from demo.cloud.dialects import SIZES
 from demo.story.joining import identity
 from demo.story.scene import Scene, require
 from hanse.occi.client import OcciClient, OcciError
-from hanse.occi.model import COMPUTE, COMPUTE_ACTION, OS_TPL, RESOURCE_TPL
+from hanse.occi.model import (
+    COMPUTE,
+    COMPUTE_ACTION,
+    NETWORK,
+    NETWORK_INTERFACE,
+    OS_TPL,
+    RESOURCE_TPL,
+    Link,
+)
 
 T = TypeVar("T")
 _VCPU = {size.term: size.vcpu for size in SIZES}
@@ -117,9 +125,9 @@ def _create(run: _Run) -> str:
     image = model.children_of(OS_TPL)[0].identifier
     size = next(one.identifier for one in model.children_of(RESOURCE_TPL) if one.term == run.size)
     own_id = str(uuid.uuid4())
-    return cloud.create(
-        COMPUTE, mixins=[image, size], attributes={"occi.core.title": run.title, "occi.core.id": own_id}
-    )
+    public = Link(cloud.collection(NETWORK) + "public", (NETWORK,), categories=(NETWORK_INTERFACE,))
+    attributes = {"occi.core.title": run.title, "occi.core.id": own_id}
+    return cloud.create(COMPUTE, mixins=[image, size], attributes=attributes, links=[public])
 
 
 def _active(run: _Run) -> float | None:

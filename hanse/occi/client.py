@@ -43,7 +43,8 @@ class OcciClient:
     """One cloud. `token` goes as X-Auth-Token, `cert` (certificate or proxy, key) as TLS client certificate.
 
     `accept` is the rendering asked for, `send` the one used for requests; where a server refuses the
-    request as unreadable (400, 415) it is said once more as text/occi, as ooi on Python 3 needs."""
+    request as unreadable (400, 415) it is said once more as text/occi, as ooi on Python 3 needs. `server` is
+    what the cloud calls itself, once it has answered."""
 
     url: str
     token: str = field(default="", repr=False)
@@ -52,6 +53,7 @@ class OcciClient:
     accept: str = PLAIN
     send: str = PLAIN
     deadline_s: float = 30
+    server: str = field(default="", init=False)
     _model: Document | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +110,14 @@ class OcciClient:
         if not location:
             location = self._location_in(_document(answer), kind)
         return self.resolve(location)
+
+    def link(self, kind: str, source: str, target: str, attributes: Mapping[str, Value] | None = None) -> str:
+        """Link two entities (a storagelink or a networkinterface); the link's address. Raises OcciError."""
+        ends: dict[str, Value] = {
+            "occi.core.source": self.resolve(source),
+            "occi.core.target": self.resolve(target),
+        }
+        return self.create(kind, attributes={**(attributes or {}), **ends})
 
     def describe(self, location: str) -> Document:
         """An entity as it is now. OcciError with status 404 or 410 when it is gone."""
@@ -214,6 +224,7 @@ class OcciClient:
             answer = self._http.fetch(method, address, headers=headers, body=body)
         except HttpError as fault:
             raise OcciError(str(fault)) from None
+        self.server = _header(answer, "server") or self.server
         return _accepted(answer, address) if refuse else answer
 
 

@@ -23,8 +23,9 @@ from demo.cloud.admission import Doorman
 from demo.cloud.dialects import DIALECTS
 from demo.cloud.faults import FaultFile
 from demo.cloud.listener import Listener, TlsFiles
-from demo.cloud.machines import Capacity, Machines
+from demo.cloud.machines import Machines
 from demo.cloud.occi import OcciServer
+from demo.cloud.things import Capacity
 from demo.descendants import descendants_of
 from demo.layout import Layout, State
 from demo.ports import free

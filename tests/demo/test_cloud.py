@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
 
 from hanse.occi.client import OcciError
-from hanse.occi.model import COMPUTE, COMPUTE_ACTION, OS_TPL, RESOURCE_TPL
+from hanse.occi.context import FIRST, SECOND, context, generations
+from hanse.occi.model import (
+    COMPUTE,
+    COMPUTE_ACTION,
+    NETWORK,
+    NETWORK_INTERFACE,
+    OS_TPL,
+    RESOURCE_TPL,
+    STORAGE,
+    STORAGE_LINK,
+)
 from hanse.occi.renderings import JSON, OCCI, PLAIN
 
 from .conftest import Cloud, mapped
@@ -158,6 +169,106 @@ def test_a_cloud_fails_on_demand_and_heals(cloud: Cloud, cast, how: str, sentenc
     time.sleep(0.4)
     with cloud.client((anna.cert_path, anna.key_path)) as client:
         assert client.query().kinds
+
+
+SCRIPT = b"#cloud-config\npackages: [mediawiki]\n"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample anna"
+
+
+def test_a_volume_is_kept_when_its_machine_goes(cloud: Cloud, cast) -> None:
+    anna = cast["Anna Lindqvist"]
+    cloud.map(mapped(anna))
+    with cloud.member(anna) as client:
+        attributes = {"occi.core.title": "data", "occi.storage.size": 10, "occi.core.id": "any"}
+        volume = client.create(STORAGE, attributes=attributes)
+        assert client.describe(volume).attributes["occi.storage.size"] == 10
+        assert client.list(STORAGE) == (volume,)
+        first = start(client)
+        link = client.link(STORAGE_LINK, first, volume, {"occi.storagelink.deviceid": "/dev/vdx"})
+        assert client.list(STORAGE_LINK) == (link,)
+        described = client.describe(link)
+        assert described.attributes["occi.core.target"] == volume
+        assert described.attributes["occi.storagelink.deviceid"] == "/dev/vdx"
+        (disk,) = [one for one in client.describe(first).links if STORAGE in one.rel]
+        assert (client.resolve(disk.target), client.resolve(disk.location)) == (volume, link)
+        with pytest.raises(OcciError, match="unlink it first") as held:
+            client.delete(volume)
+        assert held.value.status == 409
+        client.delete(first)
+        second = start(client)
+        again = client.link(STORAGE_LINK, second, volume)
+        assert client.delete(again)
+        assert client.delete(volume)
+        assert client.list(STORAGE) == ()
+        with pytest.raises(OcciError, match="whole number of GB"):
+            client.create(STORAGE, attributes={**attributes, "occi.storage.size": "much"})
+        with pytest.raises(OcciError, match="no such volume"):
+            client.link(STORAGE_LINK, second, volume)
+        with pytest.raises(OcciError, match="must be the address of a compute"):
+            client.link(STORAGE_LINK, volume, volume)
+
+
+def test_a_public_address_is_linked_and_counted(cloud: Cloud, cast) -> None:
+    anna = cast["Anna Lindqvist"]
+    cloud.map(mapped(anna))
+    with cloud.member(anna) as client:
+        networks = {place.rpartition("/")[2]: place for place in client.list(NETWORK)}
+        assert set(networks) == {"public", "private"}
+        assert client.describe(networks["public"]).attributes["occi.core.title"] == "Public addresses"
+        where = start(client)
+        assert [one.address for one in cloud.reopen().all()[0].interfaces] == []
+        link = client.link(NETWORK_INTERFACE, where, networks["public"])
+        address = client.describe(link).attributes["occi.networkinterface.address"]
+        assert address == "192.0.2.1"
+        found = [one for one in client.describe(where).links if client.resolve(one.location) == link]
+        assert [one.attributes["occi.networkinterface.address"] for one in found] == [address]
+        for one in client.describe(where).links:
+            assert client.describe(one.location).kind is not None
+        assert client.delete(link)
+        with pytest.raises(OcciError, match="in the private network already"):
+            client.link(NETWORK_INTERFACE, where, networks["private"])
+
+
+@pytest.mark.parametrize("generation", [FIRST, SECOND])
+def test_a_machine_is_contextualised_in_either_generation(cloud: Cloud, cast, generation: str) -> None:
+    anna = cast["Anna Lindqvist"]
+    cloud.map(mapped(anna))
+    with cloud.member(anna) as client:
+        assert generations(client.query()) == (FIRST, SECOND)
+        given = context(client.query(), SCRIPT, KEY, server=client.server, generation=generation)
+        mixins = [
+            template(client, OS_TPL, "debian13"),
+            template(client, RESOURCE_TPL, "small"),
+            *given.mixins,
+        ]
+        client.create(COMPUTE, mixins=mixins, attributes={"occi.core.id": "any", **given.attributes})
+        (machine,) = cloud.reopen().all()
+        assert (base64.b64decode(machine.user_data), machine.public_key) == (SCRIPT, KEY)
+        wrong = dict.fromkeys(given.attributes, "no base64 and no key!")
+        with pytest.raises(OcciError, match="must be base64"):
+            client.create(COMPUTE, mixins=mixins, attributes={"occi.core.id": "any", **wrong})
+
+
+def test_both_generations_at_once_are_for_rocci_alone(cloud: Cloud, cast) -> None:
+    anna = cast["Anna Lindqvist"]
+    cloud.map(mapped(anna))
+    with cloud.member(anna) as client:
+        model = client.query()
+        first, second = (
+            context(model, SCRIPT, server=client.server, generation=each) for each in (FIRST, SECOND)
+        )
+        mixins = [template(client, OS_TPL, "debian13"), template(client, RESOURCE_TPL, "small")]
+        attributes = {"occi.core.id": "any", **first.attributes, **second.attributes}
+        if "rOCCI" in client.server:
+            assert client.create(
+                COMPUTE, mixins=[*mixins, *first.mixins, *second.mixins], attributes=attributes
+            )
+        else:
+            with pytest.raises(OcciError, match="cannot be used together") as refused:
+                client.create(COMPUTE, mixins=[*mixins, *first.mixins, *second.mixins], attributes=attributes)
+            assert refused.value.status == 409
+        with pytest.raises(OcciError, match="needs the mixin"):
+            client.create(COMPUTE, mixins=mixins, attributes=attributes)
 
 
 def test_an_unknown_fault_is_refused(tmp_path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from demo.cloud.dialects import SIZES
-from demo.cloud.machines import Capacity, CapacityExceeded, Machine, Machines
+from demo.cloud.machines import Machines
+from demo.cloud.things import Capacity, CapacityExceeded, InUse, Machine, Volume
 
 ROOM = Capacity(vcpu=8, ram_gb=32, public_ips=2)
 WANTED = Machine(
@@ -93,16 +94,55 @@ def test_a_line_cut_short_by_a_kill_is_dropped_and_the_next_is_whole(tmp_path: P
 )
 def test_each_capacity_has_its_sentence(tmp_path: Path, clock: Clock, room: Capacity, sentence: str) -> None:
     held = machines(tmp_path, clock, room)
-    held.create(WANTED)
+    held.create(WANTED, public_ips=1)
     with pytest.raises(CapacityExceeded, match=sentence):
-        held.create(replace(WANTED, id="2"))
+        held.create(replace(WANTED, id="2"), public_ips=1)
     held.delete("1")
-    held.create(replace(WANTED, id="3"))
+    held.create(replace(WANTED, id="3"), public_ips=1)
 
 
 def test_addresses_are_unique_and_used_again(tmp_path: Path, clock: Clock) -> None:
     held = machines(tmp_path, clock)
-    assert held.create(WANTED).address == "192.0.2.1"
-    assert held.create(replace(WANTED, id="2")).address == "192.0.2.2"
+    first, second = held.create(WANTED, public_ips=1), held.create(replace(WANTED, id="2"), public_ips=1)
+    assert (first.address, second.address) == ("10.0.0.1", "10.0.0.2")
+    assert [one.address for one in (*first.interfaces, *second.interfaces)] == ["192.0.2.1", "192.0.2.2"]
     held.delete("1")
-    assert held.create(replace(WANTED, id="3")).address == "192.0.2.1"
+    assert held.create(replace(WANTED, id="3")).address == "10.0.0.1"
+    third = held.connect("3")
+    assert third is not None
+    assert third.address == "192.0.2.1"
+    with pytest.raises(CapacityExceeded, match="1 public IPs asked for, 2 of 2 are in use"):
+        held.connect("2")
+    held.unlink("3", third.id)
+    assert held.connect("2") is not None
+    assert held.connect("1") is None
+
+
+def test_volumes_outlive_machines_and_kills(tmp_path: Path, clock: Clock) -> None:
+    held = machines(tmp_path, clock, Capacity(vcpu=8, ram_gb=32, storage_tb=0.04, volumes=4))
+    held.create(WANTED)
+    volume = held.create_volume(Volume("v", "data", "training001", "/CN=Anna", "training.egi.eu", 20))
+    with pytest.raises(CapacityExceeded, match="20 GB of storage asked for, 30 of 40 are in use"):
+        held.create_volume(replace(volume, id="w"))
+    disk = held.attach("1", "v")
+    assert disk is not None
+    assert disk.device == "/dev/vdb"
+    for refused in (lambda: held.attach("1", "v"), lambda: held.delete_volume("v")):
+        with pytest.raises(InUse, match="is linked to the machine 1"):
+            refused()
+    held.delete("1")
+    again = machines(tmp_path, clock)
+    assert [(one.id, one.size_gb, one.created) for one in again.volumes()] == [("v", 20, 1000)]
+    again.create(replace(WANTED, id="2"))
+    assert again.attach("2", "v", "/dev/sdx") is not None
+    third = machines(tmp_path, clock)
+    machine = third.get("2")
+    assert machine is not None
+    assert [one.device for one in machine.disks] == ["/dev/sdx"]
+    third.unlink("2", machine.disks[0].id)
+    clock.now += 5
+    third.delete_volume("v")
+    assert third.volumes() == []
+    assert [one.deleted for one in third.unreported_volumes()] == [1005]
+    third.forget_volumes(["v"])
+    assert machines(tmp_path, clock).unreported_volumes() == []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -21,9 +22,10 @@ from accounting.formats.records import Judging
 from demo.cloud.configuration import CloudConfiguration
 from demo.cloud.dialects import SIZES
 from demo.cloud.history import generated_messages, generated_past
-from demo.cloud.machines import Capacity, Machine, Machines
+from demo.cloud.machines import Machines
 from demo.cloud.outbox import STORAGE_TOPIC, Outbox, Sender
 from demo.cloud.reporting import Reporter
+from demo.cloud.things import Capacity, Machine, Volume
 from demo.cloud.usage import message
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -134,14 +136,22 @@ def test_a_running_machine_is_reported_with_its_gpu_address_and_volume(tmp_path:
     size = next(size for size in SIZES if size.gpus)
     wanted = Machine("m1", "t", "h", "u1", "/CN=x", "chipster", "/chipster", "debian13", size, "", 0.0, 0.0)
     outbox = Outbox(tmp_path)
-    machines.create(wanted)
-    assert Reporter(known, machines, outbox).report_machines() == 1
+    machines.create(wanted, public_ips=1)
+    machines.create_volume(Volume("v1", "data", "u1", "/CN=x", "chipster", 7))
+    reporter = Reporter(known, machines, outbox)
+    assert reporter.report_machines() == 2
     sent = [json.loads(path.read_text()) for path in outbox.waiting()]
     kinds = ["APEL-cloud-message", "APEL-accelerator-message", "APEL Public IP message", "StorageUsageRecord"]
     assert [
         kind for one, kind in zip(sent, kinds, strict=True) if kind.encode() in base64.b64decode(one["data"])
     ] == kinds
     assert [one["topic"] for one in sent] == [*3 * ["eu-egi-cloud-accounting"], "eu-egi-storage-accounting"]
+    sizes = re.findall(rb"ResourceCapacityUsed>(\d+)<", base64.b64decode(sent[-1]["data"]))
+    assert [int(one) // 2**30 for one in sizes] == [size.disk_gb, 7]
+    machines.delete_volume("v1")
+    machines.delete("m1")
+    assert reporter.report_machines() == 2
+    assert reporter.report_machines() == 0
 
 
 class Publisher(ThreadingHTTPServer):
