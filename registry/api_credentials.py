@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
@@ -23,7 +22,8 @@ from hanse.identity.principals import Principal, oidc_key
 from hanse.revisions import Change, change
 from registry import entities, mails, people, remembered, states
 from registry.models import ApiCredential, Person, Site
-from registry.recording import lock_site, recording
+from registry.recording import find_site, lock_site, recording
+from registry.remembered import ApiCredentialThen
 from registry.rights import DROP_API_CREDENTIALS, KEEP_API_CREDENTIALS, KEEP_MACHINES, check_site, may_site
 from registry.schemas.api_credentials import ApiCredentialChange, ApiCredentialIn
 from registry.settings import RegistrySettings
@@ -151,16 +151,16 @@ def answered_by(session: Session, person: int) -> list[ApiCredential]:
 
 def of_site(session: Session, principal: Principal, site_name: str) -> list[ApiCredential]:
     """Credentials of a site, for those who may keep its machines. Raises NotFound, Forbidden."""
-    site = session.scalar(select(Site).where(Site.name == site_name))
-    if site is None:
-        raise NotFound(f"There is no site {site_name}.")
+    site = find_site(session, site_name)
     if not may_site(principal, DROP_API_CREDENTIALS, site):
         check_site(principal, KEEP_MACHINES, site)
     return listed(session, site.id)
 
 
-def of_site_then(session: Session, principal: Principal, site_name: str, number: int) -> list[dict[str, Any]]:
-    """Credentials of a site after revision `number`, as the API shows them. Raises NotFound, Forbidden."""
+def of_site_then(
+    session: Session, principal: Principal, site_name: str, number: int
+) -> list[ApiCredentialThen]:
+    """Credentials of a site after revision `number`, by id. Raises NotFound, Forbidden."""
     site = states.find_named(session, "site", site_name, str(number))
     row = session.get(Site, int(site.id))
     if row is None:

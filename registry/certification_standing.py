@@ -12,6 +12,7 @@ from registry import policy, policy_contacts, policy_evidence, policy_proposals,
 from registry.models import CertificationProposal, Site
 from registry.policy_contacts import Contact
 from registry.policy_evidence import Found
+from registry.recording import find_site
 from registry.schemas.fields import parse_time
 from registry.schemas.policy import PolicyDoc
 from registry.states import Moment, State
@@ -38,7 +39,7 @@ def standing_of(session: Session, name: str, as_of: str | None) -> Standing:
 
 
 def _now(session: Session, name: str) -> Standing:
-    site = policy_contacts.find_site(session, name)
+    site = find_site(session, name)
     rules = policy.in_force(session)
     return Standing(
         site.name,

@@ -25,7 +25,7 @@ from registry import cloud_history
 from registry.cloudinfo_reading import Reading, read
 from registry.models import CloudDocument, CloudRefusal, Endpoint, Service, Site
 from registry.observed import facts_of, same_address
-from registry.recording import take_lock
+from registry.recording import find_site, take_lock
 from registry.rights import PUBLISH_CLOUD, check_site
 
 REFUSALS_KEPT: Final = 20
@@ -88,14 +88,6 @@ def publish(
         with db.transaction() as session:
             _keep_refused(session, principal, site, arrival, refusal, now)
         raise
-
-
-def find_site(session: Session, name: str) -> Site:
-    """The site. Raises NotFound."""
-    site = session.scalar(select(Site).where(Site.name == name))
-    if site is None:
-        raise NotFound(f"There is no site {name}.")
-    return site
 
 
 def _known(session: Session, site: Site, arrival: Arrival, now: datetime) -> CloudDocument | None:

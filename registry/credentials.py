@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,7 +19,8 @@ from hanse.identity.tokens import new_token
 from hanse.revisions import Change
 from registry import entities, people, remembered, states
 from registry.models import Credential, HostCertificate, Site
-from registry.recording import lock_site, recording, take_lock
+from registry.recording import find_site, lock_site, recording, take_lock
+from registry.remembered import TokenThen
 from registry.rights import KEEP_MACHINES, RUN_FEDERATION, check_site
 from registry.schemas.sites import HostCertificateIn, TokenIn
 
@@ -167,9 +167,7 @@ def make_site_token(
 
 def site_tokens(session: Session, principal: Principal, site_name: str) -> list[Credential]:
     """Tokens of a site, the newest first, for those who may keep them."""
-    site = session.scalar(select(Site).where(Site.name == site_name))
-    if site is None:
-        raise NotFound(f"There is no site {site_name}.")
+    site = find_site(session, site_name)
     check_site(principal, KEEP_MACHINES, site)
     return list(
         session.scalars(
@@ -178,10 +176,8 @@ def site_tokens(session: Session, principal: Principal, site_name: str) -> list[
     )
 
 
-def site_tokens_then(
-    session: Session, principal: Principal, site_name: str, number: int
-) -> list[dict[str, Any]]:
-    """Tokens of a site after revision `number`, as the API shows them. Raises NotFound, Forbidden."""
+def site_tokens_then(session: Session, principal: Principal, site_name: str, number: int) -> list[TokenThen]:
+    """Tokens of a site after revision `number`, the newest first. Raises NotFound, Forbidden."""
     site = states.find_named(session, "site", site_name, str(number))
     row = session.get(Site, int(site.id))
     if row is None:

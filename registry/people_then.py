@@ -11,8 +11,9 @@ import base64
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select, tuple_, union
 from sqlalchemy.orm import Session
 
 from hanse.errors import NotFound
@@ -22,6 +23,8 @@ from registry import remembered
 from registry.models import Credential
 from registry.remembered import ERASED, RoleThen
 from registry.states import standing, text_of
+
+_PREFIX: Final = len("person:")
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,38 @@ class _Found:
     identities: list[tuple[str, Body]] = field(default_factory=list)
 
 
-def listed(session: Session, number: int, q: str | None, after: int, limit: int) -> list[PersonThen]:
+def listed(
+    session: Session, number: int, q: str | None, after: int, limit: int | None = None
+) -> list[PersonThen]:
     """People after revision `number`, by id from the one after `after`; `q` is a part of name or address."""
-    wanted = (q or "").lower()
-    found = {
-        person: told
-        for person, told in sorted(_gathered(session, number).items())
-        if person > after and wanted in f"{told.name}\n{told.email or ''}".lower()
-    }
-    return _people(session, number, dict(list(found.items())[:limit]))
+    people = [int(one) for one in session.scalars(_numbers(number, q, after).limit(limit))]
+    return _people(session, number, dict(sorted(_gathered(session, number, people).items())))
+
+
+def _numbers(number: int, q: str | None, after: int) -> Select[str]:
+    """The numbers of people of then in their order: those whom an identity or a role of theirs tells of."""
+    known = [
+        _told(number, "identity", text_of("person"), q, [text_of("name"), text_of("email")]),
+        _told(number, "grant", func.substr(text_of("principal"), _PREFIX + 1), q, [text_of("name")]).where(
+            text_of("principal").like("person:%")
+        ),
+    ]
+    person = union(*known).subquery().c.person
+    order = (func.length(person), person)  # numbers without leading zeros: the longer is the larger
+    mark = tuple_(func.length(str(after)), str(after))
+    return select(person).where(person.is_not(None), tuple_(*order) > mark).order_by(*order)
+
+
+def _told(
+    number: int, kind: str, person: ColumnElement[str], q: str | None, fields: Sequence[ColumnElement[str]]
+) -> Select[str]:
+    wanted = select(person.label("person")).where(History.kind == kind, History.op == "put", standing(number))
+    return wanted.where(or_(*(field.icontains(q, autoescape=True) for field in fields))) if q else wanted
 
 
 def find(session: Session, number: int, person: int) -> PersonThen:
     """One person as of revision `number`. Raises NotFound when the log knew nobody of this id then."""
-    found = _gathered(session, number, person)
+    found = _gathered(session, number, [person])
     if person not in found:
         raise NotFound(f"There was no person {person} at that time, as far as the log knows.")
     return _people(session, number, found)[0]
@@ -95,22 +116,19 @@ def find(session: Session, number: int, person: int) -> PersonThen:
 def holders(session: Session, number: int, scope: str) -> list[PersonThen]:
     """Those who held a role in a scope, by name."""
     held = remembered.roles(session, number, scope=scope, person=None, status="GRANTED")
-    found = _gathered(session, number)
-    named = {role.person_id: found[role.person_id] for role in held if role.person_id in found}
-    return sorted(_people(session, number, named), key=lambda one: one.name)
+    found = _gathered(session, number, {role.person_id for role in held})
+    return sorted(_people(session, number, found), key=lambda one: one.name)
 
 
-def _gathered(session: Session, number: int, person: int | None = None) -> dict[int, _Found]:
-    """Identities and roles by person; the name is that of an identity, else that of a role."""
+def _gathered(session: Session, number: int, people: Collection[int]) -> dict[int, _Found]:
+    """Identities and roles of some by person; the name is that of an identity, else that of a role."""
     found: dict[int, _Found] = {}
-    owner = text_of("person")
-    of_person = owner.is_not(None) if person is None else owner == str(person)
-    for entity_id, body in _bodies(session, "identity", number, of_person):
+    of_people = text_of("person").in_([str(one) for one in people])
+    for entity_id, body in _bodies(session, "identity", number, of_people):
         told = found.setdefault(int(body["person"]), _Found())
         told.name, told.email = body["name"] or ERASED, body["email"]
         told.identities.append((entity_id, body))
-    principal = text_of("principal")
-    holds = principal.like("person:%") if person is None else principal == f"person:{person}"
+    holds = text_of("principal").in_([f"person:{one}" for one in people])
     for _, body in _bodies(session, "grant", number, holds):
         told = found.setdefault(int(str(body["principal"]).removeprefix("person:")), _Found())
         told.name = told.name or body["name"] or ERASED

@@ -34,14 +34,6 @@ SYSTEM: Final = "the policy"
 _WATCHED: Final = ("Candidate", "Uncertified", "Certified", "Suspended")
 
 
-def find_site(session: Session, name: str) -> Site:
-    """The site. Raises NotFound."""
-    site = session.scalar(select(Site).where(Site.name == name))
-    if site is None:
-        raise NotFound(f"There is no site {name}.")
-    return site
-
-
 @dataclass(frozen=True)
 class Contact:
     """An address of a site, the purposes for which it stands there, and when it was asked and answered last."""

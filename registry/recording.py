@@ -72,6 +72,14 @@ def take_lock(session: Session, name: str) -> None:
     )
 
 
+def find_site(session: Session, name: str) -> Site:
+    """The site. Raises NotFound."""
+    site = session.scalar(select(Site).where(Site.name == name))
+    if site is None:
+        raise NotFound(f"There is no site {name}.")
+    return site
+
+
 def lock_site(session: Session, name: str) -> Site:
     """The site, locked against other writers. Raises NotFound."""
     site = session.scalar(select(Site).where(Site.name == name).with_for_update(of=Site))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from hanse.revisions import Body, History, Revision
@@ -48,12 +48,50 @@ class RoleThen:
         return self.person.id
 
 
+@dataclass(frozen=True)
+class TokenThen:
+    """A token that spoke for a site, with the names of the row that a token of today is."""
+
+    id: int
+    name: str
+    key: str
+    created_at: datetime
+    not_after: datetime | None
+
+
+@dataclass(frozen=True)
+class ApiCredentialThen:
+    """An API credential as it stood; `body` is what the log says. When it was used no log keeps."""
+
+    id: str
+    body: Body
+    owner_name: str
+    created_at: datetime
+    renewed_at: datetime
+
+
 def roles(
-    session: Session, number: int, *, scope: str | None, person: int | None, status: str
+    session: Session,
+    number: int,
+    *,
+    scope: str | None,
+    person: int | None,
+    status: str,
+    before: int | None = None,
+    limit: int | None = None,
 ) -> list[RoleThen]:
-    """Roles that were held, or asked for, after revision `number`, the newest first."""
+    """Roles that were held, or asked for, after revision `number`, the newest first: at most `limit` of those with an
+    id below `before`.
+    """
     where = [] if scope is None else [text_of("scope") == scope]
-    return _roles(session, number, where, None if person is None else [person], status)
+    people = None if person is None else [person]
+    return _roles(session, number, where, people, status, before=before, limit=limit)
+
+
+def requests(session: Session, number: int, limit: int) -> list[RoleThen]:
+    """What waited for a decision after revision `number`, the oldest first, at most `limit`."""
+    found = by_id(session, "role_request", as_of=str(number), limit=limit)
+    return [_request(state) for state in found]
 
 
 def roles_of(session: Session, number: int, people: Collection[int], status: str) -> list[RoleThen]:
@@ -67,17 +105,27 @@ def _roles(
     where: list[ColumnElement[bool]],
     people: Collection[int] | None,
     status: str,
+    *,
+    before: int | None = None,
+    limit: int | None = None,
 ) -> list[RoleThen]:
     if status == "PENDING":
         whose = [] if people is None else [text_of("person").in_([str(one) for one in people])]
-        found = by_id(session, "role_request", where=[*where, *whose], as_of=str(number), newest_first=True)
+        found = by_id(
+            session,
+            "role_request",
+            where=[*where, *whose],
+            as_of=str(number),
+            after=before,
+            limit=limit,
+            newest_first=True,
+        )
         return [_request(state) for state in found]
     whose = [] if people is None else [text_of("principal").in_([f"person:{one}" for one in people])]
     is_role = History.entity_id.regexp_match(_ROLE)
-    held = _standing(session, "grant", number, [*where, *whose, is_role])
+    held = _newest(session, number, [*where, *whose, is_role], before, limit)
     began = _began(session, "grant", held)
-    known = [_held(one, body, began[one]) for one, body in held.items()]
-    return sorted(known, key=lambda role: -role.id)
+    return [_held(one, body, began[one]) for one, body in held.items()]
 
 
 def _standing(
@@ -88,6 +136,25 @@ def _standing(
             History.kind == kind, History.op == "put", standing(number), *where
         )
     )
+    return {entity_id: body or {} for entity_id, body in rows}
+
+
+def _newest(
+    session: Session,
+    number: int,
+    where: Sequence[ColumnElement[bool]],
+    before: int | None,
+    limit: int | None,
+) -> dict[str, Body]:
+    """Grants of roles by the number of the role, the largest first."""
+    order = (func.length(History.entity_id), History.entity_id)
+    wanted = select(History.entity_id, History.body).where(
+        History.kind == "grant", History.op == "put", standing(number), *where
+    )
+    if before is not None:
+        mark = f"role:{before}"
+        wanted = wanted.where(tuple_(*order) < tuple_(func.length(mark), mark))
+    rows = session.execute(wanted.order_by(*(column.desc() for column in order)).limit(limit))
     return {entity_id: body or {} for entity_id, body in rows}
 
 
@@ -131,25 +198,25 @@ def _request(state: State) -> RoleThen:
     )
 
 
-def tokens(session: Session, number: int, site: str) -> list[dict[str, Any]]:
-    """Tokens that spoke for a site after revision `number`, as the API shows them, the newest first."""
+def tokens(session: Session, number: int, site: str) -> list[TokenThen]:
+    """Tokens that spoke for a site after revision `number`, the newest first."""
     where = [text_of("scope") == f"site:{site}", History.entity_id.regexp_match("^token:[0-9]+$")]
     held = _standing(session, "grant", number, where)
     known = [
-        {
-            "id": entity_id.removeprefix("token:"),
-            "name": body["name"],
-            "key": body["principal"],
-            "created_at": parse_time(body["not_before"]),
-            "not_after": None if body["not_after"] is None else parse_time(body["not_after"]),
-        }
+        TokenThen(
+            id=int(entity_id.removeprefix("token:")),
+            name=body["name"],
+            key=body["principal"],
+            created_at=parse_time(body["not_before"]),
+            not_after=None if body["not_after"] is None else parse_time(body["not_after"]),
+        )
         for entity_id, body in held.items()
     ]
-    return sorted(known, key=lambda token: -int(token["id"]))
+    return sorted(known, key=lambda token: -token.id)
 
 
-def api_credentials(session: Session, number: int, site: str) -> list[dict[str, Any]]:
-    """API credentials of a site after revision `number`, as the API shows them; when they were used no log keeps."""
+def api_credentials(session: Session, number: int, site: str) -> list[ApiCredentialThen]:
+    """API credentials of a site after revision `number`, by id."""
     found = by_id(session, "api_credential", where=[text_of("site") == site], as_of=str(number))
     rows = {
         row.id: row
@@ -160,15 +227,13 @@ def api_credentials(session: Session, number: int, site: str) -> list[dict[str, 
     began = _began(session, "api_credential", {state.id: state.body for state in found})
     names = _names(session, number, {str(state.body["owner"]) for state in found})
     return [
-        {
-            **state.body,
-            "owner_name": names.get(str(state.body["owner"]), ERASED),
-            "created_at": rows[int(state.id)].created_at if int(state.id) in rows else began[state.id].at,
-            "renewed_at": parse_time(state.body["renewed_at"]),
-            "last_used_at": None,
-            "warned_at": None,
-            "deleted_on": None,
-        }
+        ApiCredentialThen(
+            id=state.id,
+            body=state.body,
+            owner_name=names.get(str(state.body["owner"]), ERASED),
+            created_at=rows[int(state.id)].created_at if int(state.id) in rows else began[state.id].at,
+            renewed_at=parse_time(state.body["renewed_at"]),
+        )
         for state in found
     ]
 

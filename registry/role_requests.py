@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,14 +12,23 @@ from hanse.database import Database
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from hanse.identity.principals import Principal
 from hanse.revisions import Change
-from registry import brief, entities, mails, people, remembered, roles
-from registry.models import Person, Role
+from registry import brief, entities, mails, people, remembered, roles, states
+from registry.models import Ngi, Person, Project, Role, ServiceGroup, Site
 from registry.models.people import Owner
 from registry.models.role_names import shown
 from registry.recording import recording
 from registry.remembered import RoleThen
 from registry.rights import held_by, is_operator, may_decide_role
 from registry.schemas.people import RoleRequestIn
+
+MOST_SHOWN: Final = 1000
+_TABLES: Final[Mapping[str, Any]] = {
+    "site": Site,
+    "ngi": Ngi,
+    "project": Project,
+    "servicegroup": ServiceGroup,
+}
+_LOGGED: Final = {"servicegroup": "service_group"}
 
 
 def request(db: Database, principal: Principal, form: RoleRequestIn, base_url: str = "") -> int:
@@ -147,13 +157,28 @@ def for_me(session: Session, principal: Principal) -> list[Role]:
 
 def for_me_then(session: Session, principal: Principal, number: int) -> list[RoleThen]:
     """The requests that waited after revision `number` and that the principal may decide by the rights of today."""
-    waited = remembered.roles(session, number, scope=None, person=None, status="PENDING")
-    return [role for role in reversed(waited) if _may_decide(session, principal, role)]
+    waited = remembered.requests(session, number, MOST_SHOWN)
+    owners = _owners(session, number, {role.scope for role in waited})
+    may = {
+        scope: is_operator(principal) if owner is None else may_decide_role(principal, owner)
+        for scope, owner in owners.items()
+    }
+    return [role for role in waited if may[role.scope]]
 
 
-def _may_decide(session: Session, principal: Principal, role: RoleThen) -> bool:
-    try:
-        owner = roles.resolve_scope(session, role.role, role.scope)
-    except NotFound:  # what it was asked for in has gone since, or has another name
-        return is_operator(principal)
-    return may_decide_role(principal, owner)
+def _owners(session: Session, number: int, scopes: set[str]) -> dict[str, Owner | None]:
+    """What today stands for each scope as it was called after revision `number`; None for the federation, and for what
+    has gone since.
+    """
+    found: dict[str, Owner | None] = dict.fromkeys(scopes)
+    for kind, table in _TABLES.items():
+        wanted = {scope.partition(":")[2] for scope in scopes if scope.startswith(f"{kind}:")}
+        if not wanted:
+            continue
+        named = states.by_name(
+            session, _LOGGED.get(kind, kind), where=[states.name_of().in_(wanted)], as_of=str(number)
+        )
+        called = {int(state.id): f"{kind}:{state.body['name']}" for state in named}
+        rows: Iterable[Owner] = session.scalars(select(table).where(table.id.in_(called)))
+        found |= {called[row.id]: row for row in rows}
+    return found

@@ -68,7 +68,7 @@ def _document(session: Session, as_of: str) -> FederationDoc:
             for body in named("site")
         ],
         people=sorted(
-            (_person(one) for one in people_then.listed(session, int(as_of), None, 0, 10**6)),
+            (_person(one) for one in people_then.listed(session, int(as_of), None, 0)),
             key=lambda entry: (entry.name, entry.model_dump_json()),
         ),
     )

@@ -7,6 +7,7 @@ from registry import api_credentials, mails, states
 from registry.api.answers import Body, NumberPath, SitePath, SiteThingPath
 from registry.finding import number_cursor
 from registry.models import ApiCredential, Mail
+from registry.remembered import ApiCredentialThen
 from registry.rights import DROP_API_CREDENTIALS, KEEP_API_CREDENTIALS, KEEP_MACHINES, RUN_FEDERATION
 from registry.schemas.api_credentials import (
     ApiCredentialChange,
@@ -38,7 +39,7 @@ def list_credentials(path: SitePath, query: OneQuery) -> Body:
         number = states.number_at(session, query.as_of)
         if number is not None:
             then = api_credentials.of_site_then(session, current_principal(), path.site, number)
-            return {"items": then}
+            return {"items": [credential_then_answer(one) for one in then]}
         found = api_credentials.of_site(session, current_principal(), path.site)
         return {"items": [credential_answer(one) for one in found]}
 
@@ -119,6 +120,19 @@ def credential_answer(row: ApiCredential) -> Body:
         "last_used_at": row.last_used_at,
         "warned_at": row.warned_at,
         "deleted_on": api_credentials.deleted_on(row, _settings()),
+    }
+
+
+def credential_then_answer(then: ApiCredentialThen) -> Body:
+    """An API credential as it stood, for the wire; when it was used no log keeps."""
+    return {
+        **then.body,
+        "owner_name": then.owner_name,
+        "created_at": then.created_at,
+        "renewed_at": then.renewed_at,
+        "last_used_at": None,
+        "warned_at": None,
+        "deleted_on": None,
     }
 
 

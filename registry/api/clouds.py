@@ -11,9 +11,9 @@ from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, csv_response, current_principal, ground
 from registry import clouds, drift, drift_past, states
 from registry.api.answers import Body, SitePath
-from registry.cloudinfo import find_site
 from registry.drifting.difference import Difference
 from registry.places import Place
+from registry.recording import find_site
 from registry.rights import EDIT_SITE, READ_DRIFT, check_site
 from registry.schemas.cloudinfo import (
     AcceptIn,

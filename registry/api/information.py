@@ -12,6 +12,7 @@ from hanse.web import Api, conditional, current_principal, ground
 from registry import cloud_history, cloudinfo, information
 from registry.api.answers import Body, SitePath, SiteThingPath
 from registry.models import CloudDocument, CloudRefusal
+from registry.recording import find_site
 from registry.renderings import glue2_ldif, glue2_xml
 from registry.rights import PUBLISH_CLOUD, may_site
 from registry.schemas.cloudinfo import DocumentOut, DocumentsOut, PublishedOut, PublishQuery, RefusalOut
@@ -144,7 +145,7 @@ def list_documents(path: SitePath) -> Body:
     """Documents that are kept, the newest first. What was refused is for those who may publish for the site."""
     now = datetime.now(UTC)
     with ground().db.transaction() as session:
-        site = cloudinfo.find_site(session, path.site)
+        site = find_site(session, path.site)
         rows = cloud_history.of_site(session, site)
         own = may_site(current_principal(), PUBLISH_CLOUD, site)
         refused = cloudinfo.refusals(session, site) if own else []

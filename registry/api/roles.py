@@ -47,10 +47,15 @@ def list_roles(query: RoleQuery) -> Body:
                 session, query.scope, query.person, query.status, before=before, limit=query.limit + 1
             )
         else:
-            then = remembered.roles(
-                session, number, scope=query.scope, person=query.person, status=query.status
+            found = remembered.roles(
+                session,
+                number,
+                scope=query.scope,
+                person=query.person,
+                status=query.status,
+                before=before,
+                limit=query.limit + 1,
             )
-            found = [role for role in then if before is None or role.id < before]
         items = [role_answer(role) for role in found[: query.limit]]
     return {"items": items, "next": items[-1]["id"] if len(found) > query.limit else None}
 

@@ -21,6 +21,7 @@ from registry.api.answers import (
     tagged,
 )
 from registry.models import Credential, HostCertificate
+from registry.remembered import TokenThen
 from registry.rights import (
     EDIT_SITE,
     KEEP_MACHINES,
@@ -183,7 +184,7 @@ def list_site_tokens(path: SitePath, query: OneQuery) -> Body:
         number = states.number_at(session, query.as_of)
         if number is not None:
             then = credentials.site_tokens_then(session, current_principal(), path.site, number)
-            return {"items": then}
+            return {"items": [token_answer(one) for one in then]}
         rows = credentials.site_tokens(session, current_principal(), path.site)
     return {"items": [token_answer(row) for row in rows]}
 
@@ -208,7 +209,7 @@ def withdraw_site_token(path: SiteThingPath) -> None:
     credentials.withdraw_site_token(ground().db, current_principal(), path.site, path.number, "")
 
 
-def token_answer(row: Credential) -> Body:
+def token_answer(row: Credential | TokenThen) -> Body:
     """A token for the wire, without its secret."""
     return TokenOut.model_validate(
         {

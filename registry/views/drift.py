@@ -17,6 +17,7 @@ from hanse.web import FormFaults, Pages, current_principal, ground, page
 from registry import cloud_history, cloudinfo, drift, drift_past, states
 from registry.drifting.difference import Difference
 from registry.models import CloudDocument, CloudRefusal
+from registry.recording import find_site
 from registry.rights import EDIT_SITE, PUBLISH_CLOUD, READ_DRIFT, check_site, may_site
 from registry.schemas.cloudinfo import AcceptIn, IgnoreIn
 from registry.schemas.fields import parse_time
@@ -71,7 +72,7 @@ def site_drift(name: str) -> BaseResponse:
 def _page(name: str, form: FormFaults, *, status: int = 200) -> BaseResponse:
     principal = current_principal()
     with ground().db.transaction() as session:
-        site = cloudinfo.find_site(session, name)
+        site = find_site(session, name)
         check_site(principal, READ_DRIFT, site)
         found = drift.of_site(session, site)
         documents = cloud_history.of_site(session, site)

@@ -60,9 +60,9 @@ def _roles_then(moment: Moment) -> BaseResponse:
     with ground().db.transaction() as session:
         person = people.own(session, principal) if principal.person is not None else None
         own = [] if person is None else [person.id]
-        waited = remembered.roles(session, moment.number, scope=None, person=None, status="PENDING")
+        waited = remembered.requests(session, moment.number, role_requests.MOST_SHOWN)
         others: list[tuple[RoleThen, list[str]]] = [
-            (row, []) for row in reversed(waited) if reads or row.person_id in own
+            (row, []) for row in waited if reads or row.person_id in own
         ]
         decided = roles.actions(session, before=before, until=moment.at, limit=PAGE + 1) if reads else []
         held = remembered.roles_of(session, moment.number, own, "GRANTED")

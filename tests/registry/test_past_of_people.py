@@ -97,6 +97,49 @@ def test_requests_and_decisions_of_then(registry: Registry) -> None:
     assert "Anna Lindqvist" in page
 
 
+def test_a_request_of_then_is_decided_by_those_of_its_site_whatever_it_is_called_now(
+    registry: Registry,
+) -> None:
+    asked = {"role": "site_security_officer", "scope": "site:BIFI"}
+    made = registry.send("POST", "/api/v1/role-requests", asked, "Anna Lindqvist")
+    gone = registry.send("POST", "/api/v1/service-groups", {"name": "CLOUDS"})
+    group = {"role": "service_group_administrator", "scope": "servicegroup:CLOUDS"}
+    other = registry.send("POST", "/api/v1/role-requests", group, "Anna Lindqvist")
+    then = newest(registry)
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"name": "BIFI-2"})
+    assert registry.ask("DELETE", f"/api/v1/service-groups/{gone['name']}").status_code == 204
+    laura = {"person": person(registry, "Laura")["id"], "scope": "site:BIFI-2"}
+    registry.send("POST", "/api/v1/roles", {**laura, "role": "site_operations_manager"})
+    path = f"/api/v1/role-requests?as_of={then}"
+    assert [one["id"] for one in registry.get(path, "Laura Gil")["items"]] == [made["id"]]
+    assert registry.get(path, "Goran Petrov")["items"] == []
+    assert [one["id"] for one in registry.get(path)["items"]] == [made["id"], other["id"]]
+
+
+def test_roles_and_people_of_then_are_read_a_page_at_a_time(registry: Registry) -> None:
+    """Page by page they are those of now, when nothing changed since; so is what is looked for."""
+    number = newest(registry)
+    for path in (f"roles?as_of={number}&limit=1", f"people?as_of={number}&limit=1"):
+        now = path.replace(f"as_of={number}&", "")
+        assert pages_of(registry, path) == pages_of(registry, now), path
+    for q in ("LAURA", "anna", "nobody of this name", "%"):
+        found = [one["id"] for one in registry.get(f"/api/v1/people?q={q}&as_of={number}")["items"]]
+        assert found == [one["id"] for one in registry.get(f"/api/v1/people?q={q}")["items"]], q
+
+
+def pages_of(registry: Registry, path: str) -> list[str]:
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(20):
+        page = registry.get(f"/api/v1/{path}{cursor}")
+        seen += [one["id"] for one in page["items"]]
+        if page["next"] is None:
+            return seen
+        assert len(page["items"]) == 1
+        cursor = f"&cursor={page['next']}"
+    raise AssertionError(f"{path} has no end")
+
+
 def test_the_checklist_and_the_proposal_of_then(registry: Registry) -> None:
     now = datetime.now(UTC)
     with registry.db.transaction() as session:
