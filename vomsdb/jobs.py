@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
+import structlog
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
+from hanse.errors import Unavailable
 from hanse.follow import Follower
 from hanse.jobs import Job
 from vomsdb import (
     aups,
+    clients,
     lifetimes,
     mails,
+    manifests,
     member_requests,
     publishing,
     pushing,
@@ -21,19 +26,41 @@ from vomsdb import (
     unanswered,
     vos,
 )
-from vomsdb.publishing import Press
+from vomsdb.press import Authority, Press
 from vomsdb.pushing import Pace
 from vomsdb.settings import VomsdbSettings
 from vomsdb.snapshots import SigningKey
 
 _DAY_S = 86400
+log = structlog.get_logger(__name__)
 MOST_BATCHES = 50
 
 
 def press_of(settings: VomsdbSettings) -> Press:
     """What signs documents; the key is made on first use."""
-    key = SigningKey.at(settings.signing_key_path)
-    return Press(settings.federation, key, timedelta(seconds=settings.manifest_valid_s))
+    return Press(
+        federation=settings.federation,
+        key=SigningKey.at(settings.signing_key_path),
+        valid_for=timedelta(seconds=settings.manifest_valid_s),
+        next_key=_key(settings.signing_key_next),
+        previous_key=_key(settings.signing_key_previous),
+        keys_for=timedelta(days=settings.signing_key_days),
+        authorities=lambda: _authorities(settings),
+    )
+
+
+def _key(path: Path | None) -> SigningKey | None:
+    return None if path is None else SigningKey.at(path)
+
+
+def _authorities(settings: VomsdbSettings) -> list[Authority] | None:
+    """Our attribute authority as the sites' vomsdir names it; None while its certificate cannot be read."""
+    try:
+        texts = clients.files("vo", settings.aa_cert, settings.aa_host, settings.aa_port)
+    except Unavailable as fault:
+        log.warning("manifests without attribute authority", reason=str(fault))
+        return None
+    return [Authority(settings.aa_host, tuple(texts.lsc.splitlines()))]
 
 
 def pace_of(settings: VomsdbSettings) -> Pace:
@@ -73,7 +100,7 @@ def _replication(settings: VomsdbSettings, db: Database, press: Press) -> Job:
     def run() -> str:
         with db.transaction() as session:
             sites, pairs = replication.tell_all(session, press, None, spread)
-        return f"{pairs} manifests signed for {sites} sites."
+        return f"{pairs} manifests to sign for {sites} sites."
 
     if interval == _DAY_S:
         return Job("replication", run, daily_at=settings.replication_daily_at)
@@ -85,8 +112,10 @@ def publish(db: Database, press: Press) -> str:
     with db.transaction() as session:
         publishing.follow_the_registry(session)
         changed = publishing.publish_changed(session, press)
-    with db.transaction() as session:
-        fresh = publishing.write_manifests(session, press, older_than=press.valid_for / 3)
+    fresh = _in_batches(
+        db,
+        lambda session: manifests.write(session, press, older_than=press.valid_for / 3, most=manifests.BATCH),
+    )
     return f"{changed} VOs had changed; {fresh} manifests renewed."
 
 

@@ -6,7 +6,7 @@ and stands in what sites receive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, or_, select
@@ -151,6 +151,20 @@ def fqans_of(session: Session, rows: Sequence[Member]) -> dict[int, tuple[str, .
     for member_id, path, role in session.execute(holding):
         roles[member_id].append(f"{path}/Role={role}")
     return {member_id: (*groups[member_id], *roles[member_id]) for member_id in ids}
+
+
+def fqans_in(session: Session, vo: str) -> Callable[[int], tuple[str, ...]]:
+    """The FQANs of any active member of the VO by id, as `fqans_of` gives them, read in two queries for all."""
+    own: dict[int, list[str]] = {}
+    active = (Member.vo == vo, Member.state == "active")
+    groups = select(MemberGroup.member_id, MemberGroup.path).join(Member, Member.id == MemberGroup.member_id)
+    for member_id, path in session.execute(groups.where(*active).order_by(MemberGroup.path)):
+        own.setdefault(member_id, []).append(path)
+    roles = select(MemberRole.member_id, MemberRole.path, MemberRole.role)
+    roles = roles.join(Member, Member.id == MemberRole.member_id).where(*active)
+    for member_id, path, role in session.execute(roles.order_by(MemberRole.path, MemberRole.role)):
+        own.setdefault(member_id, []).append(f"{path}/Role={role}")
+    return lambda member_id: (f"/{vo}", *own.get(member_id, ()))
 
 
 # --- what the feed tells ------------------------------------------------------------------------------------------

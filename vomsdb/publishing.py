@@ -1,19 +1,15 @@
-"""From the tables to signed documents: one snapshot per state of a VO, one manifest per site and VO."""
+"""From the tables to signed snapshots, one a state of a VO, and telling the sites that there is a new one."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from functools import lru_cache
 
 from sqlalchemy import func, select, text, update
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from hanse.identity.names import rfc2253, slash
-from vomsdb import members, snapshots
+from vomsdb import manifests, members, snapshots
 from vomsdb.models import (
     Agent,
     Certificate,
@@ -24,18 +20,8 @@ from vomsdb.models import (
     Vo,
     VoChange,
 )
-from vomsdb.snapshots import HeldCertificate, Manifest, SigningKey
-
-
-@dataclass(frozen=True)
-class Press:
-    """What is needed to make signed documents."""
-
-    federation: str
-    key: SigningKey
-    valid_for: timedelta
-    """How long a site may go on without hearing more."""
-
+from vomsdb.press import Press
+from vomsdb.snapshots import HeldCertificate
 
 _SUPPORTED = """
     select distinct site.body ->> 'name' as site, supported ->> 'vo' as vo
@@ -60,12 +46,6 @@ def follow_the_registry(session: Session) -> None:
     session.execute(text(gone))
 
 
-def _one_at_a_time(session: Session) -> None:
-    """Whoever writes documents waits for the others until their transactions end: they touch the same rows in
-    different orders, and two would hold one another up."""
-    session.execute(text("select pg_advisory_xact_lock(hashtextextended('vomsdb documents', 0))"))
-
-
 def publish_changed(session: Session, press: Press) -> int:
     """Snapshots and manifests of all VOs that changed since their last snapshot; how many VOs."""
     newest = select(Snapshot.revision).where(Snapshot.vo == Vo.name).order_by(Snapshot.seq.desc()).limit(1)
@@ -73,35 +53,35 @@ def publish_changed(session: Session, press: Press) -> int:
     stale = changed.scalar_subquery() > func.coalesce(newest.scalar_subquery(), -1)
     if session.scalar(select(Vo.name).where(stale).limit(1)) is None:
         return 0
-    _one_at_a_time(session)
+    manifests.one_at_a_time(session)
     names = list(session.scalars(select(Vo.name).where(stale).order_by(Vo.name)))
-    for vo in names:
-        publish(session, vo, press)
+    urgent = [_publish(session, vo, press) for vo in names]
+    # agents come last, as with everybody who holds replicas: in another order two would wait for one another
+    for vo, how in zip(names, urgent, strict=True):
+        if how is not None:
+            _tell(session, vo, urgent=how)
     return len(names)
 
 
-def publish(session: Session, vo: str, press: Press) -> Snapshot:
-    """The snapshot of the VO as it is now, made and signed unless the last one still tells it.
+def _publish(session: Session, vo: str, press: Press) -> bool | None:
+    """A snapshot of the VO as it is now with its manifests, unless the last one still tells it.
 
-    Agents are told at once when something changed, and before all others when a suspension is among the changes.
+    Returns whether a suspension is among the changes, so that agents are told before all others; None when there is
+    nothing to tell.
     """
-    _one_at_a_time(session)  # two publishers would give one sequence number twice
-    last = session.scalar(select(Snapshot).where(Snapshot.vo == vo).order_by(Snapshot.seq.desc()).limit(1))
     covered = session.scalar(select(func.max(VoChange.revision)).where(VoChange.vo == vo)) or 0
-    if last is not None and last.revision >= covered:
-        return last
+    newest = select(Snapshot).where(Snapshot.vo == vo).order_by(Snapshot.seq.desc()).limit(1)
+    last = session.scalar(newest.options(defer(Snapshot.payload)))
     current = _state(session, vo)
     content = snapshots.digest(snapshots.snapshot(press.federation, vo, 0, current))
     if last is not None and last.content == content:
         _cover(session, last, covered)
-        return last
+        return None
     urgent = _urgent(session, vo, last.revision if last else 0)
-    made = _make(vo, last.seq + 1 if last else 1, covered, current, content, press)
-    session.add(made)
+    session.add(_make(vo, last.seq + 1 if last else 1, covered, current, content, press))
     session.flush()
-    write_manifests(session, press, vo=vo)
-    _tell(session, vo, urgent=urgent)
-    return made
+    manifests.write(session, press, vo=vo)
+    return urgent
 
 
 def _cover(session: Session, snapshot: Snapshot, revision: int) -> None:
@@ -137,33 +117,33 @@ def _state(session: Session, vo: str) -> list[snapshots.Member]:
     """Active members with a certificate that is not suspended, by id; none of a VO that is not in production."""
     if session.get_one(Vo, vo).state != "production":
         return []
-    rows = list(
-        session.scalars(select(Member).where(Member.vo == vo, Member.state == "active").order_by(Member.id))
-    )
+    active = (Member.vo == vo, Member.state == "active")
     held: dict[int, list[HeldCertificate]] = {}
     certificates = (
         select(MemberCertificate.member_id, Certificate.subject_der, Certificate.issuer_der)
         .join(Certificate, Certificate.id == MemberCertificate.certificate_id)
         .join(Member, Member.id == MemberCertificate.member_id)
-        .where(Member.vo == vo, Member.state == "active", MemberCertificate.state == "active")
+        .where(*active, MemberCertificate.state == "active")
         .order_by(Certificate.id)
     )
     for member_id, subject, issuer in session.execute(certificates):
         held.setdefault(member_id, []).append(_held(subject, issuer))
-    fqans = members.fqans_of(session, rows)
+    fqans = members.fqans_in(session, vo)
+    rows = select(Member.id, func.least(Member.until, Member.aup_due)).where(*active).order_by(Member.id)
     return [
         snapshots.Member(
-            id=str(member.id),
-            certs=tuple(held[member.id]),
-            fqans=fqans[member.id],
+            id=str(member_id),
+            certs=tuple(held[member_id]),
+            fqans=fqans(member_id),
             state="active",
-            not_after=snapshots.moment(min(member.until, member.aup_due or member.until)),
+            not_after=snapshots.moment(ends),
         )
-        for member in rows
-        if member.id in held
+        for member_id, ends in session.execute(rows)
+        if member_id in held
     ]
 
 
+@lru_cache(maxsize=20_000)
 def _held(subject: bytes, issuer: bytes) -> HeldCertificate:
     return HeldCertificate(
         subject_der=base64.b64encode(subject).decode("ascii"),
@@ -171,77 +151,6 @@ def _held(subject: bytes, issuer: bytes) -> HeldCertificate:
         dn_slash=slash(subject, ascii=True),
         dn_rfc2253=rfc2253(subject),
     )
-
-
-def write_manifests(
-    session: Session,
-    press: Press,
-    *,
-    vo: str | None = None,
-    site: str | None = None,
-    older_than: timedelta | None = None,
-) -> int:
-    """Signs a manifest of the newest snapshot for each replica chosen; how many.
-
-    With `older_than` only those whose manifest is older, or names another snapshot than the newest.
-    """
-    query = select(Replica)
-    query = query if vo is None else query.where(Replica.vo == vo)
-    query = query if site is None else query.where(Replica.site == site)
-    now = datetime.now(UTC)
-    newest = _newest(session, vo)
-    if not any(_outdated(replica, newest, now, older_than) for replica in session.scalars(query)):
-        return 0
-    _one_at_a_time(session)
-    newest, written = _newest(session, vo), 0
-    locked = query.order_by(Replica.site, Replica.vo).with_for_update()
-    for replica in session.scalars(locked.execution_options(populate_existing=True)):
-        if _outdated(replica, newest, now, older_than):
-            _sign(replica, newest[replica.vo], press, now)
-            written += 1
-    session.flush()
-    return written
-
-
-class _Head(NamedTuple):
-    """The newest snapshot of a VO, without its payload."""
-
-    seq: int
-    sha256: str
-
-
-def _newest(session: Session, vo: str | None) -> dict[str, _Head]:
-    """By VO; of one VO or of all."""
-    query = select(Snapshot.vo, Snapshot.seq, Snapshot.sha256).ext(distinct_on(Snapshot.vo))
-    query = query.order_by(Snapshot.vo, Snapshot.seq.desc())
-    rows = session.execute(query if vo is None else query.where(Snapshot.vo == vo))
-    return {name: _Head(seq, sha256) for name, seq, sha256 in rows}
-
-
-def _outdated(
-    replica: Replica, newest: Mapping[str, _Head], now: datetime, older_than: timedelta | None
-) -> bool:
-    head = newest.get(replica.vo)
-    if head is None:
-        return False
-    if older_than is None or replica.manifest_at is None or replica.sha256 != head.sha256:
-        return True
-    return now - replica.manifest_at > older_than
-
-
-def _sign(replica: Replica, snapshot: _Head, press: Press, now: datetime) -> None:
-    replica.seq, replica.sha256 = snapshot.seq, snapshot.sha256
-    replica.manifest_at, replica.valid_until = now, now + press.valid_for
-    manifest = Manifest(
-        federation=press.federation,
-        site=replica.site,
-        vo=replica.vo,
-        seq=snapshot.seq,
-        sha256=snapshot.sha256,
-        generated_at=snapshots.moment(now),
-        valid_until=snapshots.moment(replica.valid_until),
-    )
-    replica.manifest = press.key.sign(manifest.payload()).as_json()
 
 
 def _tell(session: Session, vo: str, *, urgent: bool) -> None:
@@ -255,13 +164,18 @@ def _tell(session: Session, vo: str, *, urgent: bool) -> None:
 
 
 def purge(session: Session) -> int:
-    """Forgets snapshots that no site holds or should hold, the newest of each VO kept; how many."""
+    """Forgets snapshots that no site holds or should hold, a day after the next one was made; how many.
+
+    What a site holds is kept however long the site is away, so that a delta leads it on from there.
+    """
     gone = text(
-        "delete from snapshot s where s.made_at < now() - interval '7 days'"
-        " and exists (select from snapshot n where n.vo = s.vo and n.seq > s.seq)"
-        " and not exists (select from replica r where s.sha256 in (r.sha256, r.held_sha256))"
+        "delete from snapshot s where s.made_at < now() - interval '1 day'"
+        " and exists (select from snapshot n where n.vo = s.vo and n.seq > s.seq"
+        " and n.made_at < now() - interval '1 day')"
+        " and not exists (select from replica r where s.sha256 = r.sha256 or s.sha256 = r.held_sha256)"
     )
     count: int = session.execute(gone).rowcount  # type: ignore[attr-defined]
+    session.execute(text("delete from delta where made_at < now() - interval '7 days'"))
     session.execute(text("delete from attempt where at < now() - interval '30 days'"))
     session.execute(text("delete from acknowledgement where at < now() - interval '90 days'"))
     return count

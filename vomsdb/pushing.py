@@ -7,20 +7,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.http import HttpError, fetch
-from vomsdb import replication
+from vomsdb import acknowledging, replication
 from vomsdb.models import Agent, Attempt
-from vomsdb.publishing import Press
+from vomsdb.press import Press
+from vomsdb.replication import Offer
 
 _AT_ONCE = 8
-#: Posts manifests to an agent; the sentence of its answer, or HttpError.
-Post = Callable[[str, list[dict[str, Any]]], str]
+ROUNDS = 20
+#: Posts what an agent should know to it; the sentence of its answer, or HttpError.
+Post = Callable[[str, Offer], str]
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,9 @@ class Pace:
 def post(pace: Pace) -> Post:
     """Posts over HTTP. The documents are signed, so no credential goes along."""
 
-    def to_agent(url: str, manifests: list[dict[str, Any]]) -> str:
+    def to_agent(url: str, offer: Offer) -> str:
         address = url.rstrip("/") + "/hanse/manifests"
-        answer = fetch(
-            "POST", address, json={"manifests": manifests}, deadline_s=pace.timeout_s, max_bytes=65536
-        )
+        answer = fetch("POST", address, json=offer.as_json(), deadline_s=pace.timeout_s, max_bytes=65536)
         if answer.status >= 300:
             detail = answer.body.decode("utf-8", "replace")[:300]
             raise HttpError(f"{address} answered {answer.status}: {detail}")
@@ -55,14 +55,27 @@ def post(pace: Pace) -> Post:
 
 def push_due(db: Database, press: Press, pace: Pace, send: Post) -> tuple[int, int]:
     """Pushes to all agents that are due, some at the same time; (taken, refused or unreachable)."""
-    with db.transaction() as session:
-        due = _claim(session, pace)
+    taken = refused = 0
     with ThreadPoolExecutor(_AT_ONCE, "push") as pool:
-        outcomes = list(pool.map(lambda agent: _push(db, press, pace, send, *agent), due))
-    return outcomes.count(True), outcomes.count(False)
+        for _ in range(ROUNDS):
+            with db.transaction() as session:
+                due = _claim(session, pace)
+            outcomes = list(pool.map(lambda agent: _push(db, press, pace, send, agent), due))
+            taken, refused = taken + outcomes.count(True), refused + outcomes.count(False)
+            if not due:
+                break
+    return taken, refused
 
 
-def _claim(session: Session, pace: Pace) -> list[tuple[str, str]]:
+class _Due(NamedTuple):
+    """An agent to push to, and the time to which its next push was put off meanwhile."""
+
+    site: str
+    url: str
+    claimed: datetime
+
+
+def _claim(session: Session, pace: Pace) -> list[_Due]:
     """Takes what is due. Whoever dies with a claim leaves it due again a while later: nothing is dropped."""
     query = (
         select(Agent)
@@ -74,30 +87,32 @@ def _claim(session: Session, pace: Pace) -> list[tuple[str, str]]:
     claimed = []
     for agent in session.scalars(query):
         agent.push_at = datetime.now(UTC) + timedelta(seconds=2 * pace.timeout_s)
-        claimed.append((agent.site, str(agent.url)))
+        claimed.append(_Due(agent.site, str(agent.url), agent.push_at))
     return claimed
 
 
-def _push(db: Database, press: Press, pace: Pace, send: Post, site: str, url: str) -> bool:
+def _push(db: Database, press: Press, pace: Pace, send: Post, due: _Due) -> bool:
     with db.transaction() as session:
-        manifests = replication.current_manifests(session, site, press)
+        news = replication.news(session, due.site, press)
     try:
-        answer, good = send(url, manifests), True
+        answer, good = send(due.url, news.offer), True
     except HttpError as fault:
         answer, good = str(fault), False
     with db.transaction() as session:
-        session.add(Attempt(site=site, way="push", good=good, answer=answer[:1000]))
-        _plan(session, site, pace)
+        session.add(Attempt(site=due.site, way="push", good=good, answer=answer[:1000]))
+        if good:
+            replication.took(session, due.site, news.told)
+        _plan(session, due, pace)
     return good
 
 
-def _plan(session: Session, site: str, pace: Pace) -> None:
+def _plan(session: Session, due: _Due, pace: Pace) -> None:
     """A push that was taken is followed up as well: only the acknowledgement counts."""
-    agent = session.scalar(select(Agent).where(Agent.site == site).with_for_update())
-    if agent is None:
-        return
     session.flush()
-    if replication.in_step(session, site):
+    agent = session.scalar(select(Agent).where(Agent.site == due.site).with_for_update())
+    if agent is None or agent.push_at != due.claimed:
+        return  # somebody has something new to tell meanwhile, or the site has acknowledged
+    if acknowledging.in_step(session, due.site):
         agent.push_at, agent.failures = None, 0
     else:
         agent.push_at = datetime.now(UTC) + pace.pause(agent.failures)

@@ -1,31 +1,25 @@
-"""Sites: they join with a code, fetch what they lack, and say what they hold; and how old the oldest news is."""
+"""Sites: they join with a code and fetch what they lack; and telling all of them that it is time to."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from hanse.errors import Forbidden, NotFound, Refused
+from hanse.errors import Forbidden, NotFound
 from hanse.follow import followed
 from hanse.identity.principals import Principal
-from vomsdb import publishing
-from vomsdb.models import (
-    Acknowledgement,
-    Agent,
-    Attempt,
-    JoinCode,
-    Replica,
-    Snapshot,
-    VoChange,
-)
-from vomsdb.publishing import Press
+from vomsdb import deltas, notices, publishing
+from vomsdb import manifests as signing
+from vomsdb.models import Agent, Attempt, JoinCode, Replica, Snapshot
+from vomsdb.press import Press
+from vomsdb.snapshots import Envelope
 
 # --- joining ------------------------------------------------------------------------------------------------------
 
@@ -78,7 +72,8 @@ def join(
         )
     row.used_at = datetime.now(UTC)
     publishing.follow_the_registry(session)
-    publishing.write_manifests(session, press, site=site, older_than=timedelta(0))
+    signing.mark(session, [site])
+    signing.write(session, press, site=site)
     agent = session.get(Agent, site) or Agent(site=site)
     agent.url = agent_url or known(session, site).get("agent_url")
     agent.version, agent.joined_at, agent.heard_at = version, row.used_at, row.used_at
@@ -92,16 +87,66 @@ def join(
 # --- fetching -----------------------------------------------------------------------------------------------------
 
 
-def manifests(session: Session, site: str, press: Press) -> list[dict[str, Any]]:
-    """The signed manifests of the site for its agent, which was heard of herewith."""
-    found = current_manifests(session, site, press)
+class Offer(NamedTuple):
+    """What an agent gets, by pull and by push alike: envelopes of manifests and of the notice of keys."""
+
+    manifests: list[dict[str, Any]]
+    keys: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that goes over the wire."""
+        return self._asdict()
+
+
+def offer(session: Session, site: str, press: Press) -> Offer:
+    """Everything for the site's agent, which was heard of herewith."""
+    found = Offer(current_manifests(session, site, press), notices.current(session, press))
     heard(session, site)
     return found
 
 
+class News(NamedTuple):
+    """What a push tells, and of which VO and moment each of its manifests is."""
+
+    offer: Offer
+    told: list[tuple[str, datetime]]
+
+
+def news(session: Session, site: str, press: Press) -> News:
+    """Manifests that the agent has not taken yet from a push, and those of which it does not hold the state."""
+    signing.write(session, press, site=site, older_than=press.valid_for / 3)
+    behind = Replica.held_sha256.is_distinct_from(Replica.sha256)
+    untold = Replica.told_at.is_distinct_from(Replica.manifest_at)
+    query = select(Replica.vo, Replica.manifest_at, Replica.manifest).where(Replica.site == site)
+    rows = session.execute(
+        query.where(Replica.manifest_at.is_not(None), behind | untold).order_by(Replica.vo)
+    )
+    found = [(vo, at, manifest) for vo, at, manifest in rows if at is not None and manifest is not None]
+    offer = Offer([manifest for _vo, _at, manifest in found], notices.current(session, press))
+    return News(offer, [(vo, at) for vo, at, _manifest in found])
+
+
+_TOOK = text(
+    """
+    with told as (
+        select r.site, r.vo, told.at from replica r
+        join unnest(cast(:vos as text[]), cast(:times as timestamptz[])) told (vo, at) on told.vo = r.vo
+        where r.site = :site order by r.vo for update of r
+    )
+    update replica r set told_at = told.at from told where r.site = told.site and r.vo = told.vo
+    """
+)
+
+
+def took(session: Session, site: str, told: Sequence[tuple[str, datetime]]) -> None:
+    """The agent took these manifests; one that was signed anew meanwhile is told again."""
+    given = {"site": site, "vos": [vo for vo, _at in told], "times": [at for _vo, at in told]}
+    session.execute(_TOOK, given)
+
+
 def current_manifests(session: Session, site: str, press: Press) -> list[dict[str, Any]]:
     """The signed manifests of the site, none older than a third of their validity."""
-    publishing.write_manifests(session, press, site=site, older_than=press.valid_for / 3)
+    signing.write(session, press, site=site, older_than=press.valid_for / 3)
     query = select(Replica.manifest).where(Replica.site == site, Replica.manifest.is_not(None))
     return [envelope for envelope in session.scalars(query.order_by(Replica.vo)) if envelope is not None]
 
@@ -113,102 +158,44 @@ def heard(session: Session, site: str) -> None:
     session.execute(update(Agent).where(Agent.site == site, stale).values(heard_at=func.now()))
 
 
-def snapshot_for(session: Session, vo: str, sha256: str, sites: Sequence[str]) -> Snapshot:
-    """A snapshot, for an agent of a site that supports the VO; raises Forbidden or NotFound."""
+def _serves(session: Session, vo: str, sites: Sequence[str]) -> str:
+    """The one of the caller's sites that supports the VO; raises Forbidden."""
     served = select(Replica.site).where(Replica.vo == vo, Replica.site.in_(sites)).limit(1)
     site = session.scalar(served)
     if site is None:
         raise Forbidden(f"None of your sites supports {vo}; its shares are in the registry.")
+    return site
+
+
+def _found(session: Session, vo: str, sha256: str, press: Press) -> Snapshot:
+    """The snapshot, under the key that signs now; raises NotFound."""
     snapshot = session.get(Snapshot, sha256)
     if snapshot is None or snapshot.vo != vo:
         raise NotFound(f"{vo} has no snapshot {sha256[:16]}; fetch the manifests again.")
-    session.add(Attempt(site=site, vo=vo, way="pull", good=True, answer=f"change {snapshot.seq} fetched"))
+    if snapshot.key_id != press.key.key_id:
+        envelope = press.key.sign(snapshot.payload)
+        snapshot.signature, snapshot.key_id = envelope.signature, envelope.key_id
     return snapshot
 
 
-# --- acknowledging ------------------------------------------------------------------------------------------------
+def snapshot_for(session: Session, vo: str, sha256: str, sites: Sequence[str], press: Press) -> Envelope:
+    """A snapshot, for an agent of a site that supports the VO; raises Forbidden or NotFound."""
+    site = _serves(session, vo, sites)
+    found = _found(session, vo, sha256, press)
+    session.add(Attempt(site=site, vo=vo, way="pull", good=True, answer=f"change {found.seq} fetched whole"))
+    return Envelope(found.payload, found.signature, found.key_id)
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a site says it holds of a VO now, read back from its own files."""
-
-    vo: str
-    seq: int
-    sha256: str
-    applied_at: datetime
-    counts: Mapping[str, int]
-    errors: Sequence[str]
-    agent_version: str
-
-
-def acknowledge(session: Session, site: str, report: Report) -> Replica:
-    """Writes down what the site holds; replicated means that the hash is the expected one. Raises Refused."""
-    replica = session.scalar(
-        select(Replica).where(Replica.site == site, Replica.vo == report.vo).with_for_update()
-    )
-    if replica is None:
-        raise Refused(f"{site} does not support {report.vo}.")
-    now = datetime.now(UTC)
-    held = session.get(Snapshot, report.sha256)
-    if held is not None and held.vo == report.vo and held.revision >= replica.held_revision:
-        _confirm(session, replica, held, now)
-    elif replica.differs_since is None:
-        replica.differs_since = now
-    replica.held_seq, replica.held_sha256 = report.seq, report.sha256
-    replica.acked_at, replica.applied_at = now, report.applied_at
-    replica.counts, replica.errors = dict(report.counts), list(report.errors)
-    session.add(_noted(replica, report))
-    _settle(session, site, report.agent_version)
-    return replica
-
-
-def _confirm(session: Session, replica: Replica, held: Snapshot, now: datetime) -> None:
-    news = select(func.count(), func.min(VoChange.at)).where(
-        VoChange.vo == replica.vo,
-        VoChange.revision > replica.held_revision,
-        VoChange.revision <= held.revision,
-    )
-    changes, oldest = session.execute(news).one()
-    if changes:
-        session.add(
-            Acknowledgement(
-                site=replica.site,
-                vo=replica.vo,
-                at=now,
-                sha256=held.sha256,
-                changes=changes,
-                oldest_change_at=max(oldest, replica.since),
-            )
-        )
-    replica.held_revision, replica.differs_since = held.revision, None
-
-
-def _noted(replica: Replica, report: Report) -> Attempt:
-    in_step = report.sha256 == replica.sha256
-    if report.errors:
-        answer = "; ".join(report.errors)
-    elif in_step:
-        answer = f"holds change {report.seq}, {report.counts.get('members', 0)} members"
-    else:
-        answer = f"holds {report.sha256[:12]}, not the expected {(replica.sha256 or '')[:12]}"
-    good = in_step and not report.errors
-    return Attempt(site=replica.site, vo=replica.vo, way="ack", good=good, answer=answer[:1000])
-
-
-def _settle(session: Session, site: str, version: str) -> None:
-    """Nothing more is pushed to a site that holds everything."""
-    session.flush()
-    values: dict[str, Any] = {"version": version[:100], "heard_at": func.now(), "failures": 0}
-    if in_step(session, site):
-        values["push_at"] = None
-    session.execute(update(Agent).where(Agent.site == site).values(**values))
-
-
-def in_step(session: Session, site: str) -> bool:
-    """Whether the site holds what it should of every VO."""
-    behind = Replica.held_sha256.is_distinct_from(Replica.sha256)
-    return session.scalar(select(Replica.site).where(Replica.site == site, behind).limit(1)) is None
+def delta_for(
+    session: Session, vo: str, before: str, after: str, sites: Sequence[str], press: Press
+) -> Envelope:
+    """What leads from one state of the VO to a later one; raises Forbidden, NotFound where there is no such way."""
+    site = _serves(session, vo, sites)
+    old, new = (_found(session, vo, sha256, press) for sha256 in (before, after))
+    made = deltas.between(session, old, new, press)
+    answer = f"changes {old.seq} to {new.seq} fetched"
+    session.add(Attempt(site=site, vo=vo, way="pull", good=True, answer=answer))
+    return made
 
 
 # --- telling all --------------------------------------------------------------------------------------------------
@@ -219,22 +206,32 @@ def tell_all(
 ) -> tuple[int, int]:
     """Fresh manifests for all pairs and a push to every agent; (sites, pairs).
 
-    `spread` parts the sites over a while, each always at the same place in it. Raises NotFound for unknown sites.
+    `spread` parts the sites over a while, each always at the same place in it. The manifests are only marked here, and
+    signed when the site's turn comes. Raises NotFound for unknown sites.
     """
     publishing.follow_the_registry(session)
-    publishing.publish_changed(session, press)
     known_sites = set(session.scalars(select(Replica.site).distinct()))
     if unknown := sorted(set(sites or ()) - known_sites):
         raise NotFound(f"{unknown[0]} is not a site that supports one of the VOs.")
-    chosen = sorted(known_sites if sites is None else set(sites))
-    pairs = 0
-    now = datetime.now(UTC)
-    for site in chosen:
-        pairs += publishing.write_manifests(session, press, site=site)
-        push_at = now + spread * _place(site)
-        told = update(Agent).where(Agent.site == site, Agent.url.is_not(None))
-        session.execute(told.values(push_at=func.least(Agent.push_at, push_at), failures=0))
+    chosen = known_sites if sites is None else set(sites)
+    pairs = signing.mark(session, None if sites is None else sorted(chosen))
+    publishing.publish_changed(session, press)
+    _call(session, chosen, spread)
     return len(chosen), pairs
+
+
+def _call(session: Session, sites: Set[str], spread: timedelta) -> None:
+    """A push to each agent at its place in the spread, or sooner if it was due sooner."""
+    now = datetime.now(UTC)
+    reachable = select(Agent.site, Agent.push_at).where(Agent.url.is_not(None)).order_by(Agent.site)
+    due = []
+    for site, push_at in session.execute(reachable.with_for_update()):
+        if site in sites:
+            place = now + spread * _place(site)
+            due.append({"site": site, "push_at": min(push_at or place, place), "failures": 0})
+    if due:
+        session.execute(update(Agent), due)
+        session.expire_all()
 
 
 def _place(site: str) -> float:

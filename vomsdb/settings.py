@@ -66,7 +66,12 @@ class VomsdbSettings(ServiceSettings):
         "made on first use; empty = <data_dir>/federation-signing.pem.",
     )
     signing_key_next: Path | None = Field(
-        None, description="The key that will sign after it; sites that join now learn both."
+        None, description="The key that will sign after it; all sites learn it within a day."
+    )
+    signing_key_previous: Path | None = Field(
+        None,
+        description="The key that signed before it, for sites that were away when the keys changed; "
+        "leave it out once all sites are in step, or when it is lost to somebody.",
     )
     signing_key_days: float = Field(
         3650, gt=0, description="Days for which a joining site may trust the keys it learns."

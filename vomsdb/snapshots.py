@@ -1,7 +1,8 @@
 """The documents that carry a VO's members to the sites: canonical, named by their hash, signed with Ed25519.
 
 A *snapshot* is the state of a VO at one sequence number, the same for all sites, made and signed once. A *manifest*
-is small and tells one site which snapshot it should hold and until when. Both travel in the same envelope:
+is small and tells one site which snapshot it should hold and until when. A *delta* leads from one snapshot to a later
+one, and a *notice of keys* says which keys sign. All travel in the same envelope:
 `{"payload": base64 of the canonical bytes, "signature": base64, "key_id": 16 hex digits}`.
 """
 
@@ -81,9 +82,10 @@ class Manifest:
     generated_at: str
     valid_until: str
 
-    def payload(self) -> bytes:
-        """The canonical bytes."""
-        return canonical({"type": "manifest", **asdict(self)})
+    def payload(self, authorities: Sequence[Mapping[str, object]] | None = None) -> bytes:
+        """The canonical bytes; with the VO's attribute authorities where they are known."""
+        known = {} if authorities is None else {"authorities": authorities}
+        return canonical({"type": "manifest", **asdict(self), **known})
 
 
 @dataclass(frozen=True)

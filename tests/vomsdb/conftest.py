@@ -24,7 +24,7 @@ from vomsdb.app import create_app
 from vomsdb.applications import Form, Terms
 from vomsdb.jobs import press_of
 from vomsdb.models import Application, Mail, Member
-from vomsdb.publishing import Press
+from vomsdb.press import Press
 from vomsdb.settings import VomsdbSettings
 from vomsdb.vos import Card, Manager
 

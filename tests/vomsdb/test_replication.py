@@ -24,12 +24,12 @@ from hanse.http import HttpError
 from hanse.jobs import run_jobs
 from siteagent import cli as siteagent
 from tests.tls import serving
-from vomsdb import groups, promise, publishing, pushing, replication, suspensions
+from vomsdb import acknowledging, groups, manifests, promise, publishing, pushing, replication, suspensions
+from vomsdb.acknowledging import Report
 from vomsdb.jobs import jobs
 from vomsdb.models import Agent, Attempt, Member, Replica, Snapshot, VoChange
 from vomsdb.promise import Pair, Promise
 from vomsdb.pushing import Pace
-from vomsdb.replication import Report
 from vomsdb.snapshots import DocumentError, Envelope, Manifest, SigningKey, canonical, digest, opened
 
 VO = "training.egi.eu"
@@ -69,7 +69,7 @@ def _ack(house: Any, snapshot: Snapshot | None = None, site: str = "CESNET", **c
         "agent_version": "1",
     }
     with house.db.transaction() as session:
-        replication.acknowledge(session, site, Report(**{**given, **changes}))
+        acknowledging.acknowledge(session, site, Report(**{**given, **changes}))
 
 
 def _members(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -171,10 +171,10 @@ def test_a_pair_follows_the_registry(house: Any) -> None:
 def test_manifests_are_renewed_before_they_end(house: Any) -> None:
     _publish(house)
     with house.db.transaction() as session:
-        assert publishing.write_manifests(session, house.press, older_than=house.press.valid_for / 3) == 0
+        assert manifests.write(session, house.press, older_than=house.press.valid_for / 3) == 0
         old = datetime.now(UTC) - timedelta(days=2)
         session.execute(update(Replica).values(manifest_at=old))
-        assert publishing.write_manifests(session, house.press, older_than=house.press.valid_for / 3) == 3
+        assert manifests.write(session, house.press, older_than=house.press.valid_for / 3) == 3
 
 
 # --- acknowledging ------------------------------------------------------------------------------------------------
@@ -307,8 +307,8 @@ def test_a_push_is_repeated_ever_more_rarely_until_the_site_confirms(house: Any)
     _join(house, _code(house), url="http://agent.invalid")
     sent: list[int] = []
 
-    def away(_url: str, manifests: list[dict[str, Any]]) -> str:
-        sent.append(len(manifests))
+    def away(_url: str, offer: replication.Offer) -> str:
+        sent.append(len(offer.manifests))
         raise HttpError("agent.invalid cannot be reached")
 
     pauses = []
@@ -388,7 +388,7 @@ def test_a_scheduled_replication_runs_by_itself_and_stands_in_the_run_log(house:
     running.join()
     assert len(runs) >= 2
     assert len({run.due_at for run in runs}) == len(runs)
-    assert {run.detail for run in runs} == {"3 manifests signed for 2 sites."}
+    assert {run.detail for run in runs} == {"3 manifests to sign for 2 sites."}
 
 
 # --- with the site's own agent, over TLS --------------------------------------------------------------------------

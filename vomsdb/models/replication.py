@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
@@ -45,6 +45,36 @@ class Snapshot(Base):
     made_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("now()"))
 
 
+class Delta(Base):
+    """What leads from one state of a VO to a later one, signed once and the same for all sites that need it."""
+
+    __tablename__ = "delta"
+
+    from_sha256: Mapped[str] = mapped_column(
+        ForeignKey("snapshot.sha256", ondelete="cascade"), primary_key=True
+    )
+    to_sha256: Mapped[str] = mapped_column(
+        ForeignKey("snapshot.sha256", ondelete="cascade"), primary_key=True, index=True
+    )
+    payload: Mapped[bytes]
+    signature: Mapped[bytes]
+    key_id: Mapped[str]
+    made_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("now()"))
+
+
+class KeyNotice(Base):
+    """Which keys sign documents, told to the sites under a key that they know already; the highest number counts."""
+
+    __tablename__ = "key_notice"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    keys: Mapped[list[str]] = mapped_column(JSONB)
+    """Ids of the keys, the one that signs first, then the one before it, then the next."""
+    envelopes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    """The same notice under each key that a site may know."""
+    made_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("now()"))
+
+
 class Agent(Base):
     """A site that joined: where its agent can be reached, and the push that waits for it."""
 
@@ -59,12 +89,15 @@ class Agent(Base):
     push_at: Mapped[datetime | None] = mapped_column(UtcTime)
     """When to push next; None while nothing is to be told."""
     failures: Mapped[int] = mapped_column(server_default="0")
+    clock_off_s: Mapped[int | None]
+    """Seconds by which the site's clock was ahead of ours at its last report; None = it did not say."""
 
 
 class Replica(Base):
     """A VO at a site that supports it: the manifest it was given, and what it acknowledged."""
 
     __tablename__ = "replica"
+    __table_args__ = (Index("replica_renewal", "manifest_at"),)
 
     site: Mapped[str] = mapped_column(primary_key=True)
     vo: Mapped[str] = mapped_column(ForeignKey("vo.name"), primary_key=True, index=True)
@@ -75,6 +108,9 @@ class Replica(Base):
     manifest: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     """The signed envelope as it is sent."""
     manifest_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    """When the manifest was signed; None = it is to be signed anew before anybody gets it."""
+    told_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    """`manifest_at` of the manifest that the agent last took from a push."""
     held_seq: Mapped[int | None] = mapped_column(BigInteger)
     held_sha256: Mapped[str | None]
     held_revision: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -109,7 +145,11 @@ class Acknowledgement(Base):
     """Changes that a site confirmed with one acknowledgement, for the figures of the promise."""
 
     __tablename__ = "acknowledgement"
-    __table_args__ = (Index("acknowledgement_at", "at"),)
+    __table_args__ = (
+        Index("acknowledgement_at", "at"),
+        Index("acknowledgement_by_site", "site", "id"),
+        Index("acknowledgement_by_vo", "vo", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     site: Mapped[str]
@@ -131,3 +171,17 @@ class JoinCode(Base):
     created_by: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(UtcTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class Digest(Base):
+    """The daily mail to a manager of a VO: the day it was last written for, and whether it is wanted."""
+
+    __tablename__ = "digest"
+
+    vo: Mapped[str] = mapped_column(ForeignKey("vo.name"), primary_key=True)
+    reader: Mapped[str] = mapped_column(primary_key=True)
+    """SHA-256 of the manager's address, so that nothing is left to erase here."""
+    day: Mapped[date | None]
+    """The last day (UTC) on which one was written."""
+    ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    """Since when the reader wants none."""

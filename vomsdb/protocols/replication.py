@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from flask import Response, request
@@ -15,13 +15,13 @@ from hanse.errors import FieldFault, HanseError, Refused
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import Protocol, current_principal, ground, problem
 from hanse.web.problems import status_of
-from vomsdb import replication
+from vomsdb import acknowledging, replication
+from vomsdb.acknowledging import Report
 from vomsdb.api.answers import settings
 from vomsdb.jobs import press_of
+from vomsdb.models import Replica
 from vomsdb.permissions import ANY_SITE_AGENT, SITE_AGENT
-from vomsdb.replication import Report
-from vomsdb.schemas.replication import AckIn, JoinIn
-from vomsdb.snapshots import Envelope, SigningKey
+from vomsdb.schemas.replication import AckIn, AcksIn, JoinIn
 
 protocol = Protocol("vomsdb_agents", __name__)
 M = TypeVar("M", bound=BaseModel)
@@ -43,44 +43,62 @@ def join() -> Response:
         joined = replication.join(
             session, body.site, body.code, body.agent_version, body.agent_url, current_principal(), press
         )
-    answer = {"federation": here.federation, "site": joined.site, "keys": _keys(), "vos": joined.vos}
-    return _json(answer)
-
-
-def _keys() -> list[dict[str, str]]:
-    here = settings()
-    until = datetime.now(UTC) + timedelta(days=here.signing_key_days)
-    paths = [here.signing_key_path, *([here.signing_key_next] if here.signing_key_next else [])]
-    return [SigningKey.at(path).described(until) for path in paths]
+    until = datetime.now(UTC) + press.keys_for
+    keys = [key.described(until) for key in press.keys]
+    return _json({"federation": here.federation, "site": joined.site, "keys": keys, "vos": joined.vos})
 
 
 @protocol.route("/replication/sites/<site>/manifests", ["GET"], permission=SITE_AGENT)
 def manifests(site: str) -> Response:
-    """What the site should hold; 304 while that has not changed."""
+    """What the site should hold, and which keys sign; 304 while that has not changed."""
     with ground().db.transaction() as session:
-        envelopes = replication.manifests(session, site, press_of(settings()))
-    body = json.dumps({"manifests": envelopes}).encode()
+        offer = replication.offer(session, site, press_of(settings()))
+    body = json.dumps(offer.as_json(), sort_keys=True).encode()
     return _tagged(body, hashlib.sha256(body).hexdigest())
 
 
 @protocol.route("/replication/vos/<vo>/snapshots/<sha256>", ["GET"], permission=ANY_SITE_AGENT)
 def snapshot(vo: str, sha256: str) -> Response:
-    """A state of a VO by its hash, for sites that support the VO."""
-    machine = current_principal().scopes("site_machine")
-    sites = [scope.removeprefix("site:") for scope in machine if scope.startswith("site:")]
+    """A state of a VO by its hash, for sites that support the VO; a part of it with Range."""
+    press = press_of(settings())
     with ground().db.transaction() as session:
-        found = replication.snapshot_for(session, vo, sha256, sites)
-    envelope = Envelope(found.payload, found.signature, found.key_id)
+        envelope = replication.snapshot_for(session, vo, sha256, _sites(), press)
     return _tagged(json.dumps(envelope.as_json()).encode(), sha256)
+
+
+@protocol.route("/replication/vos/<vo>/deltas/<before>/<after>", ["GET"], permission=ANY_SITE_AGENT)
+def delta(vo: str, before: str, after: str) -> Response:
+    """What leads from one state of a VO to a later one, both by their hashes; 404 = fetch the snapshot."""
+    press = press_of(settings())
+    with ground().db.transaction() as session:
+        envelope = replication.delta_for(session, vo, before, after, _sites(), press)
+    return _tagged(json.dumps(envelope.as_json()).encode(), f"{before}-{after}")
+
+
+def _sites() -> list[str]:
+    """The sites for which the caller's machine speaks."""
+    scopes = current_principal().scopes("site_machine")
+    return [scope.removeprefix("site:") for scope in scopes if scope.startswith("site:")]
 
 
 @protocol.route("/replication/sites/<site>/acks", ["POST"], permission=SITE_AGENT)
 def acknowledge(site: str) -> Response:
-    """What the site holds now, read back from its own files."""
-    report = Report(**_read(AckIn).model_dump())
+    """What the site holds now, read back from its own files: of one VO, or of many at once."""
+    body = _read(AcksIn) if b'"acks"' in request.get_data() else _read(AckIn)
+    if isinstance(body, AckIn):
+        with ground().db.transaction() as session:
+            replica = acknowledging.acknowledge(session, site, Report(**body.model_dump()))
+        return _json(_said(replica))
+    reports = [Report(**one.model_dump()) for one in body.acks]
     with ground().db.transaction() as session:
-        replica = replication.acknowledge(session, site, report)
-    return _json({"expected": replica.sha256, "in_step": replica.held_sha256 == replica.sha256})
+        replicas = acknowledging.acknowledge_all(session, site, reports, body.sent_at)
+    refused = [f"{site} does not support {one.vo}." for one in reports if one.vo not in replicas]
+    return _json({"acks": [_said(replica) for replica in replicas.values()], "refused": refused})
+
+
+def _said(replica: Replica) -> dict[str, Any]:
+    in_step = replica.held_sha256 == replica.sha256
+    return {"vo": replica.vo, "expected": replica.sha256, "in_step": in_step}
 
 
 def _read(model: type[M]) -> M:
@@ -101,5 +119,5 @@ def _json(answer: Mapping[str, Any]) -> Response:
 def _tagged(body: bytes, tag: str) -> Response:
     response = Response(body, content_type="application/json")
     response.set_etag(tag)
-    response.make_conditional(request)
+    response.make_conditional(request, accept_ranges=True, complete_length=len(body))
     return response

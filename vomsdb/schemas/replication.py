@@ -141,3 +141,10 @@ class AckIn(Wire):
     counts: dict[str, Annotated[int, Field(ge=0, le=MOST)]] = Field(default_factory=dict)
     errors: list[Annotated[str, Field(max_length=2000)]] = Field(default_factory=list, max_length=100)
     agent_version: Annotated[str, Field(max_length=100)] = ""
+
+
+class AcksIn(Wire):
+    """What a site holds of many VOs now, and what its clock says."""
+
+    acks: Annotated[list[AckIn], Field(min_length=1, max_length=1000)]
+    sent_at: datetime | None = None

@@ -1,0 +1,143 @@
+"""Manifests: which snapshot of a VO a site should hold and until when, signed for each pair of site and VO.
+
+One is signed anew when the VO has a newer snapshot, and when a part of its validity has passed. To have many signed
+anew they are marked (`manifest_at` empty), which costs one statement; they are signed when somebody asks for them, or
+by the job that looks for marked ones, some at a time, so that a change which is urgent never waits for a daily run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import RowMapping, select, text, update
+from sqlalchemy.orm import Session
+
+from vomsdb import snapshots
+from vomsdb.models import Replica, Vo
+from vomsdb.press import Authority, Press
+from vomsdb.snapshots import Manifest
+
+BATCH = 1000
+
+
+def one_at_a_time(session: Session) -> None:
+    """Whoever writes documents waits for the others until their transactions end: they touch the same rows in
+    different orders, and two would hold one another up."""
+    session.execute(text("select pg_advisory_xact_lock(hashtextextended('vomsdb documents', 0))"))
+
+
+_OLD = """
+    select r.site, r.vo, head.seq, head.sha256
+    from replica r cross join lateral (
+        select s.seq, s.sha256 from snapshot s where s.vo = r.vo order by s.seq desc limit 1
+    ) head
+    where (cast(:vo as text) is null or r.vo = :vo) and (cast(:site as text) is null or r.site = :site)
+"""
+_RENEWED = " and (r.manifest_at is null or r.manifest_at < now() - make_interval(secs => :older_than))"
+_BEHIND = " and (r.manifest_at is null or r.sha256 is distinct from head.sha256)"
+_ONE = " limit 1"
+_LOCKED = " order by r.site, r.vo limit :most for update of r"
+
+
+def write(
+    session: Session,
+    press: Press,
+    *,
+    vo: str | None = None,
+    site: str | None = None,
+    older_than: timedelta | None = None,
+    most: int = 1_000_000,
+) -> int:
+    """Signs a manifest of the newest snapshot for each replica of the VO or of the site that lacks one; how many.
+
+    With `older_than` those that were signed before that as well, else those that name another snapshot.
+    """
+    session.flush()
+    ask = _OLD + (_BEHIND if older_than is None else _RENEWED)
+    given: dict[str, Any] = {"vo": vo, "site": site}
+    if older_than is not None:
+        given["older_than"] = older_than.total_seconds()
+    if session.execute(text(ask + _ONE), given).first() is None:
+        return 0
+    one_at_a_time(session)
+    rows = session.execute(text(ask + _LOCKED), given | {"most": most}).mappings().all()
+    _sign_all(session, press, rows)
+    return len(rows)
+
+
+_MARK = text(
+    """
+    with chosen as (
+        select site, vo from replica where cast(:sites as text[]) is null or site = any(:sites)
+        order by site, vo for update
+    )
+    update replica r set manifest_at = null from chosen where r.site = chosen.site and r.vo = chosen.vo
+    """
+)
+
+
+def mark(session: Session, sites: Sequence[str] | None) -> int:
+    """The manifests of these sites, or of all, are to be signed anew before anybody gets them; how many."""
+    one_at_a_time(session)
+    session.flush()
+    given = {"sites": None if sites is None else list(sites)}
+    count: int = session.execute(_MARK, given).rowcount  # type: ignore[attr-defined]
+    session.expire_all()
+    return count
+
+
+class _Head(NamedTuple):
+    """A pair with the newest snapshot of its VO."""
+
+    site: str
+    vo: str
+    seq: int
+    sha256: str
+
+
+def _sign_all(session: Session, press: Press, rows: Sequence[RowMapping]) -> None:
+    if not rows:
+        return
+    now = datetime.now(UTC)
+    known = authorities(session, press, {row["vo"] for row in rows})
+    signed = [_signed(_Head(**row), press, known.get(row["vo"]), now) for row in rows]
+    session.execute(update(Replica), signed)
+    session.expire_all()
+
+
+def _signed(head: _Head, press: Press, known: Sequence[Authority] | None, now: datetime) -> dict[str, Any]:
+    until = now + press.valid_for
+    manifest = Manifest(
+        federation=press.federation,
+        site=head.site,
+        vo=head.vo,
+        seq=head.seq,
+        sha256=head.sha256,
+        generated_at=snapshots.moment(now),
+        valid_until=snapshots.moment(until),
+    )
+    payload = manifest.payload(None if known is None else [one._asdict() for one in known])
+    return {
+        "site": head.site,
+        "vo": head.vo,
+        "seq": head.seq,
+        "sha256": head.sha256,
+        "manifest_at": now,
+        "valid_until": until,
+        "manifest": press.key.sign(payload).as_json(),
+    }
+
+
+def authorities(session: Session, press: Press, names: set[str]) -> Mapping[str, list[Authority]]:
+    """The attribute authorities of each VO, ours first; nothing while the certificate of ours cannot be read."""
+    ours = press.authorities()
+    if ours is None:
+        return {}
+    cards = session.execute(select(Vo.name, Vo.authorities).where(Vo.name.in_(names)))
+    return {name: [*ours, *(_named(one) for one in others)] for name, others in cards}
+
+
+def _named(card: Mapping[str, Any]) -> Authority:
+    return Authority(str(card["host"]), (str(card["dn"]), str(card["ca_dn"])))
