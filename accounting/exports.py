@@ -8,8 +8,6 @@ from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
 from accounting import asking
@@ -97,21 +95,27 @@ def _row(
 
 def parquet(names: Sequence[str], given: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     """Rows as a Parquet file, a row group at a time; months and days are dates, measures are doubles."""
-    schema = pa.schema([pa.field(name, _type(name)) for name in names])
+    import pyarrow as pa  # 30 MB of every process that has it; few make files
+    import pyarrow.parquet as pq
+
+    types = {name: pa.type_for_alias(_type(name)) for name in names}
+    schema = pa.schema(list(types.items()))
     sink = _Sink()
     found = iter(given)
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         while some := list(islice(found, ROW_GROUP)):
-            arrays = [pa.array([_typed(name, row.get(name)) for row in some], _type(name)) for name in names]
+            arrays = [
+                pa.array([_typed(name, row.get(name)) for row in some], kind) for name, kind in types.items()
+            ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             yield sink.taken()
     yield sink.taken()
 
 
-def _type(name: str) -> Any:
+def _type(name: str) -> str:
     if name in TIMES:
-        return pa.date32()
-    return pa.float64() if name in MEASURES else pa.string()
+        return "date32"
+    return "double" if name in MEASURES else "string"
 
 
 def _typed(name: str, value: Cell) -> Any:

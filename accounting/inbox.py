@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from hanse.errors import Unavailable
 NOT_BASE64 = "not_base64"
 BATCH_BYTES = 4_000_000
 LOOKED_AT = 200
+MOST_LOOKS = 10
 _ONCE = {
     "ams": (("empaid", "sha256"), ONCE_BY_EMPAID),
     "pull": (("empaid", "sha256"), ONCE_BY_EMPAID),
@@ -135,25 +136,64 @@ def claim_next(session: Session) -> list[Message]:
 
 
 def claim_batch(session: Session) -> list[Message]:
-    """Lock the oldest messages that wait and nobody else holds, up to `BATCH_BYTES` of text.
+    """Lock messages that wait and nobody else holds, up to `BATCH_BYTES` of text: what the senders of the oldest have
+    among the `LOOKED_AT` oldest.
 
     A loader writes a site's records under the lock of the site, so it takes messages of senders whose messages no
-    other loader has at the moment, as long as there are such.
+    other loader has at the moment, as long as there are such; and several reports of one machine cost less together
+    than one by one.
     """
+    for _ in range(MOST_LOOKS):
+        oldest = _oldest(session)
+        free = _up_to_a_batch(_of_free_senders(session, oldest))
+        numbers = free or _beside_others(session, oldest)
+        statement = select(Message).where(Message.id.in_(numbers), *_due()).order_by(Message.id)
+        messages = list(session.scalars(statement.with_for_update(skip_locked=True)))
+        if messages or not free:
+            return messages
+    return []  # each time another loader was done with what was seen, just before it was reserved
+
+
+Sized = tuple[int, int]
+"""The number of a message and the length of its body."""
+
+
+def _oldest(session: Session) -> dict[str, list[Sized]]:
+    """The oldest messages that wait, whoever holds them, by sender in the order of the oldest of each."""
     shown = select(Message.id, Message.sender_site, func.octet_length(Message.body)).where(*_due())
-    oldest = session.execute(shown.order_by(Message.id).limit(LOOKED_AT)).all()
-    free = {site for site in dict.fromkeys(site for _, site, _ in oldest) if _reserve(session, site)}
-    numbers: list[int] = []
-    size = 0
-    for number, site, length in oldest:
-        if free and site not in free:
-            continue
+    found: dict[str, list[Sized]] = {}
+    for number, sender, length in session.execute(shown.order_by(Message.id).limit(LOOKED_AT)):
+        found.setdefault(sender, []).append((number, length))
+    return found
+
+
+def _of_free_senders(session: Session, oldest: Mapping[str, Sequence[Sized]]) -> Iterator[Sized]:
+    """The messages of senders that no other loader has; each is reserved when it is come to."""
+    for sender, waiting_of in oldest.items():
+        if _reserve(session, sender):
+            yield from waiting_of
+
+
+def _beside_others(session: Session, oldest: Mapping[str, Sequence[Sized]]) -> list[int]:
+    """Where others have all senders: messages that they left, locked. They are read while the others write."""
+    lengths = {number: length for waiting_of in oldest.values() for number, length in waiting_of}
+    if not lengths:
+        return []
+    most = max(1, BATCH_BYTES * len(lengths) // max(sum(lengths.values()), 1))
+    statement = select(Message.id).where(Message.id.in_(lengths), *_due()).order_by(Message.id).limit(most)
+    locked = session.scalars(statement.with_for_update(skip_locked=True)).all()
+    return _up_to_a_batch((number, lengths[number]) for number in locked)
+
+
+def _up_to_a_batch(sized: Iterable[Sized]) -> list[int]:
+    """Numbers up to `BATCH_BYTES` of text, one at least."""
+    numbers, size = list[int](), 0
+    for number, length in sized:
         size += length
         if numbers and size > BATCH_BYTES:
             break
         numbers.append(number)
-    statement = select(Message).where(Message.id.in_(numbers), *_due()).order_by(Message.id)
-    return list(session.scalars(statement.with_for_update(skip_locked=True)))
+    return numbers
 
 
 def _due() -> tuple[ColumnElement[bool], ...]:

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlalchemy import BigInteger, Boolean, Date, Integer, LargeBinary, Numeric, SmallInteger, String, Table
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.types import TypeEngine
 
 from hanse.errors import Refused
+
+if TYPE_CHECKING:  # pyarrow takes 30 MB of every process that imports it; few write files
+    import pyarrow as pa
 
 BATCH = 5_000
 Row = tuple[Any, ...]
@@ -33,30 +34,35 @@ class Written:
 
 def schema_of(table: Table, columns: Sequence[str]) -> pa.Schema:
     """The Parquet schema of some columns of a table. Times are microseconds UTC, JSON is text."""
+    import pyarrow as pa
+
     return pa.schema([pa.field(name, _arrow_type(table.c[name].type)) for name in columns])
 
 
 def _arrow_type(column: TypeEngine[Any]) -> pa.DataType:
+    import pyarrow as pa
+
     if isinstance(column, Numeric) and column.asdecimal:
         return pa.decimal128(column.precision or 38, column.scale or 0)
     if isinstance(column, ARRAY):
         return pa.list_(_arrow_type(column.item_type))
-    for known, made in _TYPES:
+    if isinstance(column, TIMESTAMP):
+        return pa.timestamp("us", tz="UTC")
+    for known, name in _TYPES:
         if isinstance(column, known):
-            return made
+            return pa.type_for_alias(name)
     raise TypeError(f"no Parquet type stands for {column!r}")
 
 
-_TYPES: tuple[tuple[type[TypeEngine[Any]], pa.DataType], ...] = (
-    (Boolean, pa.bool_()),
-    (SmallInteger, pa.int16()),
-    (BigInteger, pa.int64()),
-    (Integer, pa.int32()),
-    (JSONB, pa.string()),
-    (String, pa.string()),
-    (TIMESTAMP, pa.timestamp("us", tz="UTC")),
-    (Date, pa.date32()),
-    (LargeBinary, pa.binary()),
+_TYPES: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
+    (Boolean, "bool"),
+    (SmallInteger, "int16"),
+    (BigInteger, "int64"),
+    (Integer, "int32"),
+    (JSONB, "string"),
+    (String, "string"),
+    (Date, "date32"),
+    (LargeBinary, "binary"),
 )
 
 
@@ -85,6 +91,9 @@ def write(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> Written | None:
 
 
 def _write_draft(draft: Path, schema: pa.Schema, rows: Iterable[Row]) -> tuple[int, str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     count, digest = 0, hashlib.sha256()
     with draft.open("wb") as stream:
         with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
@@ -109,6 +118,8 @@ def _portions(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 def rows_of(path: Path) -> Iterator[Row]:
     """The rows of a file, in order, without holding all of them."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=BATCH):
             columns = [column.to_pylist() for column in batch.columns]
