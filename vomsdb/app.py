@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
@@ -12,9 +12,10 @@ from hanse.identity.authority import Authority
 from hanse.identity.trust import TrustStore
 from hanse.web import Api, Gauge, Pages, Protocol, make_app
 from hanse.web.feed import feed_room
-from vomsdb import applications, mails, promise, views, vos
+from vomsdb import applications, authorities, mails, promise, views, vos
 from vomsdb.api import asked as asked_api
 from vomsdb.api import attributes as attributes_api
+from vomsdb.api import authority as authority_api
 from vomsdb.api import cards as cards_api
 from vomsdb.api import members as members_api
 from vomsdb.api import people as people_api
@@ -36,6 +37,7 @@ def create_app(settings: VomsdbSettings) -> Flask:
         members_api.api,
         asked_api.api,
         attributes_api.api,
+        authority_api.api,
         cards_api.api,
         personal_api.api,
         replication_api.api,
@@ -85,8 +87,18 @@ def gauges(settings: VomsdbSettings, db: Database) -> Iterable[Gauge]:
             pending[one.vo.name],
             {"vo": one.vo.name},
         )
+    yield from _certificates(settings)
     for state, count in waiting.items():
         yield Gauge("hanse_mails", METRICS["hanse_mails"], count, {"state": state})
+
+
+def _certificates(settings: VomsdbSettings) -> Iterable[Gauge]:
+    """One that cannot be read has ended for whoever is to be alarmed."""
+    name = "hanse_attribute_authority_certificate_seconds"
+    now = datetime.now(UTC)
+    for place, one in zip(("present", "next"), authorities.shown(settings, now), strict=False):
+        left = 0 if one.not_after is None else max(0, (one.not_after - now).total_seconds())
+        yield Gauge(name, METRICS[name], left, {"host": one.seat.host, "certificate": place})
 
 
 METRICS = {
@@ -95,4 +107,6 @@ METRICS = {
     "hanse_vo_members": "Active members of a VO.",
     "hanse_vo_requests_pending": "Requests to join a VO that wait for a decision.",
     "hanse_mails": "Mails by state.",
+    "hanse_attribute_authority_certificate_seconds": "Time until a certificate of the attribute authority ends; "
+    "0 = ended, or its file cannot be read.",
 }

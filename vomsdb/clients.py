@@ -4,49 +4,55 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-
-from hanse.errors import Unavailable
 from hanse.identity.vomsdir import vomses_line, write_lsc
+from vomsdb.authorities import chain_of, serving
+from vomsdb.settings import VomsdbSettings
 
 
 @dataclass(frozen=True)
 class ClientFiles:
-    """The vomses line and the .lsc text, each as its file wants it."""
+    """Where one host of the authority is: its vomses line and its .lsc text, each as its file wants it."""
 
+    host: str
+    port: int
     vomses: str
     lsc: str
 
 
 def files(vo: str, certificate: Path, host: str, port: int) -> ClientFiles:
-    """The texts for one VO, from the authority's certificate; raises Unavailable when it cannot be read.
+    """The texts for one VO and one host; raises Unavailable when the certificate cannot be read.
 
     Only the certificate is read here: the key is the attribute authority's alone.
     """
-    try:
-        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
-    except (OSError, ValueError) as fault:
-        raise Unavailable(
-            f"The attribute authority's certificate {certificate} cannot be read; its operator must mend aa_cert."
-        ) from fault
+    chain = chain_of(certificate)
     above = [c for c in chain if c.subject != c.issuer] or chain[:1]
-    return ClientFiles(vomses_line(vo, host, port, chain[0]), write_lsc(above))
+    return ClientFiles(host, port, vomses_line(vo, host, port, chain[0]), write_lsc(above))
 
 
-def bundle(vo: str, host: str, texts: ClientFiles) -> bytes:
+def all_files(vo: str, settings: VomsdbSettings) -> list[ClientFiles]:
+    """The texts of every host that signs now, the usual one first; raises Unavailable."""
+    found = serving(settings, datetime.now(UTC))
+    return [files(vo, seat.certificate, seat.host, seat.port) for seat in found]
+
+
+def bundle(vo: str, texts: Sequence[ClientFiles]) -> bytes:
     """vomses and vomsdir as .tar.gz, to be unpacked in ~/.glite, where both clients look for them."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, text in ((f"vomses/{vo}-{host}", texts.vomses), (f"vomsdir/{vo}/{host}.lsc", texts.lsc)):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = (
-                len(text.encode()),
-                0o644,
-            )  # the C++ client refuses a vomses others can write
-            archive.addfile(entry, io.BytesIO(text.encode()))
+        for one in texts:
+            for name, text in (
+                (f"vomses/{vo}-{one.host}", one.vomses),
+                (f"vomsdir/{vo}/{one.host}.lsc", one.lsc),
+            ):
+                entry = tarfile.TarInfo(name)
+                # the C++ client refuses a vomses others can write
+                entry.size, entry.mode = len(text.encode()), 0o644
+                archive.addfile(entry, io.BytesIO(text.encode()))
     return packed.getvalue()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hanse.settings import ServiceSettings
 
@@ -31,6 +33,22 @@ class VomsdbSettings(ServiceSettings):
     aa_key: Path = Field(
         Path("/etc/grid-security/vomskey.pem"),
         description="Its RSA key, PEM, readable by the attribute authority's user alone.",
+    )
+    aa_next_cert: Path | None = Field(
+        None, description="The certificate that follows aa_cert when the key is renewed, PEM."
+    )
+    aa_next_key: Path | None = Field(
+        None,
+        description="Its RSA key; not needed where the second host is another machine, which holds it alone.",
+    )
+    aa_next_host: str = Field(
+        "",
+        description="Second host of the attribute authority, which serves with aa_next_cert beside the first.",
+    )
+    aa_next_port: int = Field(0, ge=0, le=65535, description="Port of the second host; 0 = aa_port.")
+    aa_next_from: datetime | None = Field(
+        None,
+        description="Without a second host: the moment, with its zone, from which aa_host signs with aa_next_key.",
     )
     client_certificates_dir: str = Field(
         "",
@@ -103,6 +121,24 @@ class VomsdbSettings(ServiceSettings):
         64800, gt=0, description="Age of an unacknowledged change that warns, seconds."
     )
     breach_after_s: float = Field(86400, gt=0, description="Age at which the promise is broken, in seconds.")
+
+    @model_validator(mode="after")
+    def _one_way_to_the_next_key(self) -> Self:
+        if self.aa_next_cert is None:
+            if self.aa_next_key or self.aa_next_host or self.aa_next_from:
+                raise ValueError("aa_next_cert names the certificate that follows; give it too")
+            return self
+        if bool(self.aa_next_host) == bool(self.aa_next_from):
+            raise ValueError("give with aa_next_cert either aa_next_host or aa_next_from, and not both")
+        if self.aa_next_host == self.aa_host:
+            raise ValueError(
+                "aa_next_host must be another name than aa_host: a site has one .lsc file a host"
+            )
+        if self.aa_next_from is not None and (self.aa_next_from.tzinfo is None or self.aa_next_key is None):
+            raise ValueError(
+                "aa_next_from needs its zone, as 2027-01-31T08:00:00Z, and aa_next_key beside it"
+            )
+        return self
 
     @property
     def signing_key_path(self) -> Path:

@@ -2,137 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 
 from hanse.identity import voms
 from hanse.identity.proxies import create_proxy
 from hanse.identity.trust import TrustStore
-from vomsdb import clients, generic_attributes, groups, suspensions
+from tests.vomsdb.desks import JAVA, VO, Desk, both, equip, fqans_of, rest, running, speak
+from vomsdb import generic_attributes, suspensions
 from vomsdb.models import AttributeClass
-from vomsdb.protocols import voms_authority
-
-VO = "training.egi.eu"
-Done = subprocess.CompletedProcess[str]
-JAVA, CXX = "voms-proxy-init3", "voms-proxy-init2"
-
-
-@dataclass
-class Desk:
-    """A running attribute authority, and the folders a client on this machine needs."""
-
-    house: Any
-    port: int
-    folder: Path
-
-    @property
-    def vomses(self) -> Path:
-        return self.folder / "vomses"
-
-    @property
-    def vomsdir(self) -> Path:
-        return self.folder / "vomsdir"
-
-    def init(self, program: str, name: str, *more: str, voms: str = VO, shown: Any = None) -> Done:
-        """voms-proxy-init of somebody of the cast; the proxy lands in `proxy`."""
-        issued = shown or self.house.cast[name]
-        dash = "--" if program.endswith("3") else "-"
-        options = {
-            "voms": voms,
-            "cert": issued.cert_path,
-            "key": issued.key_path,
-            "out": self.proxy,
-            "vomses": self.vomses,
-            "certdir": self.house.settings.trust_dir,
-        }
-        if program == JAVA:
-            options["vomsdir"] = self.vomsdir
-        command = [
-            program,
-            *(str(word) for pair in options.items() for word in (dash + pair[0], pair[1])),
-            *more,
-        ]
-        return self.run(command)
-
-    @property
-    def proxy(self) -> Path:
-        return self.folder / "proxy.pem"
-
-    def run(self, command: list[str]) -> Done:
-        environment = {
-            **os.environ,
-            "HOME": str(self.folder),
-            "X509_CERT_DIR": str(self.house.settings.trust_dir),
-            "X509_VOMS_DIR": str(self.vomsdir),
-        }
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=90, env=environment, check=False
-        )
-
-    def chain(self) -> list[x509.Certificate]:
-        return x509.load_pem_x509_certificates(self.proxy.read_bytes())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from vomsdb.protocols import voms_keys
 
 
 @pytest.fixture
 def desk(house: Any, tmp_path: Path) -> Iterator[Desk]:
-    port = _free_port()
-    settings = house.settings.model_copy(update={"aa_port": port, "aa_processes": 1, "aa_timeout_s": 2.0})
-    house.settings = settings
-    child = os.fork()
-    if child == 0:
-        voms_authority.run(settings)
-        os._exit(0)
-    desk = Desk(house, port, tmp_path)
-    _write_client_files(desk)
-    _wait_for(port)
-    yield desk
-    os.kill(child, signal.SIGTERM)
-    os.waitpid(child, 0)
-
-
-def _write_client_files(desk: Desk) -> None:
-    texts = clients.files(VO, desk.house.settings.aa_cert, "localhost", desk.port)
-    (desk.vomsdir / VO).mkdir(parents=True)
-    (desk.vomsdir / VO / "localhost.lsc").write_text(texts.lsc)
-    desk.vomses.write_text(texts.vomses)
-    desk.vomses.chmod(0o644)
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("the attribute authority did not start")
-
-
-both = pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(JAVA, marks=pytest.mark.peer("voms-clients-java")),
-        pytest.param(CXX, marks=pytest.mark.peer("voms-clients")),
-    ],
-)
+    with running(house, tmp_path) as desk:
+        yield desk
 
 
 @pytest.mark.peer("openssl")
@@ -165,32 +58,16 @@ def test_the_proxy_of_a_member_verifies_everywhere(desk: Desk, program: str) -> 
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def _fqans(desk: Desk) -> list[tuple[str, ...]]:
-    return [c.fqans for c in voms.extract(desk.chain()[0])]
-
-
-def _equip(desk: Desk, member: Any, *fqans: str) -> None:
-    """Groups, roles and the member's share in them, by the VO's manager."""
-    by = desk.house.principal("Marta Kowalska")
-    with desk.house.db.transaction() as session:
-        groups.create_group(session, VO, f"/{VO}/students", "", by)
-    with desk.house.db.transaction() as session:
-        groups.create_role(session, VO, "operator", "", by)
-    for fqan in fqans:
-        with desk.house.db.transaction() as session:
-            groups.give(session, member.id, fqan, by)
-
-
 @both
 def test_groups_always_roles_on_request_the_role_first(desk: Desk, program: str) -> None:
-    _equip(desk, desk.house.join("Anna Lindqvist"), f"/{VO}/students", f"/{VO}/Role=operator")
+    equip(desk, desk.house.join("Anna Lindqvist"), f"/{VO}/students", f"/{VO}/Role=operator")
     plain = desk.init(program, "Anna Lindqvist")
     assert plain.returncode == 0, plain.stdout + plain.stderr
     root, students = f"/{VO}/Role=NULL/Capability=NULL", f"/{VO}/students/Role=NULL/Capability=NULL"
-    assert _fqans(desk) == [(root, students)]
+    assert fqans_of(desk) == [(root, students)]
     with_role = desk.init(program, "Anna Lindqvist", voms=f"{VO}:/{VO}/Role=operator")
     assert with_role.returncode == 0, with_role.stdout + with_role.stderr
-    assert _fqans(desk) == [(f"/{VO}/Role=operator/Capability=NULL", root, students)]
+    assert fqans_of(desk) == [(f"/{VO}/Role=operator/Capability=NULL", root, students)]
 
 
 @both
@@ -243,7 +120,7 @@ def test_a_proxy_is_taken_for_its_owner(desk: Desk, program: str) -> None:
     shown = replace(anna, cert_path=mine, key_path=mine)
     done = desk.init(program, "Anna Lindqvist", "--noregen" if program == JAVA else "-noregen", shown=shown)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert _fqans(desk) == [(f"/{VO}/Role=NULL/Capability=NULL",)]
+    assert fqans_of(desk) == [(f"/{VO}/Role=NULL/Capability=NULL",)]
 
 
 @pytest.mark.peer("voms-clients-java")
@@ -291,36 +168,9 @@ def test_generic_attributes_verify_and_are_read_by_both_clients(desk: Desk, prog
 # --- on the wire --------------------------------------------------------------------------------------------------
 
 
-def _speak(desk: Desk, sent: bytes, name: str | None = "Anna Lindqvist", *, files: Any = None) -> bytes:
-    """What the authority answers, to the end of the connection, to bytes over TLS."""
-    context = ssl.create_default_context(cafile=str(desk.house.settings.trust_dir / _ca_file(desk)))
-    if files is not None:
-        context.load_cert_chain(*files)
-    elif name is not None:
-        issued = desk.house.cast[name]
-        context.load_cert_chain(issued.cert_path, issued.key_path)
-    with (
-        socket.create_connection(("127.0.0.1", desk.port), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as tls,
-    ):
-        tls.sendall(sent)
-        received = b""
-        while part := tls.recv(65536):
-            received += part
-        return received
-
-
-def _ca_file(desk: Desk) -> str:
-    return next(p.name for p in desk.house.settings.trust_dir.glob("*.pem"))
-
-
-def _rest(path: str) -> bytes:
-    return f"GET {path} HTTP/1.0\nUser-Agent: voms APIs 2.0\nHost: localhost\n\n".encode()
-
-
 def test_the_leading_zero_and_bare_line_feeds_are_understood(desk: Desk) -> None:
     desk.house.join("Anna Lindqvist")
-    answer = _speak(desk, b"0" + _rest(f"/generate-ac?fqans=/{VO}&lifetime=3600"))
+    answer = speak(desk, b"0" + rest(f"/generate-ac?fqans=/{VO}&lifetime=3600"))
     assert answer.startswith(b"HTTP/1.1 200 ")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
@@ -330,15 +180,15 @@ def test_the_leading_zero_and_bare_line_feeds_are_understood(desk: Desk) -> None
 def test_the_older_form_is_answered_in_the_older_form(desk: Desk) -> None:
     desk.house.join("Anna Lindqvist")
     ask = f"<?xml version='1.0'?><voms><command>G/{VO}</command><base64>1</base64><lifetime>60</lifetime></voms>"
-    answer = _speak(desk, b"0" + ask.encode())
+    answer = speak(desk, b"0" + ask.encode())
     assert answer.startswith(b'<?xml version="1.0" encoding="US-ASCII"?><vomsans><version>3</version><ac>')
-    listed = _speak(desk, f"<voms><command>N</command><order>/{VO}</order></voms>".encode())
+    listed = speak(desk, f"<voms><command>N</command><order>/{VO}</order></voms>".encode())
     assert b"<bitstr>" in listed
     assert b"<ac>" not in listed
 
 
 def test_a_refusal_in_the_older_form_has_a_certificate_to_decode(desk: Desk) -> None:
-    answer = _speak(desk, f"0<voms><command>G/{VO}</command></voms>".encode(), "Tomás Vidal")
+    answer = speak(desk, f"0<voms><command>G/{VO}</command></voms>".encode(), "Tomás Vidal")
     assert b"<number>1001</number>" in answer
     assert b"<ac>QQ==\n</ac>" in answer
 
@@ -361,37 +211,37 @@ def test_a_refusal_in_the_older_form_has_a_certificate_to_decode(desk: Desk) -> 
 )
 def test_what_cannot_be_given_is_refused_in_words(desk: Desk, query: str, code: bytes) -> None:
     desk.house.join("Anna Lindqvist")
-    answer = _speak(desk, _rest(f"/generate-ac?{query}"))
+    answer = speak(desk, rest(f"/generate-ac?{query}"))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"<code>" + code + b"</code><message>" in answer
 
 
 def test_a_long_life_is_capped_and_unknown_parameters_are_ignored(desk: Desk) -> None:
     desk.house.join("Anna Lindqvist")
-    answer = _speak(desk, _rest(f"/generate-ac?fqans=/{VO}&lifetime=9999999&colour=blue"))
+    answer = speak(desk, rest(f"/generate-ac?fqans=/{VO}&lifetime=9999999&colour=blue"))
     assert b"<warning>The validity of this VOMS AC" in answer
     assert b"43200 seconds" in answer
 
 
 def test_without_a_certificate_the_answer_says_so(desk: Desk) -> None:
-    answer = _speak(desk, _rest(f"/generate-ac?fqans=/{VO}"), None)
+    answer = speak(desk, rest(f"/generate-ac?fqans=/{VO}"), None)
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"No client certificate was shown" in answer
 
 
 def test_names_in_headers_count_for_nothing(desk: Desk) -> None:
     desk.house.join("Anna Lindqvist")
-    forged = _rest(f"/generate-ac?fqans=/{VO}").replace(
+    forged = rest(f"/generate-ac?fqans=/{VO}").replace(
         b"\n\n", b"\nSSL-CLIENT-S-DN: /C=EU/O=Hanse Demo/OU=People/CN=Anna Lindqvist\n\n"
     )
-    assert b"NoSuchUser" in _speak(desk, forged, "Tomás Vidal")
+    assert b"NoSuchUser" in speak(desk, forged, "Tomás Vidal")
 
 
 def test_a_revoked_certificate_gets_nothing_also_behind_a_proxy(desk: Desk, ca: Any) -> None:
     mallory = ca.issue("/C=EU/O=Hanse Demo/OU=People/CN=Mallory")
     proxy = desk.folder / "mallory.pem"
     proxy.write_bytes(create_proxy(mallory.cert, mallory.key, [], 3600))
-    assert b"NoSuchUser" in _speak(desk, _rest(f"/generate-ac?fqans=/{VO}"), files=(proxy,))
+    assert b"NoSuchUser" in speak(desk, rest(f"/generate-ac?fqans=/{VO}"), files=(proxy,))
     ca.revoke(mallory.cert)
     for listed in ca.trust_dir.glob("*.r0"):
         if not listed.is_symlink():
@@ -403,7 +253,7 @@ def test_a_revoked_certificate_gets_nothing_also_behind_a_proxy(desk: Desk, ca: 
 def _refusal_in_tls_or_words(desk: Desk, files: tuple[Path, ...]) -> str:
     """The alert of the handshake, or the message of the answer."""
     try:
-        return _speak(desk, _rest(f"/generate-ac?fqans=/{VO}"), files=files).decode()
+        return speak(desk, rest(f"/generate-ac?fqans=/{VO}"), files=files).decode()
     except ssl.SSLError as alert:
         return str(alert).lower()
 
@@ -417,7 +267,7 @@ def test_the_same_name_from_another_ca_is_somebody_else(desk: Desk, tmp_path: Pa
         if not file.is_symlink():
             (desk.house.settings.trust_dir / file.name).write_bytes(file.read_bytes())
     double = other.issue("/C=EU/O=Hanse Demo/OU=People/CN=Anna Lindqvist")
-    answer = _speak(desk, _rest(f"/generate-ac?fqans=/{VO}"), files=(double.cert_path, double.key_path))
+    answer = speak(desk, rest(f"/generate-ac?fqans=/{VO}"), files=(double.cert_path, double.key_path))
     assert b"User unknown to this VO" in answer
 
 
@@ -426,19 +276,19 @@ def test_a_limited_proxy_gets_nothing(desk: Desk) -> None:
     anna = desk.house.cast["Anna Lindqvist"]
     proxy = desk.folder / "limited.pem"
     proxy.write_bytes(create_proxy(anna.cert, anna.key, [], 3600, limited=True))
-    assert b"A limited proxy gets no" in _speak(desk, _rest(f"/generate-ac?fqans=/{VO}"), files=(proxy,))
+    assert b"A limited proxy gets no" in speak(desk, rest(f"/generate-ac?fqans=/{VO}"), files=(proxy,))
 
 
 def test_a_proxy_given_away_with_a_group_does_not_get_the_role(desk: Desk) -> None:
-    _equip(desk, desk.house.join("Anna Lindqvist"), f"/{VO}/Role=operator")
+    equip(desk, desk.house.join("Anna Lindqvist"), f"/{VO}/Role=operator")
     anna = desk.house.cast["Anna Lindqvist"]
-    authority = voms_authority.signing_authority(desk.house.settings)
+    authority = voms_keys.keys_of(desk.house.settings)[0].authority()
     now = datetime.now(UTC)
     carried = authority.issue(anna.cert, VO, [f"/{VO}"], (now, now + timedelta(hours=1)))
     proxy = desk.folder / "given.pem"
     extension = voms.proxy_extension([carried])
     proxy.write_bytes(create_proxy(anna.cert, anna.key, [], 3600, extensions=[extension]))
-    answer = _speak(desk, _rest(f"/generate-ac?fqans=/{VO}/Role=operator"), files=(proxy,))
+    answer = speak(desk, rest(f"/generate-ac?fqans=/{VO}/Role=operator"), files=(proxy,))
     assert b"Unable to satisfy" in answer
 
 
@@ -447,7 +297,7 @@ def test_two_hundred_silent_clients_leave_the_next_one_unhindered(desk: Desk) ->
     silent = [socket.create_connection(("127.0.0.1", desk.port)) for _ in range(200)]
     try:
         started = time.monotonic()
-        answer = _speak(desk, b"0" + _rest(f"/generate-ac?fqans=/{VO}"))
+        answer = speak(desk, b"0" + rest(f"/generate-ac?fqans=/{VO}"))
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert time.monotonic() - started < 2
     finally:
@@ -456,14 +306,14 @@ def test_two_hundred_silent_clients_leave_the_next_one_unhindered(desk: Desk) ->
 
 
 def test_a_request_without_end_is_cut_off(desk: Desk) -> None:
-    answer = _speak(desk, b"GET /generate-ac?" + b"x" * 100_000)
+    answer = speak(desk, b"GET /generate-ac?" + b"x" * 100_000)
     assert b"longer than 65536 bytes" in answer
 
 
 def test_a_client_that_stops_in_the_middle_is_let_go(desk: Desk) -> None:
     started = time.monotonic()
     with pytest.raises((OSError, AssertionError)):  # a plain end or a reset, after the deadline of 2 s
-        assert _speak(desk, b"0GET /gen") != b""
+        assert speak(desk, b"0GET /gen") != b""
     assert time.monotonic() - started < 8
 
 
@@ -472,4 +322,4 @@ def test_a_key_that_others_can_read_is_not_used(house: Any, tmp_path: Path) -> N
     key.write_bytes(house.settings.aa_key.read_bytes())
     key.chmod(0o644)
     with pytest.raises(Exception, match="chmod 600"):
-        voms_authority.signing_authority(house.settings.model_copy(update={"aa_key": key}))
+        voms_keys.keys_of(house.settings.model_copy(update={"aa_key": key}))

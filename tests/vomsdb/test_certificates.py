@@ -29,7 +29,7 @@ from vomsdb import (
 from vomsdb.attributes import Ask, Fault, Wanted
 from vomsdb.member_requests import Wish
 from vomsdb.models import AttributeClass, Certificate, Mail, Member, MemberRequest, Person
-from vomsdb.protocols import voms_authority
+from vomsdb.protocols import voms_keys
 from vomsdb.robots import Account
 from vomsdb.vos import Manager, identity_from_names, identity_from_pem
 
@@ -53,7 +53,7 @@ def _add(house: Any, member: Member, issued: Any, by: str = "Marta Kowalska") ->
 
 
 def _issue(house: Any, issued: Any, *wanted: str) -> tuple[str, ...]:
-    authority = voms_authority.signing_authority(house.settings)
+    authority = voms_keys.keys_of(house.settings)[0].authority()
     chain = TrustStore(house.settings.trust_dir).verify([issued.cert])
     ask = Ask(tuple(Wanted(f"/{VO}", role or None) for role in (wanted or ("",))))
     with house.db.transaction() as session:

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from hanse.cli import main
 from tests.tls import serving
-from tests.vomsdb.test_attribute_authority import Desk, _free_port, desk  # noqa: F401 - a fixture
+from tests.vomsdb.desks import Desk, free_port
+from tests.vomsdb.test_attribute_authority import desk  # noqa: F401 - a fixture
 from vomsdb import clients
 from vomsdb.cli import group
 
@@ -89,7 +90,7 @@ def test_replicate_tells_what_it_did_and_fails_when_sites_stay_behind(house: Any
 
 
 def test_the_attribute_authority_survives_its_workers_and_ends_when_told(house: Any, tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     config = _configured(house, tmp_path, aa_port=port, aa_processes=1)
     hanse = Path(sys.executable).with_name("hanse")
     running = subprocess.Popen([hanse, "--config", str(config), "vomsdb", "aa"], stderr=subprocess.PIPE)

@@ -16,7 +16,7 @@ from hanse.identity.trust import TrustStore
 from vomsdb import attributes, aups, decisions, groups, members, publishing, replication, suspensions
 from vomsdb.attributes import Ask, Fault, Wanted
 from vomsdb.models import Member, Replica, Snapshot
-from vomsdb.protocols import voms_authority
+from vomsdb.protocols import voms_keys
 from vomsdb.replication import Report
 
 VO = "training.egi.eu"
@@ -104,7 +104,7 @@ def test_writers_and_sites_never_hold_one_another_up(house: Any) -> None:
 def test_no_certificate_is_signed_after_a_suspension(house: Any) -> None:
     """The member stays locked from the check to the signature: a suspension comes before both or after both."""
     member, marta = house.join("Anna Lindqvist"), house.principal("Marta Kowalska")
-    authority = voms_authority.signing_authority(house.settings)
+    authority = voms_keys.keys_of(house.settings)[0].authority()
     chain = TrustStore(house.settings.trust_dir).verify([house.cast["Anna Lindqvist"].cert])
     ask = Ask((Wanted(f"/{VO}"),))
     signed, suspended = threading.Event(), []

@@ -18,6 +18,7 @@ from vomsdb.schemas.vos import (
     ClientOut,
     GroupIn,
     GroupOut,
+    HostOut,
     ManagerIn,
     ManagerOut,
     RoleIn,
@@ -97,8 +98,10 @@ def client(path: VoPath) -> ClientOut:
     here = settings()
     with ground().db.transaction() as session:
         vo = vos.found(session, path.vo)
-    files = clients.files(vo.name, here.aa_cert, here.aa_host, here.aa_port)
-    return ClientOut(host=here.aa_host, port=here.aa_port, vo=vo.name, vomses=files.vomses, lsc=files.lsc)
+    files = clients.all_files(vo.name, here)
+    hosts = [HostOut(host=one.host, port=one.port, vomses=one.vomses, lsc=one.lsc) for one in files]
+    whole = hosts[0].model_dump() | {"vomses": "".join(one.vomses for one in hosts)}
+    return ClientOut(vo=vo.name, hosts=hosts, **whole)
 
 
 # --- managers -----------------------------------------------------------------------------------------------------

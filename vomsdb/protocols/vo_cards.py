@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography import x509
 from flask import Response
 from lxml import etree
 from sqlalchemy.orm import Session
 
 from hanse.errors import NotFound
-from hanse.identity.names import issuer_der, slash, subject_der
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Protocol, ground
 from vomsdb import aups, groups, vos
 from vomsdb.api.answers import settings
+from vomsdb.authorities import shown
 from vomsdb.cards import MIDDLEWARE
 from vomsdb.models import Vo
 from vomsdb.settings import VomsdbSettings
@@ -102,24 +101,20 @@ def _fqans(session: Session, parent: etree._Element, vo: Vo) -> None:
 
 def authorities(vo: Vo, here: VomsdbSettings) -> list[dict[str, Any]]:
     """Our own attribute authority, where its certificate can be read, and those that the card names beside it."""
-    found: list[dict[str, Any]] = []
-    try:
-        certificate = x509.load_pem_x509_certificates(here.aa_cert.read_bytes())[0]
-    except (OSError, ValueError):
-        certificate = (
-            None  # the card is still of use without; /readyz and the VO's page tell of the certificate
-        )
-    if certificate is not None:
-        found.append(
-            {
-                "host": here.aa_host,
-                "port": here.aa_port,
-                "dn": slash(subject_der(certificate)),
-                "ca_dn": slash(issuer_der(certificate)),
-                "serial": certificate.serial_number,
-                "admin": True,
-            }
-        )
+    now = datetime.now(UTC)
+    # the card is still of use without; /authority and the VO's page tell of a certificate that cannot be read
+    found: list[dict[str, Any]] = [
+        {
+            "host": one.seat.host,
+            "port": one.seat.port,
+            "dn": one.subject,
+            "ca_dn": one.issuer,
+            "serial": one.serial,
+            "admin": True,
+        }
+        for one in shown(here, now)
+        if one.seat.serves(now) and not one.fault
+    ]
     return [*found, *vo.authorities]
 
 

@@ -1,4 +1,4 @@
-"""The attribute authority: a process of its own, on a port of its own, that alone reads the signing key."""
+"""The attribute authority: a process of its own, on a port of its own, that alone reads the signing keys."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -23,11 +23,11 @@ from hanse.children import die_with_parent
 from hanse.database import Database, is_connection_loss
 from hanse.identity.tls import server_context
 from hanse.identity.trust import TrustError, TrustStore
-from hanse.identity.voms import SigningAuthority, VomsError
-from hanse.settings import SettingsError
+from hanse.identity.voms import VomsError
 from vomsdb import attributes
 from vomsdb.attributes import Fault
 from vomsdb.protocols import voms_aa
+from vomsdb.protocols.voms_keys import Keys, keys_of
 from vomsdb.protocols.voms_listener import Limits, Listener
 from vomsdb.settings import VomsdbSettings
 
@@ -38,8 +38,8 @@ _ASKS_TO_END: Final = (signal.SIGTERM, signal.SIGINT)
 class Clerk:
     """Answers calls: checks the chain, reads the tables, signs, and says why not."""
 
-    def __init__(self, db: Database, authority: SigningAuthority, trust: TrustStore, cap: timedelta) -> None:
-        self._db, self._authority, self._trust, self._cap = db, authority, trust, cap
+    def __init__(self, db: Database, keys: Keys, trust: TrustStore, cap: timedelta) -> None:
+        self._db, self._keys, self._trust, self._cap = db, keys, trust, cap
 
     def respond(self, call: voms_aa.Call, chain: list[x509.Certificate]) -> bytes:
         """The whole answer; raises Fault."""
@@ -51,7 +51,7 @@ class Clerk:
         try:
             verified = self._trust.verify(chain)
             with self._db.transaction() as session:
-                issued = attributes.issue(session, self._authority, ask, verified, self._cap)
+                issued = attributes.issue(session, self._keys.authority(), ask, verified, self._cap)
         except TrustError as fault:
             raise attributes.no_such_user(f"Your certificate is not accepted: {fault}") from fault
         except VomsError as fault:
@@ -72,32 +72,27 @@ def _database_fault(fault: SQLAlchemyError) -> Fault:
 
 
 @dataclass(frozen=True)
-class _TlsFiles:
-    trust_dir: Path
-    tls_cert: Path
-    tls_key: Path
+class Desk:
+    """A host of the authority: its keys, and the socket on which it listens."""
+
+    keys: Keys
+    bound: socket.socket
+
+    def context(self) -> ssl.SSLContext:
+        """The context for the next connection."""
+        return server_context(self.keys.tls())
 
 
-def signing_authority(settings: VomsdbSettings) -> SigningAuthority:
-    """The authority from the files of the settings; raises SettingsError with a sentence."""
-    try:
-        mode = settings.aa_key.stat().st_mode
-        if mode & 0o077:
-            raise SettingsError(f"{settings.aa_key} can be read by others; chmod 600 it.")
-        return SigningAuthority.from_files(
-            settings.aa_cert, settings.aa_key, settings.aa_host, settings.aa_port
-        )
-    except OSError as fault:
-        raise SettingsError(f"{fault.filename} cannot be read: {fault.strerror}.") from fault
-    except (ValueError, VomsError) as fault:
-        raise SettingsError(f"{settings.aa_cert} and {settings.aa_key} cannot be used: {fault}") from fault
+def _desk(settings: VomsdbSettings, keys: Keys) -> Desk:
+    host, port = keys.place
+    bound = socket.create_server((settings.aa_bind, port), backlog=1024)
+    log.info("attribute authority listens", name=host, address=settings.aa_bind, port=port)
+    return Desk(keys, bound)
 
 
 def run(settings: VomsdbSettings) -> None:
     """Serves in the foreground until SIGTERM or SIGINT; child processes do the work and end with this one."""
-    authority = signing_authority(settings)
-    bound = socket.create_server((settings.aa_bind, settings.aa_port), backlog=1024)
-    log.info("attribute authority listens", host=settings.aa_bind, port=settings.aa_port)
+    desks = [_desk(settings, keys) for keys in keys_of(settings)]
     children: set[int] = set()
     stopping = False
 
@@ -112,7 +107,7 @@ def run(settings: VomsdbSettings) -> None:
         signal.signal(number, stop)
     while not stopping or children:
         if not stopping and len(children) < settings.aa_processes:
-            _add_child(children, lambda: stopping, lambda: asyncio.run(_serve(settings, authority, bound)))
+            _add_child(children, lambda: stopping, lambda: asyncio.run(_serve(settings, desks)))
             continue
         child, status = os.wait()
         children.discard(child)
@@ -155,15 +150,17 @@ def _fork(work: Callable[[], None]) -> int:
         os._exit(code)
 
 
-async def _serve(settings: VomsdbSettings, authority: SigningAuthority, bound: socket.socket) -> None:
+async def _serve(settings: VomsdbSettings, desks: Sequence[Desk]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in _ASKS_TO_END:
         loop.add_signal_handler(number, stop.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKS_TO_END)
-    files = _TlsFiles(settings.trust_dir, settings.aa_cert, settings.aa_key)
     db = Database(settings.database_url, pool_size=settings.aa_threads)
-    clerk = Clerk(db, authority, TrustStore(settings.trust_dir), timedelta(seconds=settings.ac_lifetime_s))
+    trust, cap = TrustStore(settings.trust_dir), timedelta(seconds=settings.ac_lifetime_s)
     limits = Limits(settings.aa_threads, settings.aa_connections, settings.aa_timeout_s)
-    await Listener(bound, lambda: server_context(files), clerk.respond, limits).serve(stop)
+    listeners = [
+        Listener(desk.bound, desk.context, Clerk(db, desk.keys, trust, cap).respond, limits) for desk in desks
+    ]
+    await asyncio.gather(*(listener.serve(stop) for listener in listeners))
     db.close()

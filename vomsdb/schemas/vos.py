@@ -62,14 +62,20 @@ class ManagerOut(BaseModel):
     since: datetime
 
 
-class ClientOut(BaseModel):
-    """What a client of the attribute authority needs to know."""
+class HostOut(BaseModel):
+    """One host of the attribute authority: its vomses line and its .lsc text."""
 
     host: str
     port: int
-    vo: str
     vomses: str
     lsc: str
+
+
+class ClientOut(HostOut):
+    """What a client of the attribute authority needs to know: the usual host, all vomses lines, and every host."""
+
+    vo: str
+    hosts: list[HostOut]
 
 
 class AupIn(Wire):

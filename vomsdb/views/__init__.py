@@ -1,6 +1,6 @@
 """The pages: one room a group of readers."""
 
-from vomsdb.views import affairs, applicant, cards, me, member_acts, members, queue, sites, vos
+from vomsdb.views import affairs, applicant, authority, cards, me, member_acts, members, queue, sites, vos
 
 rooms = [
     vos.pages,
@@ -12,5 +12,6 @@ rooms = [
     affairs.pages,
     cards.pages,
     sites.pages,
+    authority.pages,
 ]
 __all__ = ["rooms"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, request
 from markupsafe import Markup
 
+from hanse.errors import NotFound
 from hanse.identity.permissions import PUBLIC, allows
 from hanse.pages.words import count
 from hanse.web import Pages, current_principal, ground, page
-from vomsdb import aups, clients, groups, promise, vos
+from vomsdb import aups, authorities, clients, groups, promise, vos
 from vomsdb.api.answers import promise as promised
 from vomsdb.api.answers import settings
 from vomsdb.permissions import CREATE_VO, DECIDE
@@ -75,9 +77,8 @@ def card(name: str) -> Response:
         sentence=sentence,
         crumbs=[("VOs", "/vos")],
         api=f"/api/v1/vos/{name}",
-        files=clients.files(name, here.aa_cert, here.aa_host, here.aa_port),
-        host=here.aa_host,
-        port=here.aa_port,
+        files=clients.all_files(name, here),
+        authorities=authorities.shown(here, datetime.now(UTC)),
         may_decide=allows(caller, DECIDE, f"vo:{name}"),
         is_member=caller.has("vo_member", f"vo:{name}"),
         **context,
@@ -86,28 +87,32 @@ def card(name: str) -> Response:
 
 @pages.get("/vos/<name>/vomses", permission=PUBLIC)
 def vomses(name: str) -> Response:
-    """The line for the client's vomses file."""
-    return _text(_files(name).vomses)
+    """The lines for the client's vomses file, one a host."""
+    return _text("".join(one.vomses for one in _files(name)))
 
 
 @pages.get("/vos/<name>/lsc", permission=PUBLIC)
 def lsc(name: str) -> Response:
-    """The text for vomsdir/<vo>/<host>.lsc."""
-    return _text(_files(name).lsc)
+    """The text for vomsdir/<vo>/<host>.lsc, of the host after `?host=`; without it of the usual one."""
+    found = _files(name)
+    host = request.args.get("host") or found[0].host
+    text = next((one.lsc for one in found if one.host == host), None)
+    if text is None:
+        hosts = " and ".join(one.host for one in found)
+        raise NotFound(f"The attribute authority of {name} is not at {host[:100]}, but at {hosts}.")
+    return _text(text)
 
 
 @pages.get("/vos/<name>/client.tar.gz", permission=PUBLIC)
 def client_bundle(name: str) -> Response:
     """vomses and vomsdir as the clients look for them, to unpack in ~/.glite."""
-    content = clients.bundle(name, settings().aa_host, _files(name))
-    return Response(content, content_type="application/gzip")
+    return Response(clients.bundle(name, _files(name)), content_type="application/gzip")
 
 
-def _files(name: str) -> clients.ClientFiles:
-    here = settings()
+def _files(name: str) -> list[clients.ClientFiles]:
     with ground().db.transaction() as session:
         vos.found(session, name)
-    return clients.files(name, here.aa_cert, here.aa_host, here.aa_port)
+    return clients.all_files(name, settings())
 
 
 def _text(content: str) -> Response:
