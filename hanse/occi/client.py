@@ -11,6 +11,7 @@ tenant.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,8 @@ from typing import Self
 from urllib.parse import urljoin, urlsplit
 
 from hanse.http import Answer, Client, HttpError
-from hanse.occi.keystone import login_address
+from hanse.occi.keystone import Login, LoginError, Token, login_address
+from hanse.occi.logins import fetch_token, is_fitting
 from hanse.occi.model import ActionLink, Category, Document, Link, Value
 from hanse.occi.renderings import OCCI, PLAIN, RenderingError, read, write
 from hanse.occi.text import excerpt
@@ -42,6 +44,8 @@ class OcciError(Exception):
 class OcciClient:
     """One cloud. `token` goes as X-Auth-Token, `cert` (certificate or proxy, key) as TLS client certificate.
 
+    `login` is how to get a token where the cloud asks for one and names its Keystone: on the host of the cloud, or at
+    `keystone`, no other; `project` is the one to work in ("" = the first that the cloud takes).
     `accept` is the rendering asked for, `send` the one used for requests; where a server refuses the
     request as unreadable (400, 415) it is said once more as text/occi, as ooi on Python 3 needs. `server` is
     what the cloud calls itself, once it has answered."""
@@ -53,8 +57,12 @@ class OcciClient:
     accept: str = PLAIN
     send: str = PLAIN
     deadline_s: float = 30
+    login: Login | None = field(default=None, repr=False)
+    keystone: str = ""
+    project: str = ""
     server: str = field(default="", init=False)
     _model: Document | None = field(default=None, init=False, repr=False)
+    _scoped: Token | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.url = self.url.rstrip("/") + "/"
@@ -211,6 +219,31 @@ class OcciClient:
         headers = {**dict(message.headers), "Content-Type": media}
         return self._ask("POST", address, headers, body, refuse=False)
 
+    def _fetch(
+        self, method: str, address: str, headers: Mapping[str, str] | None, body: bytes | None
+    ) -> Answer:
+        secret = {"X-Auth-Token": self._scoped.id} if self._scoped is not None else {}
+        try:
+            return self._http.fetch(method, address, headers={**(headers or {}), **secret}, body=body)
+        except HttpError as fault:
+            raise OcciError(str(fault)) from None
+
+    def _log_in(self, refusal: Answer) -> bool:
+        """Whether there is a new token now. A token that was fetched and is refused is not fetched again."""
+        address = login_address(_header(refusal, "www-authenticate"))
+        if self.login is None or address is None or self._scoped is not None:
+            return False
+        if not is_fitting(address, self.url, self.keystone):
+            sentence = f"The cloud sends us to log in at {address}, which is elsewhere; name that Keystone to go there."
+            raise OcciError(sentence, 401, address)
+        try:
+            self._scoped = fetch_token(
+                address, self.login, self.project, cert=self.cert, ca=self.ca, deadline_s=self.deadline_s
+            )
+        except LoginError as fault:
+            raise OcciError(f"The login failed: {fault}", 401, address) from None
+        return True
+
     def _ask(
         self,
         method: str,
@@ -220,10 +253,11 @@ class OcciClient:
         *,
         refuse: bool = True,
     ) -> Answer:
-        try:
-            answer = self._http.fetch(method, address, headers=headers, body=body)
-        except HttpError as fault:
-            raise OcciError(str(fault)) from None
+        if self._scoped is not None and not self._scoped.holds(datetime.now(UTC)):
+            self._scoped = None
+        answer = self._fetch(method, address, headers, body)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._log_in(answer):
+            answer = self._fetch(method, address, headers, body)
         self.server = _header(answer, "server") or self.server
         return _accepted(answer, address) if refuse else answer
 
