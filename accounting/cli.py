@@ -18,6 +18,7 @@ from accounting.inbox import Inbox
 from accounting.jobs import cross_check
 from accounting.keeping_commands import commands
 from accounting.loading import Outcome, counted, make_loader
+from accounting.pseudonyms import demand_key
 from accounting.pulling import make_puller
 from accounting.service import SERVICE
 from accounting.settings import AccountingSettings
@@ -43,6 +44,7 @@ def load(paths: tuple[Path, ...], as_json: bool) -> None:
     """
     settings = settings_of(SERVICE)
     db = Database(settings.database_url)
+    demand_key(db, settings.pseudonym_key.get_secret_value())
     loader, box = make_loader(settings, db), Inbox(db, settings.inbox_max_waiting)
     done: list[files.Loaded] = []
     for path in files.find(paths):
@@ -75,6 +77,7 @@ def worker(once: bool) -> None:
     """Run a loader: messages from the inbox to counted records, until SIGTERM. Any number may run."""
     settings = settings_of(SERVICE)
     db = Database(settings.database_url)
+    demand_key(db, settings.pseudonym_key.get_secret_value())
     made = _worker(settings, db)
     stop = _until_told()
     os.nice(BEHIND_THE_INBOX)

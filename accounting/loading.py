@@ -52,8 +52,10 @@ class Outcome:
 
 
 def says_nothing(error: Exception) -> bool:
-    """Whether it is the database that failed and no message: it is away, or has no room. Then everything waits."""
-    return is_connection_loss(error) or is_out_of_room(error)
+    """Whether no message is at fault: the database is away or has no room, or this process lacks the key of the
+    pseudonyms. Then everything waits.
+    """
+    return is_connection_loss(error) or is_out_of_room(error) or isinstance(error, pseudonyms.KeyMissing)
 
 
 class _AskRegistryFirst(Exception):

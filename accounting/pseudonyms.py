@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from accounting.judging import Verdict
 from accounting.models import Pseudonym
+from hanse.database import Database
 from hanse.errors import Refused
 
 PREFIX = "pseudonym-"
@@ -24,6 +25,10 @@ NO_KEY = (
     "Names cannot be replaced: set pseudonym_key, the same for all processes of accounting, and keep it apart from the"
     " database."
 )
+
+
+class KeyMissing(Refused):
+    """There are names to hide and no key to know them by: nothing that may name somebody can be stored."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +54,27 @@ class Hidden:
 
 
 def hidden(key: str, name: str) -> Hidden:
-    """The pseudonym of a name under the key. Raises Refused without a key."""
+    """The pseudonym of a name under the key. Raises KeyMissing without a key."""
     if not key:
-        raise Refused(NO_KEY)
+        raise KeyMissing(NO_KEY)
     digest = hmac.new(key.encode(), name.encode("utf-8", "replace"), hashlib.sha256).digest()
     return Hidden(name, digest, PREFIX + digest[:12].hex())
+
+
+def demand_key(db: Database, key: str) -> None:
+    """Raise KeyMissing when there are names to hide and no key."""
+    with db.transaction() as session:
+        if not key and session.scalar(select(Pseudonym.digest).limit(1)) is not None:
+            raise KeyMissing(
+                "Names were replaced by pseudonyms here, and this process has no key to know them by. Set"
+                " pseudonym_key as the other processes of accounting have it; the messages wait."
+            )
 
 
 def hide(session: Session, verdicts: Iterable[Verdict], key: str) -> None:
     """Replace names that are to be hidden in records that are about to be stored.
 
-    Raises Refused when there are such names and no key to know them by.
+    Raises KeyMissing when there are such names and no key to know them by.
     """
     known = {digest: name for digest, name in session.execute(select(Pseudonym.digest, Pseudonym.name))}
     if not known:

@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 
 import structlog
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from accounting import summaries
 from accounting.loading import Loader, Outcome, says_nothing
 from accounting.models import SummaryDue
+from accounting.pseudonyms import KeyMissing
 from hanse.database import FollowCursor
 
 SUMMARISE_AFTER_S = 5.0
@@ -34,18 +35,29 @@ class Worker:
     loader: Loader
     poll_s: float = 1.0
     registry_expected: bool = False
+    _told: str = field(default="", init=False)
 
     def run(self, stop: Event) -> None:
-        """Work until `stop` is set; lives through a restart of PostgreSQL and a full disk."""
+        """Work until `stop` is set; lives through a restart of PostgreSQL and a full disk.
+
+        Without the key of the pseudonyms everything waits, too.
+        """
         while not stop.is_set():
             try:
                 if not self.work(stop):
                     stop.wait(self.poll_s)
-            except SQLAlchemyError as error:
+                self._told = ""
+            except (SQLAlchemyError, KeyMissing) as error:
                 if not says_nothing(error):
                     raise
-                log.warning("the loader waits for the database", error=str(error.__cause__ or error))
+                self._tell_waiting(str(error.__cause__ or error))
                 stop.wait(max(self.poll_s, 1.0))
+
+    def _tell_waiting(self, why: str) -> None:
+        """Warn once for each cause: it may last for hours."""
+        if why != self._told:
+            log.warning("the loader waits", error=why)
+        self._told = why
 
     def work(self, stop: Event | None = None) -> int:
         """Load what waits now, for at most `SUMMARISE_AFTER_S` seconds, and sum; returns how many were loaded."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from flask.testing import FlaskClient
 from sqlalchemy import select, text
 
@@ -15,10 +17,12 @@ from accounting import archive, hiding
 from accounting.hiding import archives
 from accounting.loading import make_loader
 from accounting.models import Base, Message, UsageEvent
-from accounting.pseudonyms import hidden
+from accounting.pseudonyms import NO_KEY, KeyMissing, hidden
+from accounting.worker import Worker
 from hanse import cms
 from hanse.errors import Conflict, NotFound, Refused
 from tests.accounting.conftest import House
+from tests.accounting.programs import begin
 from tests.accounting.records import NOW, epoch, message, months_ago, record
 
 KEY = "a-key-of-the-tests-that-is-long"
@@ -199,6 +203,54 @@ def test_without_a_key_no_name_is_replaced_and_none_that_was_comes_back(named: H
     with pytest.raises(Refused, match="set pseudonym_key"):
         keyless.load(number)
     assert TOMAS not in by_user(named)
+
+
+@pytest.fixture
+def keyless(named: House, house: House) -> House:
+    """A house with hidden names whose processes lack the key."""
+    replace(named)
+    settings = named.settings.model_copy(update={"pseudonym_key": house.settings.pseudonym_key})
+    return House(named.db, settings, make_loader(settings, named.db), named.inbox)
+
+
+class Rounds(threading.Event):
+    """Is set after so many waits, none of which takes time."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.left = rounds
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        if not self.left:
+            self.set()
+        return self.is_set()
+
+
+def test_a_loader_that_lost_its_key_waits_with_one_warning_and_blames_nothing(
+    named: House, keyless: House
+) -> None:
+    bodies = [message(record("BIFI", vm, GlobalUserName=TOMAS)) for vm in ("x", "y")]
+    numbers = [keyless.receive(body, source="load") for body in bodies]
+    with pytest.raises(KeyMissing):
+        keyless.loader.load_batch()
+    stop = Rounds(3)
+    with structlog.testing.capture_logs() as logs:
+        Worker(keyless.loader).run(stop)
+    assert stop.left == 0
+    assert [line["error"] for line in logs if line["log_level"] == "warning"] == [NO_KEY]
+    assert {(keyless.message(at).state, keyless.message(at).attempts) for at in numbers} == {("waiting", 0)}
+    while named.loader.load_batch():
+        pass
+    assert TOMAS not in by_user(named)
+
+
+def test_a_worker_does_not_begin_without_the_key(keyless: House) -> None:
+    process = begin(keyless, "worker")
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "pseudonym_key" in printed
+    assert "Traceback" not in printed
 
 
 def test_a_name_that_nobody_has_is_not_found_and_a_pseudonym_is_no_name(named: House) -> None:
