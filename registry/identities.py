@@ -28,8 +28,16 @@ SENT = (
 )
 
 
-def ask_to_join(db: Database, principal: Principal, email: str, base_url: str = "") -> None:
+def ask_to_join(
+    db: Database,
+    principal: Principal,
+    email: str,
+    base_url: str = "",
+    realms: Mapping[str, str] | None = None,
+) -> None:
     """A newcomer's certificate or subject is to join the person of this address: a code goes there by mail.
+
+    `realms` are the names of providers, each with its issuer; without one a subject stands under the issuer.
 
     It tells nobody whether there is such a person. Raises Forbidden for a caller who is somebody here already, or who
     shows neither certificate nor identity provider.
@@ -44,7 +52,7 @@ def ask_to_join(db: Database, principal: Principal, email: str, base_url: str = 
         found = session.scalars(select(Person).where(func.lower(Person.email) == email.lower())).all()
         # two people with one address: neither may get the other's identity by it
         if len(found) == 1 and _may_mail(session, found[0].id):
-            _send(session, found[0], base_url, _waiting_key(principal))
+            _send(session, found[0], base_url, _waiting_key(principal, realms or {}))
 
 
 def ask_to_link(
@@ -69,7 +77,11 @@ def ask_to_link(
         _send(session, person, base_url, waiting)
 
 
-def _waiting_key(principal: Principal) -> LinkCode:
+def _waiting_key(principal: Principal, realms: Mapping[str, str]) -> LinkCode:
+    if principal.oidc is not None:
+        issuer, subject = principal.oidc.issuer, principal.oidc.subject
+        realm = next((name for name, known in realms.items() if known == issuer), issuer)
+        return LinkCode(key=principal.key, realm=realm, oidc_issuer=issuer, oidc_subject=subject)
     code = LinkCode(key=principal.key, realm="X.509")
     if principal.x509 is not None:
         code.subject_der, code.issuer_der = principal.x509.subject_der, principal.x509.issuer_der

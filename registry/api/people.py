@@ -252,7 +252,8 @@ def link_subject(body: OidcLinkIn) -> tuple[Body, int]:
 )
 def join_by_mail(body: JoinIn) -> tuple[Body, int]:
     """For a certificate that nobody knows yet. The answer is the same whether or not there is such a person."""
-    identities.ask_to_join(ground().db, current_principal(), body.email, _settings().url)
+    here = _settings()
+    identities.ask_to_join(ground().db, current_principal(), body.email, here.url, here.oidc_realms)
     return {"detail": identities.SENT}, 202
 
 

@@ -161,7 +161,8 @@ def join() -> BaseResponse:
     if form is None:
         return _account_page({"join": faults}, status=422)
     try:
-        identities.ask_to_join(ground().db, current_principal(), form.email, settings().url)
+        here = settings()
+        identities.ask_to_join(ground().db, current_principal(), form.email, here.url, here.oidc_realms)
     except HanseError as error:
         return _refused("join", error)
     return redirect("/account?done=sent", 303)

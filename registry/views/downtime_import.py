@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flask import request
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
+from hanse.database import Database
+from hanse.errors import FieldFault, HanseError, Refused
 from hanse.pages.words import count
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from registry import downtime_import
@@ -13,9 +17,11 @@ from registry.downtime_import import Outcome
 from registry.renderings.ical_reading import MOST_BYTES
 from registry.rights import DECLARE_DOWNTIME
 from registry.settings import RegistrySettings
+from registry.views import saving
 from registry.views.downtime_choices import own_names
 
 pages = Pages("registry_downtime_import", __name__)
+LABELS = {"calendar": "Calendar", "site": "Site"}
 WORDS = {
     "declare": ("ok", "new"),
     "change": ("working", "changed"),
@@ -42,12 +48,44 @@ def take() -> BaseResponse:
     assert isinstance(settings, RegistrySettings)
     importer = downtime_import.Importer(ground().db, settings, current_principal(), dry_run=not taken)
     text = raw.decode("utf-8", "replace")
+    if saving.is_check():
+        return _checked(text, site)
     try:
         found = downtime_import.take(importer, raw, site or None)
     except HanseError as error:
         told = FormFaults.of(error, {"calendar": text, "site": site})
         return _page(text, site, [], told, looked=False, taken=False)
     return _page(text, site, found, FormFaults(), looked=True, taken=taken)
+
+
+class _Calendar(BaseModel):
+    """The form: a calendar, and the site that is meant where an event names none."""
+
+    calendar: Annotated[str, Field(min_length=1)]
+    site: str = ""
+
+
+def _checked(text: str, site: str) -> BaseResponse:
+    """What would be refused, of the file or of the text; nothing is declared."""
+    settings = ground().settings
+    assert isinstance(settings, RegistrySettings)
+
+    def act(db: Database, form: _Calendar) -> int:
+        importer = downtime_import.Importer(db, settings, current_principal(), dry_run=True)
+        found = downtime_import.take(importer, form.calendar.encode(), form.site or None)
+        refused = [one for one in found if one.action == "refuse"]
+        if refused:
+            told = f"{len(refused)} of {count(len(found), 'event')} would be refused"
+            raise Refused(f"{told}.", FieldFault("calendar", f"{told}; {_first_words(refused[0])}"))
+        return len(found)
+
+    kept = {"calendar": text, "site": site}
+    return saving.checked(kept, lambda: _Calendar(**kept), act, LABELS, all_told=True)
+
+
+def _first_words(outcome: Outcome) -> str:
+    faults = "; ".join(f"{fault.field}: {fault.reason}" for fault in outcome.faults)
+    return f"line {outcome.wish.line}: {outcome.words}" + (f" ({faults})" if faults else "")
 
 
 def _page(

@@ -13,17 +13,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from hanse.database import Database
 from hanse.errors import Refused
 from hanse.identity.permissions import PUBLIC, allows
 from hanse.pages.words import count, moment
-from hanse.web import FormFaults, Pages, after, current_principal, ground, page, read_form
+from hanse.web import FormFaults, Pages, after, current_principal, ground, page
 from hanse.web.wire import faults_of, from_pairs
 from registry import downtime_drafts, downtime_finding, downtimes, states, trail
 from registry.models import Downtime, Service, Site
 from registry.rights import DECLARE_DOWNTIME, READ_LOG, may_site
 from registry.rules import GRACE, NOTICE, delete_fault, edit_faults
 from registry.schemas.downtimes import DowntimeFilter, EndIn
-from registry.views import downtime_list
+from registry.views import downtime_list, saving
 from registry.views.downtime_choices import choices, own_names
 from registry.views.downtime_list import Part
 from registry.views.words import lines
@@ -222,12 +223,21 @@ def end(number: int) -> BaseResponse:
 @pages.post("/downtimes/<int:number>/end-services", permission=DECLARE_DOWNTIME)
 def end_services(number: int) -> BaseResponse:
     """End it for the services that are chosen; the others stay away."""
-    form, faults = read_form(EndIn)
-    if form is None:
-        return _one_page(number, faults)
-    if not form.services:
-        return _one_page(number, FormFaults(summary="Nothing was ended: choose the services that are back."))
-    return _end(number, form)
+
+    def act(db: Database, form: EndIn) -> int:
+        if not form.services:
+            raise Refused("Nothing was ended: choose the services that are back.")
+        downtimes.end_early(db, current_principal(), number, form)
+        return number
+
+    return saving.small(
+        EndIn,
+        act,
+        {"services": "Services"},
+        lambda faults, _: _one_page(number, faults),
+        lambda _: redirect(f"/downtimes/{number}", 303),
+        all_told=False,
+    )
 
 
 def _end(number: int, form: EndIn) -> BaseResponse:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from hanse.database import Database
 from hanse.errors import HanseError
 from hanse.identity.permissions import allows
 from hanse.web import FormFaults, Pages, current_principal, ground, page
@@ -19,8 +20,8 @@ from hanse.web.wire import faults_of
 from registry import comparing, states, trail, undo
 from registry.api.history import span, wanted
 from registry.rights import READ_LOG
-from registry.schemas.history import DiffQuery, EventQuery
-from registry.views import looking
+from registry.schemas.history import DiffQuery, EventQuery, UndoIn
+from registry.views import looking, saving
 from registry.views.words import lines, shorten, value_words
 
 pages = Pages("registry_history_pages", __name__)
@@ -128,15 +129,18 @@ def _revision_page(number: int, form: FormFaults, status: int = 200) -> BaseResp
 @pages.post("/history/<int:number>/undo", permission=READ_LOG)
 def undo_revision(number: int) -> BaseResponse:
     """Undo it as a new change; where that is refused the reasons stand on the revision's page."""
-    kept = request.form.to_dict()
-    overwrite = kept.get("overwrite") == "yes"
-    try:
-        done = undo.undo(
-            ground().db, current_principal(), number, kept.get("reason", "")[:300], overwrite=overwrite
-        )
-    except HanseError as error:
-        return _revision_page(number, FormFaults.of(error, kept), 422)
-    return redirect(f"/history/{done.revision}", 303)
+
+    def act(db: Database, form: UndoIn) -> int:
+        done = undo.undo(db, current_principal(), number, form.reason, overwrite=form.overwrite)
+        return done.revision
+
+    return saving.small(
+        UndoIn,
+        act,
+        {"reason": "Reason"},
+        lambda faults, _: _revision_page(number, faults, 422),
+        lambda revision: redirect(f"/history/{revision}", 303),
+    )
 
 
 @pages.get("/history/diff", permission=READ_LOG)

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.database import Database
-from hanse.errors import HanseError
 from hanse.identity.permissions import SIGNED_IN, allows
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from registry import people, remembered, role_requests, roles, states
@@ -20,7 +19,7 @@ from registry.models.role_names import ROLE_TYPES, OwnerKind, held_at, shown
 from registry.remembered import RoleThen
 from registry.rights import GRANT_ROLES, READ_PEOPLE, is_operator, may_decide_role
 from registry.role_matrix import MATRIX, Action
-from registry.schemas.people import RoleRequestIn
+from registry.schemas.people import DecisionIn, RoleRequestIn
 from registry.states import Moment
 from registry.views import saving
 from registry.views.home import settings
@@ -194,11 +193,15 @@ def decide(number: int, act: str) -> BaseResponse:
     use_case = {"grant": role_requests.accept, "reject": role_requests.reject}.get(act)
     if use_case is None:
         return redirect("/roles", 303)
-    try:
-        reason = request.form.get("reason", "").strip()[:300]
-        use_case(ground().db, current_principal(), number, reason, settings().url)
-    except HanseError as error:
-        return _roles_page(
-            FormFaults(), FormFaults.of(error, request.form.to_dict()), number=number, status=422
-        )
-    return redirect("/roles", 303)
+
+    def carry_out(db: Database, form: DecisionIn) -> int:
+        use_case(db, current_principal(), number, form.reason, settings().url)
+        return number
+
+    return saving.small(
+        DecisionIn,
+        carry_out,
+        {"reason": "Reason"},
+        lambda faults, status: _roles_page(FormFaults(), faults, number=number, status=status),
+        lambda _: redirect("/roles", 303),
+    )

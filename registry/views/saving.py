@@ -105,14 +105,16 @@ def small(
     again: Callable[[FormFaults, int], BaseResponse],
     then: Callable[[Done], BaseResponse],
     parse: Callable[[], Model] | None = None,
+    *,
+    all_told: bool = True,
 ) -> BaseResponse:
     """A form whose fields are those of `model`: checked while it is typed, else carried out. `again` shows it with what
-    was wrong and a status, `then` says what comes after. `act` must return something.
+    was wrong and a status, `then` says what comes after. `act` must return something. `all_told` as for `save`.
     """
     kept, read = from_pairs(model, request.form), parse or as_model(model)
     if is_check():
-        return checked(kept, read, act, labels, _of_form, all_told=True)
-    saved = save(kept, read, act, _of_form, all_told=True)
+        return checked(kept, read, act, labels, _of_form, all_told=all_told)
+    saved = save(kept, read, act, _of_form, all_told=all_told)
     return again(saved.faults, saved.status) if saved.done is None else then(saved.done)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import io
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -503,6 +504,91 @@ def test_decisions_are_checked_while_the_reason_is_typed(registry: Registry) -> 
     fine = document(registry.ask("POST", action, data={"reason": "agreed", "check": prefix}))
     assert "Nothing of this would be refused" in words(fine.get_element_by_id(f"{prefix}checked"))
     assert registry.get("/api/v1/sites/BIFI")["certification"] == "Certified"
+
+
+def test_the_decision_about_a_role_is_checked_while_the_reason_is_typed(registry: Registry) -> None:
+    asked = {"role": "site_security_officer", "scope": "site:BIFI"}
+    made = registry.send("POST", "/api/v1/role-requests", asked, "Anna Lindqvist")
+    action, prefix = f"/roles/requests/{made['id']}/grant", f"r{made['id']}-"
+    live(registry, "/roles", action, "Ingrid Holm", prefix)
+    told = document(registry.ask("POST", action, "Ingrid Holm", data={"reason": "x" * 301, "check": prefix}))
+    assert "300" in words(told.get_element_by_id(f"about-{prefix}reason"))
+    refused = registry.ask("POST", action, "Ingrid Holm", data={"reason": "x" * 301})
+    assert refused.status_code == 422
+    assert "x" * 301 in refused.text, "what was typed is kept"
+    fine = document(registry.ask("POST", action, "Ingrid Holm", data={"reason": "welcome", "check": prefix}))
+    assert "Nothing of this would be refused" in words(fine.get_element_by_id(f"{prefix}checked"))
+    assert [one["id"] for one in registry.get("/api/v1/roles?status=PENDING")["items"]] == [made["id"]]
+    reject = action.replace("/grant", "/reject")
+    told = document(registry.ask("POST", reject, "Ingrid Holm", data={"reason": "", "check": prefix}))
+    assert "must be given" in words(told.get_element_by_id(f"about-{prefix}reason"))
+
+
+def live(registry: Registry, page: str, action: str, who: str, prefix: str = "") -> Any:
+    """The form of a page that is checked while somebody types; all parts that the answer writes into are there."""
+    shown = document(registry.ask("GET", page, who))
+    form = next(one for one in shown.forms if one.get("action") == action and one.get("hx-post") == action)
+    assert form.xpath(f".//*[@id='{prefix}checked']")
+    return form
+
+
+def test_an_undo_is_checked_while_it_is_typed(registry: Registry) -> None:
+    number = registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Huesca"})["revision"]
+    action = f"/history/{number}/undo"
+    live(registry, f"/history/{number}", action, "Laura Gil")
+    told = document(registry.ask("POST", action, "Laura Gil", data={"reason": "x" * 301, "check": "yes"}))
+    assert "300" in words(told.get_element_by_id("about-reason"))
+    fine = document(registry.ask("POST", action, "Laura Gil", data={"check": "yes"}))
+    assert "Nothing of this would be refused" in words(fine.get_element_by_id("checked"))
+    other = document(registry.ask("POST", action, "Goran Petrov", data={"check": "yes"}))
+    assert "refused" not in words(other.get_element_by_id("checked")), "it is told who may"
+    assert registry.get("/api/v1/sites/BIFI")["location"] == "Huesca"
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Jaca"})
+    lost = document(registry.ask("POST", action, "Laura Gil", data={"check": "yes"}))
+    assert "This would be refused: location" in words(lost.get_element_by_id("checked"))
+    sure = document(registry.ask("POST", action, "Laura Gil", data={"check": "yes", "overwrite": "yes"}))
+    assert "Nothing of this would be refused" in words(sure.get_element_by_id("checked"))
+    assert registry.get("/api/v1/sites/BIFI")["location"] == "Jaca"
+
+
+def test_ending_for_some_services_is_checked_while_they_are_chosen(registry: Registry) -> None:
+    second = registry.register_service(
+        "BIFI", hostname="second.bifi.example", url="https://second.bifi.example/"
+    )
+    made = registry.declare("BIFI", timedelta(minutes=-5), timedelta(hours=3))
+    action = f"/downtimes/{made['id']}/end-services"
+    form = live(registry, f"/downtimes/{made['id']}", action, "Laura Gil")
+    assert form.xpath(".//*[@id='about-services']")
+    none = document(registry.ask("POST", action, "Laura Gil", data={"check": "yes"}))
+    assert "choose the services" in words(none.get_element_by_id("checked"))
+    (foreign,) = registry.get("/api/v1/services?site=UKIM")["items"]
+    told = registry.ask("POST", action, "Laura Gil", data={"services": foreign["id"], "check": "yes"})
+    assert "not affected" in words(document(told).get_element_by_id("about-services"))
+    fine = registry.ask("POST", action, "Laura Gil", data={"services": second["id"], "check": "yes"})
+    assert "Nothing of this would be refused" in words(document(fine).get_element_by_id("checked"))
+    assert registry.get(f"/api/v1/downtimes/{made['id']}")["service_ends"] == {}
+
+
+def test_a_calendar_is_checked_when_it_is_chosen(registry: Registry) -> None:
+    live(registry, "/downtimes/import", "/downtimes/import", "Laura Gil")
+    start = datetime.now(UTC) + timedelta(days=3)
+    event = (
+        f"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a@b\nDTSTART:{start:%Y%m%dT%H%M%SZ}\nDURATION:PT2H\nSUMMARY:racks\n"
+        "LOCATION:{site}\nEND:VEVENT\nEND:VCALENDAR\n"
+    )
+
+    def told(text: str, **more: Any) -> Any:
+        sent = {"calendar": text, "act": "look", "check": "yes", **more}
+        return document(registry.ask("POST", "/downtimes/import", "Laura Gil", data=sent))
+
+    assert "Still needed: Calendar" in words(told("").get_element_by_id("checked"))
+    assert "BEGIN:VCALENDAR" in words(told("BEGIN:NOTHING").get_element_by_id("about-calendar"))
+    foreign = words(told(event.replace("{site}", "UKIM")).get_element_by_id("about-calendar"))
+    assert "1 of 1 event would be refused" in foreign
+    good = event.replace("{site}", "BIFI").encode()
+    fine = told("", file=(io.BytesIO(good), "plan.ics"))
+    assert "Nothing of this would be refused" in words(fine.get_element_by_id("checked"))
+    assert registry.get("/api/v1/downtimes")["items"] == []
 
 
 def test_ignoring_a_difference_is_checked_while_it_is_typed(registry: Registry) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from demo.ca import CertificateAuthority, Issued
 from hanse.errors import Conflict, Forbidden, Refused
 from hanse.identity.authority import Authority
-from hanse.identity.principals import Principal, oidc_key
+from hanse.identity.principals import Principal, Subject, oidc_key
 from registry import identities, people
 from registry.models import Credential, LinkCode, Mail, Person
 from registry.schemas.people import MeIn, OidcLinkIn
@@ -72,6 +72,21 @@ def test_the_owner_of_the_address_may_enter_the_code_too(laura: Registry, ca: Ce
     identities.ask_to_join(laura.db, newcomer, LAURA)
     identities.confirm(laura.db, laura.principal("Laura Gil"), code_in_mail(laura))
     assert Authority(laura.db, {}).for_key(newcomer.key).person == laura.principal("Laura Gil").person
+
+
+def test_a_sign_in_of_an_institution_joins_the_person_by_a_mailed_code(laura: Registry) -> None:
+    authority = Authority(laura.db, {})
+    subject = Subject(EGI, SUBJECT)
+    newcomer = authority.for_subject(subject, "Laura of the institution")
+    identities.ask_to_join(laura.db, newcomer, LAURA, realms=REALMS)
+    identities.confirm(laura.db, newcomer, code_in_mail(laura))
+    known = authority.for_subject(subject)
+    assert known.person == laura.principal("Laura Gil").person
+    assert known.has("site_administrator", "site:BIFI")
+    mine = laura.get("/api/v1/me", "Laura Gil")["identities"]
+    assert [one["realm"] for one in mine if one["kind"] == "oidc"] == ["EGI Check-in"]
+    elsewhere = authority.for_subject(Subject("https://other.example", SUBJECT))
+    assert not elsewhere.grants
 
 
 def test_nobody_learns_who_is_here(laura: Registry, cast: Cast) -> None:
