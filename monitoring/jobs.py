@@ -4,11 +4,13 @@ from hanse.database import Database
 from hanse.follow import follow_jobs
 from hanse.jobs import Job
 from monitoring import topology, upkeep
+from monitoring.figures import daily
 from monitoring.settings import MonitoringSettings
 
 
 def jobs(settings: MonitoringSettings, db: Database) -> list[Job]:
-    """Follow the registry, adopt its endpoints, watch the clock, delete old results."""
+    """Follow the registry, adopt its endpoints, watch the clock, count the days, delete old
+    results."""
     every_s = settings.follow_interval_s
     return [
         *follow_jobs(settings, db, "registry", "vomsdb"),
@@ -17,6 +19,9 @@ def jobs(settings: MonitoringSettings, db: Database) -> list[Job]:
             "downtimes and missing results",
             lambda: upkeep.watch_clock(db, settings),
             every_s=min(15.0, every_s),
+        ),
+        Job(
+            "availability and reliability", lambda: daily.make(db, settings), every_s=min(300.0, 20 * every_s)
         ),
         Job("delete old results", lambda: upkeep.prune(db, settings), daily_at="03:10"),
     ]

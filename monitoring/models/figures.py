@@ -69,7 +69,6 @@ class TopologyRow(Base):
     production: Mapped[bool]
     certification: Mapped[str]
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
-    contacts: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
 
 
 class DayFigure(Base):

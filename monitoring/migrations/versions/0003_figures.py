@@ -63,7 +63,6 @@ def upgrade() -> None:
     sa.Column('production', sa.Boolean(), nullable=False),
     sa.Column('certification', sa.String(), nullable=False),
     sa.Column('scopes', postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
-    sa.Column('contacts', postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.CheckConstraint('last_day is null or last_day >= first_day', name='topology_days'),
     sa.PrimaryKeyConstraint('endpoint_id', 'first_day')
     )

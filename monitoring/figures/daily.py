@@ -1,0 +1,159 @@
+"""The job that keeps the figures of the days: today's as far as it is, and those anew that something changed."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import structlog
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from hanse.database import Database
+from hanse.errors import HanseError
+from monitoring.clock import database_time
+from monitoring.figures import inputs, noting, recomputations, reports, topology
+from monitoring.figures.judging import judge_day
+from monitoring.models import StatusChange
+from monitoring.models.figures import (
+    ComputedDay,
+    DayFigure,
+    NotedDay,
+    SeenDowntime,
+    TopologyRow,
+)
+from monitoring.profiles import defaults, kept
+from monitoring.settings import MonitoringSettings
+
+MOST_DAYS = 40  # in one run; the rest follow in the next
+LATE = timedelta(minutes=10)  # as the index status_change_late
+log = structlog.get_logger(__name__)
+
+
+def make(db: Database, settings: MonitoringSettings) -> str:
+    """Bring topology, defaults and figures up to date; a sentence for the run log."""
+    with db.transaction() as session:
+        today = noting.today(session)
+        changed = topology.keep(session, today)
+        defaults.keep(session, _probes(session, settings), settings.federation, today)
+        _note_downtimes(session)
+        _note_late(session, today)
+        _note_missing(session, today)
+    with db.transaction() as session:
+        noted = list(session.scalars(select(NotedDay.day).order_by(NotedDay.day).limit(MOST_DAYS)))
+    for day in [*noted, today]:
+        make_day(db, day)
+    with db.transaction() as session:
+        recomputations.advance(session)
+        left = session.scalar(select(func.count()).select_from(NotedDay)) or 0
+    return (
+        f"{len(noted)} days were counted anew beside today, {left} wait; {changed} changes in the topology."
+    )
+
+
+def make_day(db: Database, day: date) -> None:
+    """Put a day's figures of all reports in the place of those there were, and take its note away."""
+    with db.transaction() as session:
+        began = database_time(session)
+        rows = topology.of_day(session, day)
+        for version in reports.all_in_force(session, day):
+            try:
+                report = reports.on_day(session, version, day)
+            except HanseError as fault:
+                log.warning("a report is not computed", report=version.name, reason=fault.detail)
+                continue
+            _put(session, report, rows, day, began)
+        session.execute(delete(NotedDay).where(NotedDay.day == day, NotedDay.noted_at <= began))
+
+
+def _put(
+    session: Session, report: reports.ReportOnDay, rows: list[TopologyRow], day: date, now: datetime
+) -> None:
+    given = inputs.of_day(session, report, rows, day, now)
+    session.execute(delete(DayFigure).where(DayFigure.report_id == report.id, DayFigure.day == day))
+    found = [
+        {
+            "report_id": report.id,
+            "day": day,
+            "level": one.level,
+            "site": one.site,
+            "service": one.service,
+            "endpoint_id": one.endpoint_id,
+            "ngi": one.ngi,
+            "availability": one.figures.availability,
+            "reliability": one.figures.reliability,
+            "uptime": max(one.figures.uptime, 0),
+            "unknown": max(one.figures.unknown, 0),
+            "downtime": max(one.figures.downtime, 0),
+            "line": [[second, state] for second, state in one.line],
+        }
+        for one in judge_day(given, report.rules)
+    ]
+    if found:
+        session.execute(insert(DayFigure), found)
+    made = insert(ComputedDay).values(report_id=report.id, day=day, computed_at=now)
+    session.execute(
+        made.on_conflict_do_update(index_elements=["report_id", "day"], set_={"computed_at": now})
+    )
+
+
+def _probes(session: Session, settings: MonitoringSettings) -> dict[str, tuple[str, ...]]:
+    """The probes of each service type that was ever in the topology."""
+    types = session.scalars(select(TopologyRow.service_type).distinct())
+    return {kind: settings.probes_for(kind) for kind in sorted(types) if kind}
+
+
+def _note_downtimes(session: Session) -> None:
+    """Downtimes that came, changed or went since the last look: the days that they cover or covered."""
+    known = {one.id: one for one in inputs.all_downtimes(session)}
+    seen = {row.id: row for row in session.scalars(select(SeenDowntime))}
+    for downtime_id in sorted(known.keys() | seen.keys()):
+        downtime, row = known.get(downtime_id), seen.get(downtime_id)
+        mark = inputs.fingerprint(downtime) if downtime is not None else ""
+        if row is not None and row.fingerprint == mark:
+            continue
+        why = f"downtime {downtime_id}"
+        if row is not None:
+            noting.note_between(session, row.starts, row.ends, why)
+        if downtime is None:
+            session.delete(row)
+            continue
+        noting.note_between(session, downtime.start, downtime.end, why)
+        values = {"fingerprint": mark, "starts": downtime.start, "ends": downtime.end}
+        made = insert(SeenDowntime).values(id=downtime_id, **values)
+        session.execute(made.on_conflict_do_update(index_elements=["id"], set_=values))
+
+
+def _note_late(session: Session, today: date) -> None:
+    """Changes that were written after the day that they belong to had been counted."""
+    late = (
+        select(func.min(StatusChange.at))
+        .select_from(StatusChange)
+        .join(
+            ComputedDay,
+            ComputedDay.day == func.date(func.timezone("UTC", StatusChange.at)),
+        )
+        .where(
+            StatusChange.written_at - StatusChange.at > LATE,
+            StatusChange.written_at > ComputedDay.computed_at,
+            ComputedDay.day < today,
+        )
+    )
+    first = session.scalar(late)
+    if first is not None:
+        noting.note_between(session, first, database_time(session), "results that came late")
+
+
+def _note_missing(session: Session, today: date) -> None:
+    """Days since the first measurement that no report counts yet, or that were counted before they were over."""
+    first = session.scalar(select(func.min(StatusChange.at)).where(StatusChange.level == "check"))
+    if first is None:
+        return
+    begin = max(first.astimezone(UTC).date(), today - noting.FURTHEST)
+    wanted = {begin + timedelta(days=number) for number in range((today - begin).days)}
+    for version in kept.in_force(session, "report", today):
+        if version.body.get("disabled"):
+            continue
+        whole = select(ComputedDay.day).where(
+            ComputedDay.report_id == version.id,
+            ComputedDay.computed_at >= func.timezone("UTC", ComputedDay.day + timedelta(days=1)),
+        )
+        noting.note(session, wanted - set(session.scalars(whole)), "not counted yet")

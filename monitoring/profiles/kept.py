@@ -1,0 +1,150 @@
+"""Profiles, weights and reports as they are kept: dated, so that a day is judged by what was in force on it."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, cast
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.orm import Session
+
+from hanse.errors import Conflict, FieldFault, NotFound, Refused
+from monitoring.figures import noting
+from monitoring.models.figures import Profile, ProfileVersion
+from monitoring.profiles.bodies import BODIES, Body
+
+WORDS = {
+    "metric": "metric profile",
+    "aggregation": "aggregation profile",
+    "operations": "operations profile",
+    "thresholds": "thresholds profile",
+    "weights": "set of weights",
+    "report": "report",
+}
+FIRST_DAY = date(2000, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A profile as it is in force from `first_day` on."""
+
+    id: str
+    kind: str
+    name: str
+    first_day: date
+    body: Mapping[str, Any]
+    made_by: str | None
+
+
+def in_force(session: Session, kind: str, day: date, name: str = "") -> list[Version]:
+    """Everything of a kind as of a day, by name."""
+    rows = (
+        select(Profile, ProfileVersion)
+        .join(ProfileVersion, ProfileVersion.profile_id == Profile.id)
+        .ext(distinct_on(Profile.name))
+        .where(Profile.kind == kind, ProfileVersion.first_day <= day)
+        .order_by(Profile.name, ProfileVersion.first_day.desc())
+    )
+    if name:
+        rows = rows.where(Profile.name == name)
+    return [_version(profile, version) for profile, version in session.execute(rows)]
+
+
+def find(session: Session, kind: str, profile_id: str, day: date) -> Version:
+    """One as of a day. Raises NotFound."""
+    for version in in_force(session, kind, day):
+        if version.id == profile_id:
+            return version
+    raise NotFound(f"There is no {WORDS[kind]} {profile_id[:100]} on {day}.")
+
+
+def named(session: Session, kind: str, name: str, day: date) -> Version:
+    """One by its name as of a day. Raises NotFound."""
+    found = in_force(session, kind, day, name)
+    if not found:
+        raise NotFound(f"There is no {WORDS[kind]} {name[:100]!r} on {day}.")
+    return found[0]
+
+
+def create(session: Session, kind: str, body: Body, day: date, by: str | None) -> Version:
+    """A new one, in force from `day` on. Raises Conflict when the name is taken, Refused when it names what there is
+    not."""
+    name = _name(body)
+    _check_references(session, kind, body, day)
+    row = insert(Profile).values(id=str(uuid.uuid4()), kind=kind, name=name).on_conflict_do_nothing()
+    made = session.scalar(row.returning(Profile.id))
+    if made is None:
+        raise Conflict(f"There is a {WORDS[kind]} {name!r} already; change that one.")
+    return write(session, Version(made, kind, name, day, {}, None), body, day, by)
+
+
+def change(session: Session, kind: str, profile_id: str, body: Body, day: date, by: str | None) -> Version:
+    """What it says from `day` on; days since are counted anew. Raises NotFound, Conflict, Refused."""
+    profile = session.get(Profile, profile_id, with_for_update=True)
+    if profile is None or profile.kind != kind:
+        raise NotFound(f"There is no {WORDS[kind]} {profile_id[:100]}.")
+    _check_references(session, kind, body, day)
+    name = _name(body)
+    taken = select(Profile.id).where(Profile.kind == kind, Profile.name == name, Profile.id != profile_id)
+    if session.scalars(taken).first() is not None:
+        raise Conflict(f"There is a {WORDS[kind]} {name!r} already.")
+    profile.name = name
+    return write(session, Version(profile.id, kind, name, day, {}, None), body, day, by)
+
+
+def write(session: Session, known: Version, body: Body, day: date, by: str | None) -> Version:
+    """Keep a version, and note the days that it changes."""
+    said = body.model_dump(mode="json")
+    values = {"body": said, "made_by": by}
+    row = insert(ProfileVersion).values(profile_id=known.id, first_day=day, **values)
+    session.execute(
+        row.on_conflict_do_update(
+            index_elements=["profile_id", "first_day"],
+            set_={**values, "made_at": func.clock_timestamp()},
+        )
+    )
+    if known.kind not in ("weights", "thresholds"):  # these are applied when asked for, or when measured
+        noting.note_since(session, day, f"{WORDS[known.kind]} {known.name} changed")
+    return Version(known.id, known.kind, known.name, day, said, by)
+
+
+def remove(session: Session, kind: str, profile_id: str) -> None:
+    """Delete it with all versions. Raises NotFound, Conflict while a report uses it."""
+    profile = session.get(Profile, profile_id, with_for_update=True)
+    if profile is None or profile.kind != kind:
+        raise NotFound(f"There is no {WORDS[kind]} {profile_id[:100]}.")
+    using = [
+        report.name
+        for report in in_force(session, "report", date.max)
+        if any(one.get("id") == profile_id for one in report.body["profiles"])
+    ]
+    if using:
+        raise Conflict(f"The report {using[0]} uses this {WORDS[kind]}; name another in the report first.")
+    session.execute(delete(Profile).where(Profile.id == profile_id))
+
+
+def _check_references(session: Session, kind: str, body: Body, day: date) -> None:
+    """A report and an aggregation profile name other profiles: these must exist."""
+    wanted: list[tuple[str, str, str]] = []
+    if kind == "report":
+        wanted = [(one.type, one.id, one.name) for one in getattr(body, "profiles")]  # noqa: B009
+    for of_kind, profile_id, name in wanted:
+        if of_kind not in BODIES:
+            raise Refused(
+                "The report names a profile of no known type.",
+                FieldFault("profiles", "type is metric, operations, aggregation or thresholds"),
+            )
+        row = session.get(Profile, profile_id)
+        if row is None or row.kind != of_kind:
+            reason = f"there is no {WORDS[of_kind]} {name!r} with id {profile_id!r}"
+            raise Refused("The report names a profile that there is not.", FieldFault("profiles", reason))
+
+
+def _name(body: Body) -> str:
+    return str(cast(Any, body).name)
+
+
+def _version(profile: Profile, version: ProfileVersion) -> Version:
+    return Version(profile.id, profile.kind, profile.name, version.first_day, version.body, version.made_by)

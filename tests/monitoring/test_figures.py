@@ -1,0 +1,239 @@
+"""Figures of the days: kept from the timelines, made anew where what they are made of came late."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import insert, select
+
+from hanse.errors import Conflict, Refused
+from monitoring.algebra import State
+from monitoring.figures import daily, noting, recomputations
+from monitoring.figures.recomputations import Asked
+from monitoring.models import Check, StatusChange
+from monitoring.models.figures import DayFigure, NotedDay, TopologyRow
+from monitoring.profiles import kept
+from monitoring.profiles.bodies import Weights
+from tests.monitoring.federation import Federation
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+LATELY = TODAY - timedelta(days=3)  # so that a midnight during the tests changes nothing
+DAY = LATELY.date()
+HOUR = timedelta(hours=1)
+
+
+def write_line(
+    federation: Federation, endpoint: str, probe: str, changes: list[tuple[datetime, State]]
+) -> None:
+    """Put a check's timeline as if it had been written when it happened."""
+    with federation.session() as session:
+        check = session.scalars(
+            select(Check.id).where(Check.endpoint_id == endpoint, Check.probe == probe)
+        ).one()
+        session.execute(
+            insert(StatusChange),
+            [
+                {"level": "check", "subject": str(check), "at": at, "written_at": at, "state": state}
+                for at, state in changes
+            ],
+        )
+
+
+@pytest.fixture
+def two_days(federation: Federation) -> Federation:
+    """BIFI and CESNET, well for days but for BIFI's TCP on DAY from 6 to 12."""
+    since = LATELY - timedelta(days=1)
+    for site in ("BIFI", "CESNET"):
+        federation.endpoint(site, f"http://occi.{site.lower()}.example:8787/")
+    federation.adopt()
+    for endpoint in ("bifi", "cesnet"):
+        for probe in ("tcp", "occi-categories"):
+            write_line(federation, endpoint, probe, [(since, State.OK)])
+    write_line(
+        federation,
+        "bifi",
+        "tcp",
+        [(LATELY + 6 * HOUR, State.CRITICAL), (LATELY + 12 * HOUR, State.OK)],
+    )
+    return federation
+
+
+def make(federation: Federation) -> str:
+    return daily.make(federation.db, federation.settings)
+
+
+def figures(federation: Federation, site: str, day: date = DAY) -> tuple[Decimal, Decimal]:
+    with federation.session() as session:
+        row = session.scalars(
+            select(DayFigure).where(DayFigure.site == site, DayFigure.level == "site", DayFigure.day == day)
+        ).one()
+        return row.availability, row.reliability
+
+
+def noted(federation: Federation) -> set[date]:
+    with federation.session() as session:
+        return set(session.scalars(select(NotedDay.day)))
+
+
+def test_the_days_since_the_first_measurement_are_counted(two_days: Federation) -> None:
+    assert ", 0 wait" in make(two_days)
+    assert figures(two_days, "BIFI") == (75, 75)
+    assert figures(two_days, "CESNET") == (100, 100)
+    assert figures(two_days, "BIFI", DAY - timedelta(days=1)) == (100, 100)
+    assert noted(two_days) == set()
+    assert make(two_days).startswith("0 days")
+
+
+def test_a_metric_that_makes_no_sense_for_the_address_is_not_expected(two_days: Federation) -> None:
+    """occi.bifi.example answers plain HTTP: nobody expects a certificate of it."""
+    make(two_days)
+    with two_days.session() as session:
+        (tcp,) = session.scalars(select(Check).where(Check.endpoint_id == "bifi", Check.probe == "tcp"))
+        assert session.scalars(select(Check).where(Check.probe == "certificate")).all() == []
+        assert tcp.active
+    assert figures(two_days, "CESNET") == (100, 100)
+
+
+def test_a_downtime_that_comes_late_makes_its_days_anew(two_days: Federation) -> None:
+    make(two_days)
+    two_days.downtime("BIFI", LATELY + 6 * HOUR, LATELY + 12 * HOUR - timedelta(minutes=1))
+    assert make(two_days).startswith("1 days")
+    assert figures(two_days, "BIFI") == (75, 100)
+    two_days.remove("downtime", "1")
+    make(two_days)
+    assert figures(two_days, "BIFI") == (75, 75)
+
+
+def test_a_downtime_at_risk_changes_no_figure(two_days: Federation) -> None:
+    two_days.downtime("BIFI", LATELY + 6 * HOUR, LATELY + 12 * HOUR, severity="WARNING")
+    make(two_days)
+    assert figures(two_days, "BIFI") == (75, 75)
+
+
+def test_two_downtimes_at_once_are_one(two_days: Federation) -> None:
+    two_days.downtime("BIFI", LATELY + 5 * HOUR, LATELY + 9 * HOUR, number="1")
+    two_days.downtime("BIFI", LATELY + 8 * HOUR, LATELY + 14 * HOUR, number="2")
+    make(two_days)
+    with two_days.session() as session:
+        row = session.scalars(
+            select(DayFigure).where(
+                DayFigure.level == "endpoint", DayFigure.endpoint_id == "bifi", DayFigure.day == DAY
+            )
+        ).one()
+        assert row.line == [[0, "ok"], [5 * 3600, "downtime"], [14 * 3600 + 60, "ok"]]
+
+
+def test_results_that_were_stored_late_make_their_day_anew(two_days: Federation) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        check = session.scalars(
+            select(Check.id).where(Check.endpoint_id == "cesnet", Check.probe == "tcp")
+        ).one()
+        for at, state in ((LATELY + HOUR, "critical"), (LATELY + 2 * HOUR, "ok")):
+            session.add(StatusChange(level="check", subject=str(check), at=at, state=state))
+    make(two_days)
+    assert figures(two_days, "CESNET")[0] == Decimal("95.83333")
+
+
+def test_an_endpoint_counts_on_the_days_on_which_it_was_registered(two_days: Federation) -> None:
+    make(two_days)
+    two_days.remove("endpoint", "bifi")
+    two_days.adopt()
+    make(two_days)
+    with two_days.session() as session:
+        noting.note(session, [DAY], "a test")
+        row = session.get_one(TopologyRow, ("bifi", DAY - timedelta(days=1)))
+        assert row.last_day is not None
+        assert row.last_day >= DAY
+    make(two_days)
+    assert figures(two_days, "BIFI") == (75, 75)
+    with two_days.session() as session:
+        gone = select(DayFigure).where(DayFigure.site == "BIFI", DayFigure.day == noting.today(session))
+        assert session.scalars(gone).all() == []
+
+
+def asked(**more: object) -> Asked:
+    given = {
+        "reason": "the monitoring host had no network",
+        "start_time": LATELY + 6 * HOUR,
+        "end_time": LATELY + 12 * HOUR - timedelta(minutes=1),
+        "report": "Default",
+        "exclude": ["BIFI"],
+    }
+    return Asked.model_validate({**given, **more})
+
+
+def test_a_recomputation_counts_from_its_approval_by_another(two_days: Federation) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        row = recomputations.ask(session, asked(), "Laura Gil")
+        with pytest.raises(Refused, match="another operator"):
+            recomputations.decide(session, row.id, "approved", "Laura Gil")
+    make(two_days)
+    assert figures(two_days, "BIFI") == (75, 75)
+    with two_days.session() as session:
+        recomputations.decide(session, row.id, "approved", "Ingrid Holm")
+    assert noted(two_days) == {DAY}
+    make(two_days)
+    assert figures(two_days, "BIFI") == (100, 100)
+    with two_days.session() as session:
+        done = recomputations.find(session, row.id)
+        assert [entry["status"] for entry in done.history] == ["pending", "approved", "done"]
+        with pytest.raises(Conflict, match="done"):
+            recomputations.change(session, row.id, asked(reason="another"))
+        recomputations.reset(session, row.id)
+    make(two_days)
+    assert figures(two_days, "BIFI") == (75, 75)
+
+
+def test_a_rejected_recomputation_changes_nothing(two_days: Federation) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        row = recomputations.ask(session, asked(), "Laura Gil")
+        recomputations.decide(session, row.id, "rejected", "Ingrid Holm")
+    make(two_days)
+    assert figures(two_days, "BIFI") == (75, 75)
+
+
+def test_profiles_are_dated_and_a_change_makes_the_days_since_anew(two_days: Federation) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        (metric,) = kept.in_force(session, "metric", DAY)
+        body = {
+            **metric.body,
+            "services": [{"service": "eu.egi.cloud.vm-management.occi", "metrics": ["occi-categories"]}],
+        }
+        kept.change(
+            session, "metric", metric.id, kept.BODIES["metric"].model_validate(body), DAY, "Ingrid Holm"
+        )
+    assert min(noted(two_days)) == DAY
+    make(two_days)
+    assert figures(two_days, "BIFI") == (100, 100)  # TCP counts no longer
+    with two_days.session() as session:
+        (before,) = kept.in_force(session, "metric", DAY - timedelta(days=1))
+        assert "tcp" in before.body["services"][0]["metrics"]
+
+
+def test_a_profile_that_a_report_uses_is_not_deleted_and_names_are_taken_once(two_days: Federation) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        (metric,) = kept.in_force(session, "metric", DAY)
+        with pytest.raises(Conflict, match="The report Default uses"):
+            kept.remove(session, "metric", metric.id)
+    with two_days.session() as session:
+        made = kept.create(session, "weights", Weights(name="HEPSPEC", groups=[]), DAY, "Ingrid Holm")
+        with pytest.raises(Conflict, match="already"):
+            kept.create(session, "weights", Weights(name="HEPSPEC", groups=[]), DAY, "Ingrid Holm")
+        kept.remove(session, "weights", made.id)
+
+
+def test_what_an_operator_changed_the_defaults_leave_alone(two_days: Federation) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        (aggregation,) = kept.in_force(session, "aggregation", DAY)
+        body = kept.BODIES["aggregation"].model_validate({**aggregation.body, "profile_operation": "OR"})
+        kept.change(session, "aggregation", aggregation.id, body, DAY, "Ingrid Holm")
+    make(two_days)
+    with two_days.session() as session:
+        (now,) = kept.in_force(session, "aggregation", noting.today(session))
+        assert now.body["profile_operation"] == "OR"
