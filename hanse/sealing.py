@@ -42,6 +42,13 @@ class Seal:
         except InvalidToken:
             raise Unreadable("It was sealed with another secret, or is damaged.") from None
 
+    def open_fresh(self, sealed: str, seconds: int) -> str:
+        """The text that was sealed no longer ago than this. Raises Unreadable."""
+        try:
+            return self._all.decrypt(sealed.encode(), ttl=seconds).decode()
+        except InvalidToken:
+            raise Unreadable("It was sealed with another secret, too long ago, or is damaged.") from None
+
     def is_new(self, sealed: str) -> bool:
         """Whether the first of the secrets sealed it."""
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from hanse.identity.providers import NAME, SignInProvider
 
 
 class SettingsError(Exception):
@@ -88,6 +91,13 @@ class ServiceSettings(BaseModel):
     workers: int = Field(2, ge=1, le=64, description="Processes of each listener.")
     threads: int = Field(8, ge=1, le=256, description="Threads of each process.")
     max_body_bytes: int = Field(10_485_760, ge=1024, description="Largest request body, in bytes.")
+    sign_in: dict[str, SignInProvider] = Field(
+        default_factory=dict,
+        description=(
+            "OpenID Connect providers that people sign in with, by a short name, each a table with issuer, client_id,"
+            " client_secret_file, scopes, button, audience, ca, nearby; see the operator's chapter."
+        ),
+    )
     follow_interval_s: float = Field(
         30, gt=0, description="Seconds between two looks at another service's feed."
     )
@@ -121,6 +131,16 @@ class ServiceSettings(BaseModel):
             host, _, port = each.rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) <= 65535:
                 raise ValueError(f'holds {each}, which is no address; write "0.0.0.0:443"')
+        return value
+
+    @field_validator("sign_in")
+    @classmethod
+    def _short_names(cls, value: dict[str, SignInProvider]) -> dict[str, SignInProvider]:
+        for name in value:
+            if not re.fullmatch(NAME, name):
+                raise ValueError(f"names a provider {name}; use small letters, digits and dashes")
+        if len({provider.issuer for provider in value.values()}) < len(value):
+            raise ValueError("has two providers of one issuer")
         return value
 
     @field_validator("database_url")
@@ -182,9 +202,18 @@ def _known_in_common(table: Mapping[str, Any], model: type[ServiceSettings], con
 
 def _from_base(model: type[ServiceSettings], name: str, value: Any, base: Path) -> Any:
     field = model.model_fields.get(name)
+    if name == "sign_in" and isinstance(value, dict):
+        return {key: _files_from_base(one, base) for key, one in value.items()}
     if field is not None and _mentions(field.annotation, Path) and isinstance(value, str):
         return base / value
     return value
+
+
+def _files_from_base(provider: Any, base: Path) -> Any:
+    if not isinstance(provider, dict):
+        return provider
+    files = {key: str(base / str(provider[key])) for key in ("client_secret_file", "ca") if key in provider}
+    return {**provider, **files}
 
 
 def _secrets_read(model: type[ServiceSettings], given: Mapping[str, Any], base: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from hanse.database import Database
 from hanse.errors import Unauthorised, Unavailable
 from hanse.identity.certificate_tokens import PREFIX, CertificateTokens
-from hanse.identity.principals import FEDERATION, Grant, Principal, PrincipalKind, X509Identity
+from hanse.identity.principals import FEDERATION, Grant, Principal, PrincipalKind, Subject, X509Identity
 from hanse.identity.proxies import end_entity
 from hanse.identity.signatures import UNREADABLE
 from hanse.identity.tokens import same_token, token_key
@@ -144,6 +144,17 @@ class Authority:
         if kind == "x509":
             return self._principal(key, "x509", None)
         return self._known(key, _KINDS[kind], "Sign in again: the credential of this session was withdrawn.")
+
+    def for_subject(self, subject: Subject, name: str = "", email: str | None = None) -> Principal:
+        """Whom a provider vouches for, known here or not; `name` and `email` are what it says of a stranger."""
+        found = self._principal(subject.key, "oidc", None)
+        said = name or subject.subject
+        return replace(
+            found,
+            oidc=subject,
+            name=said if found.name in ("", found.key) else found.name,
+            email=found.email or email,
+        )
 
     def certificate_revoked(self, issuer_der: bytes, serial: int) -> bool:
         """Whether the certificate of a session was revoked since. Raises TrustError without a readable trust folder."""

@@ -65,6 +65,19 @@ def oidc_key(issuer: str, subject: str) -> str:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """Somebody as an OpenID Connect provider knows them: `iss` and `sub` as its tokens spell them."""
+
+    issuer: str
+    subject: str
+
+    @property
+    def key(self) -> str:
+        """The principal key."""
+        return oidc_key(self.issuer, self.subject)
+
+
+@dataclass(frozen=True)
 class Grant:
     """A right: the role (`site_administrator`), where (`site:CESNET`, `federation`), and to whom."""
 
@@ -91,6 +104,7 @@ class Principal:
     certificate_not_after: datetime | None = None
     site: str | None = None
     email: str | None = None
+    oidc: Subject | None = None
 
     def has(self, role: str, scope: str) -> bool:
         """True when the role was granted for this scope, or for the whole federation."""

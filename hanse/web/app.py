@@ -15,6 +15,7 @@ from flask_openapi.openapi import OpenAPI
 
 from hanse import pages as visual
 from hanse.database import Database
+from hanse.identity.oidc import Providers
 from hanse.settings import ServiceSettings
 from hanse.web.bodies import measure_body
 from hanse.web.ground import EXTENSION, Ground, ground
@@ -64,6 +65,7 @@ def make_app(
         settings=settings,
         db=db,
         authority=authority,
+        providers=Providers(settings.sign_in),
         nav=tuple(entry for room in rooms if isinstance(room, Pages) for entry in room.nav),
         badges=badges,
         ready=dict(ready or {}),

@@ -105,11 +105,21 @@ def certificate_serial() -> int | None:
 def _resolve() -> tuple[Principal, str]:
     token = presented_token()
     if token is not None:
-        return ground().authority.for_token(token), "header"
+        return _bearer(token), "header"
     if room_of_request() != "protocol" and (person := _session_principal()) is not None:
         return person, "session"
     owner = certificate_principal()
     return (ANONYMOUS, "") if owner is None else (owner, "certificate")
+
+
+def _bearer(token: str) -> Principal:
+    """The owner of a token of ours, or of an access token of a provider whose tokens are taken."""
+    here = ground()
+    provider = here.providers.of_token(token)
+    if provider is None:
+        return here.authority.for_token(token)
+    vouched = provider.bearer(token)
+    return here.authority.for_subject(vouched.subject, vouched.name, vouched.email)
 
 
 def _session_principal() -> Principal | None:
@@ -118,6 +128,8 @@ def _session_principal() -> Principal | None:
     authority = ground().authority
     if key is None:
         return None
+    if (vouched := sessions.session_subject()) is not None:
+        return authority.for_subject(*vouched)
     try:
         principal = authority.for_key(key)
         if identity and serial is not None and authority.certificate_revoked(identity.issuer_der, serial):

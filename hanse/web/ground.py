@@ -17,6 +17,7 @@ from hanse.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from hanse.identity.authority import Authority
+    from hanse.identity.oidc import Providers
 
 EXTENSION = "hanse"
 
@@ -34,6 +35,7 @@ class Ground:
     settings: ServiceSettings
     db: Database
     authority: Authority
+    providers: Providers
     nav: tuple[tuple[str, str], ...] = ()
     badges: Callable[[], Mapping[str, int]] | None = None
     ready: Mapping[str, Callable[[], None]] = field(default_factory=dict)

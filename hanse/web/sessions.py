@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flask import Flask, request, session
 
 from hanse.errors import Forbidden
-from hanse.identity.principals import Principal, X509Identity
+from hanse.identity.principals import Principal, Subject, X509Identity
 from hanse.settings import ServiceSettings
 from hanse.web.ground import ground, hanse_origins, origin
 
@@ -49,6 +49,8 @@ def start_session(principal: Principal, how: str, serial: int | None = None) -> 
     if principal.x509 is not None:
         session["subject"] = base64.b64encode(principal.x509.subject_der).decode()
         session["issuer"] = base64.b64encode(principal.x509.issuer_der).decode()
+    if principal.oidc is not None:
+        session["oidc"] = [principal.oidc.issuer, principal.oidc.subject, principal.name, principal.email]
     if serial is not None:
         session["serial"] = f"{serial:x}"
     if principal.certificate_not_after is not None:
@@ -74,6 +76,14 @@ def session_identity() -> X509Identity | None:
     if "subject" not in session:
         return None
     return X509Identity(base64.b64decode(session["subject"]), base64.b64decode(session["issuer"]))
+
+
+def session_subject() -> tuple[Subject, str, str | None] | None:
+    """Whom an identity provider vouched for, with name and e-mail address; None for other ways of signing in."""
+    if "oidc" not in session:
+        return None
+    issuer, subject, name, email = session["oidc"]
+    return Subject(issuer, subject), name, email
 
 
 def session_serial() -> int | None:

@@ -83,11 +83,11 @@ def shell(*, api: str = "", csv: str = "", refresh_s: int | None = None, within:
         hats=hats,
         now=datetime.now(UTC),
         csrf=csrf_token(),
-        signin="/signin?" + urlencode({"next": request.full_path.rstrip("?")}),
+        signin="/signin?" + urlencode({"next": _own_address()}),
         search=_base(here, "registry") + "/sites" if _present(here, "registry") else "",
         api=api,
         csv=csv,
-        permanent=request.full_path.rstrip("?"),
+        permanent=_own_address(),
         refresh_s=refresh_s,
         banners=here.banners,
     )
@@ -121,6 +121,11 @@ def _sections(here: Ground, person: Principal) -> tuple[Link, ...]:
         for label, service, path, key in SECTIONS
         if _present(here, service)
     )
+
+
+def _own_address() -> str:
+    """Where this page is found again; an answer of an identity provider is not, and its code stands nowhere."""
+    return "/" if request.path.startswith("/signin/with/") else request.full_path.rstrip("?")
 
 
 def _active_section(here: Ground) -> str:

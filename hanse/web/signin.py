@@ -1,4 +1,4 @@
-"""Signing in with a certificate or a token, and out."""
+"""Signing in with a certificate, a token or an identity provider, and out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import urlencode, urljoin
 from flask import Flask, Response, redirect, request
 from werkzeug.exceptions import TooManyRequests
 
-from hanse.errors import Unauthorised
+from hanse.errors import HanseError, Unauthorised, Unavailable
 from hanse.identity import certificate_tokens
 from hanse.identity.permissions import PUBLIC
-from hanse.web import sessions
+from hanse.web import oidc, sessions
 from hanse.web.callers import certificate_principal, certificate_serial
 from hanse.web.ground import ground
 from hanse.web.pages import FormFaults, page
@@ -79,6 +79,8 @@ def signin_room() -> Pages:
         sessions.start_session(owner, "certificate", certificate_serial())
         return _go(target)
 
+    oidc.add_routes(room, _refused)
+
     @room.post("/signout", permission=PUBLIC)
     def signout() -> Response:
         sessions.end_session()
@@ -91,6 +93,11 @@ def _go(target: str) -> Response:
     answer = redirect(target, 303)
     assert isinstance(answer, Response)
     return answer
+
+
+def _refused(refusal: HanseError, target: str) -> Response:
+    status = 503 if isinstance(refusal, Unavailable) else 401
+    return _signin_page(target, FormFaults(), status=status, refusal=refusal.detail)
 
 
 def _try_token(token: str) -> FormFaults:
@@ -108,16 +115,20 @@ def _try_token(token: str) -> FormFaults:
     return FormFaults()
 
 
-def _signin_page(target: str, faults: FormFaults) -> Response:
+def _signin_page(target: str, faults: FormFaults, *, status: int = 200, refusal: str = "") -> Response:
     settings = ground().settings
     # an absolute address, since the certificate is shown on another port
     back = urljoin(settings.url + "/", target) if settings.url else target
     certificate = f"{settings.tls_url.rstrip('/')}/signin/certificate?{urlencode({'next': back})}"
+    ways = oidc.ways(target)
+    institution = "with your institution, " if ways else ""
     return page(
         "hanse/signin.html",
         title="Sign in",
-        sentence="With the certificate in your browser, or with a token.",
-        status=422 if faults else 200,
+        sentence=f"{institution}with the certificate in your browser, or with a token.".capitalize(),
+        status=422 if faults else status,
+        refusal=refusal,
+        ways=ways,
         certificate=certificate if settings.tls_url else "",
         target=target,
         form=faults,
