@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from accounting import inbox, summaries
@@ -57,7 +56,7 @@ def load(loader: Loader, box: Inbox, path: Path) -> Loaded:
 
 def _again(loader: Loader, body: bytes) -> int | None:
     with loader.db.transaction() as session:
-        return inbox.send_again(session, body, datetime.now(UTC))
+        return inbox.send_again(session, body)
 
 
 def _read(path: Path) -> bytes:

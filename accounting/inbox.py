@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -68,8 +67,9 @@ class Inbox:
         """Store the messages in one committed transaction; returns their numbers, in order.
 
         A message that was sent before keeps its first number and is not loaded again: from an AMS, one with the
-        same empaid and bytes; posted, one with the same sender and bytes. Raises Unavailable when too many wait;
-        database errors pass through, and nothing is stored then.
+        same empaid and bytes; posted, one with the same sender and bytes. It is, when its records were taken out of
+        the figures since and its sender sends it. Raises Unavailable when too many wait; database errors pass
+        through, and nothing is stored then.
         """
         if self._is_full():
             raise Unavailable(
@@ -109,7 +109,13 @@ def _store(session: Session, arrival: Arrival, sender: Sender, source: str, topi
     if number is not None:
         return number
     same = [getattr(Message, name) == row[name] for name in names]
-    return session.scalars(select(Message.id).where(text(where), *same)).one()
+    found = select(Message.id, Message.withdrawn_at, Message.sender, Message.sender_site)
+    known = session.execute(found.where(text(where), *same)).one()
+    if known.withdrawn_at is not None and (known.sender, known.sender_site) == (sender.key, sender.site):
+        message = session.get_one(Message, known.id, with_for_update=True)
+        if message.withdrawn_at is not None:
+            _wait_again(session, message, arrival.body)
+    return int(known.id)
 
 
 def plain(value: str) -> str:
@@ -209,7 +215,7 @@ def _reserve(session: Session, site: str) -> bool:
     return bool(session.scalar(taken, {"site": site}))
 
 
-def send_again(session: Session, body: bytes, now: datetime) -> int | None:
+def send_again(session: Session, body: bytes) -> int | None:
     """Put a loaded file back in the inbox with a new receipt when the same bytes are loaded again; its
     number.
     """
@@ -220,8 +226,14 @@ def send_again(session: Session, body: bytes, now: datetime) -> int | None:
     ).first()
     if message is None:
         return None
+    _wait_again(session, message, body)
+    return message.id
+
+
+def _wait_again(session: Session, message: Message, body: bytes) -> None:
+    """Let a message wait for a loader with a new receipt: what it says counts as of now."""
     message.receipt = session.execute(RECEIPTS.next_value()).scalar_one()
-    message.received_at, message.state, message.attempts, message.retry_at = now, "waiting", 0, None
+    message.received_at, message.withdrawn_at = func.clock_timestamp(), None
+    message.state, message.attempts, message.retry_at = "waiting", 0, None
     # it may have been archived meanwhile, or names in it replaced
     message.body, message.archived_at, message.redacted_at = body, None, None
-    return message.id

@@ -48,6 +48,9 @@ TABLES: Final = (
 )  # fmt: skip
 
 
+_WITHDRAWN = text("update message set withdrawn_at = clock_timestamp() where id = any(:messages)")
+
+
 @dataclass(frozen=True)
 class Withdrawn:
     """What was taken out: how many records by kind, the messages they came in, and the event that tells of it."""
@@ -109,6 +112,7 @@ def _withdraw(db: Database, session: Session, site: str, month: date, by: str, r
     if not records:
         raise NotFound(f"{site} has published nothing of {month:%B %Y}.")
     summaries.mark_due(session, sorted(due))
+    session.execute(_WITHDRAWN, {"messages": sorted(messages)})
     event = _tell(session, site, month, by, reason, records, sorted(messages))
     return Withdrawn(records, sorted(messages), event)
 

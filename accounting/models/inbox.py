@@ -37,7 +37,8 @@ class Message(Base):
 
     `site` is whose message it is: the signer's, else the publisher's; "" while nobody's. `sha256` is over
     `body` as it came. Since `archived_at` the body lies in the archive only; since `redacted_at` names in it are
-    replaced by pseudonyms, so that its signature holds no longer.
+    replaced by pseudonyms, so that its signature holds no longer. Since `withdrawn_at` records of it are out of the
+    figures, so that it counts anew when its sender sends it again.
     """
 
     __tablename__ = "message"
@@ -88,6 +89,7 @@ class Message(Base):
     judged_at: Mapped[datetime | None] = mapped_column(UtcTime)
     archived_at: Mapped[datetime | None] = mapped_column(UtcTime)
     redacted_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class SitePublishing(Base):

@@ -56,7 +56,8 @@ class ReceiptOut(BaseModel):
     description=(
         "The body is the message itself, S/MIME signed with a host certificate of the site, or plain text where the"
         " site may; any content type; gzip as Content-Encoding is undone. It is on disk before the answer, and the"
-        " same bytes sent again get the same answer and count once. What is in it is judged after: see `verdict`."
+        " same bytes sent again get the same answer and count once, unless their month was taken out of the figures"
+        " meanwhile. What is in it is judged after: see `verdict`."
     ),
     responses={202: ReceiptOut},
 )

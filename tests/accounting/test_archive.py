@@ -204,7 +204,7 @@ def test_loading_an_archived_file_again_brings_its_text_back(house: House, folde
     _age_messages(house)
     archive.archive(house.db, folder, BEFORE, "a test")
     with house.db.transaction() as session:
-        assert inbox.send_again(session, body, datetime.now(UTC)) == number
+        assert inbox.send_again(session, body) == number
     house.loader.load(number)
     assert (house.message(number).body, house.message(number).state) == (body, "loaded")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from accounting import archive, replay, republishing
+from accounting import archive, replay, republishing, summaries
+from accounting.inbox import Arrival, Sender
+from hanse import cms
 from hanse.errors import NotFound, Refused
 from tests.accounting.conftest import House
 from tests.accounting.other_records import (
@@ -97,6 +100,48 @@ def test_what_the_site_sends_again_counts(used: House) -> None:
     assert sum(figures[0] for figures in before.values()) - gone == sum(
         figures[0] for figures in after.values()
     )
+
+
+@pytest.fixture
+def sent_again(house: House, cast: Any) -> Callable[..., int]:
+    """Sends the same signed report of last month; what waits is loaded. Gives the message's number."""
+    host, at = cast.host("BIFI"), epoch(months_ago(1))
+    text_ = message(record("BIFI", "again", RecordCreateTime=at, StartTime=at - 60))
+    body = cms.sign(text_.encode(), host.cert, host.key)
+
+    def send(source: str, sender: str = "cASO") -> int:
+        number = house.inbox.accept([Arrival(body, "a/1")], Sender(sender, sender, "BIFI"), source=source)[0]
+        while house.loader.load_batch():
+            pass
+        summaries.summarise(house.db)
+        return number
+
+    return send
+
+
+@pytest.mark.parametrize("source", ["https", "ams", "pull"])
+def test_the_same_bytes_sent_again_count_again_once(
+    house: House, sent_again: Callable[..., int], source: str
+) -> None:
+    number = sent_again(source)
+    before, receipt = house.vm_months(), house.message(number).receipt
+    republish(house)
+    assert house.vm_months() == set()
+    assert sent_again(source) == number
+    assert house.vm_months() == before != set()
+    counted = house.message(number)
+    assert counted.receipt > receipt
+    assert sent_again(source) == number
+    assert (house.message(number).receipt, house.vm_months()) == (counted.receipt, before)
+
+
+def test_what_another_sends_again_does_not_bring_back_what_was_taken_out(
+    house: House, sent_again: Callable[..., int]
+) -> None:
+    number = sent_again("ams")
+    republish(house)
+    assert sent_again("ams", "somebody else") == number
+    assert house.vm_months() == set()
 
 
 def test_it_is_told_with_its_reason_and_can_be_put_back(

@@ -1,7 +1,7 @@
-"""what the closing of accounting needed"""
+"""messages whose records were taken out of the figures"""
 
-from alembic import op
 import sqlalchemy as sa
+from alembic import op
 
 revision = "0009"
 down_revision = "0008"
@@ -10,8 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.add_column("message", sa.Column("withdrawn_at", sa.TIMESTAMP(timezone=True), nullable=True))
 
 
 def downgrade() -> None:
-    pass
+    op.drop_column("message", "withdrawn_at")
