@@ -170,18 +170,23 @@ def by_month(interval: Interval) -> list[Share]:
 
 def by_day(interval: Interval) -> list[tuple[int, int, int]]:
     """(day, wall seconds, CPU seconds), cut at day ends (UTC) in the same way."""
-    first, last = interval.begin // DAY_S, last_day(interval.begin, interval.end)
+    return cut_at_days(*interval[:4])
+
+
+def cut_at_days(begin: int, end: int, wall_s: int, cpu_s: int) -> list[tuple[int, int, int]]:
+    """`by_day` of plain numbers: most of what is counted passes here."""
+    first, last = begin // DAY_S, last_day(begin, end)
     if first >= last:
-        return [(first, interval.wall_s, interval.cpu_s)]
-    ends = range((first + 1) * DAY_S, (last + 1) * DAY_S, DAY_S)
-    return list(
-        zip(
-            range(first, last + 1),
-            _amounts(interval, interval.wall_s, ends),
-            _amounts(interval, interval.cpu_s, ends),
-            strict=True,
-        )
-    )
+        return [(first, wall_s, cpu_s)]
+    made: list[tuple[int, int, int]] = []
+    length, upto = end - begin, (first + 1) * DAY_S - begin
+    wall_before = cpu_before = 0
+    for day in range(first, last):
+        wall, cpu = wall_s * upto // length, cpu_s * upto // length
+        made.append((day, wall - wall_before, cpu - cpu_before))
+        wall_before, cpu_before, upto = wall, cpu, upto + DAY_S
+    made.append((last, wall_s - wall_before, cpu_s - cpu_before))
+    return made
 
 
 def _cut(interval: Interval, periods: Sequence[int], ends: Sequence[int]) -> list[Share]:

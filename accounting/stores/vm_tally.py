@@ -108,15 +108,15 @@ class Tally:
                 table = self.changed
             else:
                 table = self.added
-            self.put(table, MonthKey(site, vmuuid, month, part), amounts)
+            line = self.line(table, MonthKey(site, vmuuid, month, part))
+            line[:] = map(add, line, amounts)
 
-    def put(self, table: dict[MonthKey, list[int]], key: MonthKey, amounts: list[int]) -> None:
-        """Add amounts to a row; to one that is written for the first time now, there."""
+    def line(self, table: dict[MonthKey, list[int]], key: MonthKey) -> list[int]:
+        """The amounts to add to a row; of one that is written for the first time now, there."""
         there = self.fresh.get(key) or table.get(key)
         if there is None:
-            table[key] = amounts
-        else:
-            there[:] = map(add, there, amounts)
+            there = table[key] = [0] * len(AMOUNTS)
+        return there
 
 
 def _add_months(

@@ -92,12 +92,12 @@ class _Counting:
 
     def append(self, machine: Machine, reports: Sequence[Coming], last: StoredRow | None) -> None:
         """Reports that were all measured after the `last` stored one: nothing else has to be read."""
-        for index, coming in enumerate(reports):
-            if not quick.count(self.tally, self.parts, self.inserted, coming, last):
-                self._append(machine, reports[index:], None if last is None else stored_of(last, self.parts))
-                return
-            if index + 1 < len(reports):
-                last = quick.as_stored(self.inserted[-1])
+        counted = quick.count(self.tally, self.parts, self.inserted, reports, last)
+        if counted < len(reports):
+            before = quick.as_stored(self.inserted[-1]) if counted else last
+            self._append(
+                machine, reports[counted:], None if before is None else stored_of(before, self.parts)
+            )
 
     def _append(self, machine: Machine, reports: Sequence[Coming], last: Stored | None) -> None:
         before = None if last is None else left_by(last)
