@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from hanse.database import Database
 from hanse.errors import Refused
 
 PREFIX = "pseudonym-"
+SHORTEST_LEFT = 6
+"""What is left of a name without its letters beyond ASCII is looked for from so many on: "na" is in any text."""
+_HEX = re.compile(r"\\u[0-9a-f]{4}")
 NO_KEY = (
     "Names cannot be replaced: set pseudonym_key, the same for all processes of accounting, and keep it apart from the"
     " database."
@@ -39,18 +43,31 @@ class Hidden:
     digest: bytes
     pseudonym: str
 
-    def spellings(self) -> list[tuple[bytes, bytes]]:
-        """(name, pseudonym) as texts, JSON and XML write them, in UTF-8, longest first."""
+    def forms(self) -> list[str]:
+        """The name as texts, JSON and XML write it, longest first."""
+        escaped = json.dumps(self.name)[1:-1]
+        in_json = {
+            escaped,
+            _HEX.sub(lambda found: found[0][:2] + found[0][2:].upper(), escaped),
+            json.dumps(self.name, ensure_ascii=False)[1:-1],
+        }
+        in_xml = escape(self.name, {'"': "&quot;", "'": "&apos;"})
         forms = {
             self.name,
-            json.dumps(self.name)[1:-1],
-            json.dumps(self.name, ensure_ascii=False)[1:-1],
+            *in_json,
+            *(form.replace("/", r"\/") for form in in_json),
             escape(self.name),
-            escape(self.name, {'"': "&quot;", "'": "&apos;"}),
-            self.name.encode("ascii", "ignore").decode(),  # cASO leaves out what is not ASCII
+            in_xml,
+            in_xml.encode("ascii", "xmlcharrefreplace").decode(),
         }
-        ordered = sorted((form for form in forms if form), key=len, reverse=True)
-        return [(form.encode(), self.pseudonym.encode()) for form in ordered]
+        caso = self.name.encode("ascii", "ignore").decode()  # cASO leaves out what is not ASCII
+        if len(caso) >= SHORTEST_LEFT:
+            forms.add(caso)
+        return sorted(forms, key=len, reverse=True)
+
+    def spellings(self) -> list[tuple[bytes, bytes]]:
+        """(name, pseudonym) in every form, in UTF-8, longest first."""
+        return [(form.encode(), self.pseudonym.encode()) for form in self.forms()]
 
 
 def hidden(key: str, name: str) -> Hidden:

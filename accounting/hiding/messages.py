@@ -19,8 +19,8 @@ _CODED = re.compile(rb"pkcs7-mime|content-transfer-encoding:\s*(base64|quoted-pr
 _CANDIDATES = text(
     """
     select id from message m
-     where m.body <> '' and (m.id = any(:known) or position(cast(:plain as bytea) in m.body) > 0
-        or position(cast(:json as bytea) in m.body) > 0 or position(cast(:ascii as bytea) in m.body) > 0
+     where m.body <> '' and (m.id = any(:known)
+        or exists (select from unnest(cast(:forms as bytea[])) as t (form) where position(form in m.body) > 0)
         or encode(substring(m.body from 1 for 4096), 'escape') ~* 'pkcs7-mime|quoted-printable|encoding: *base64')
      order by id
     """
@@ -39,8 +39,7 @@ def replace(
     session: Session, what: Hidden, known: Collection[int], envelope: Envelope, now: datetime
 ) -> InMessages:
     """Replace the name in every raw message. `known` brought records of it."""
-    forms = [form for form, _ in what.spellings()]
-    given = {"known": list(known), "plain": what.name.encode(), "json": forms[0], "ascii": forms[-1]}
+    given = {"known": list(known), "forms": [form for form, _ in what.spellings()]}
     found = InMessages()
     for number in session.scalars(_CANDIDATES, given).all():
         message = session.scalars(select(Message).where(Message.id == number).with_for_update()).one()

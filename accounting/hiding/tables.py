@@ -33,6 +33,10 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "usage_event": ("sentence",),
     "mail": ("subject", "body"),
 }
+_FAULTS = text(
+    "update refused_record set faults = replace(faults::text, :name, :pseudonym)::jsonb"
+    " where position(:name in faults::text) > 0"
+)
 _REFERENCES = "select distinct message_id from {} where user_name = :name"
 
 
@@ -111,18 +115,15 @@ def _parts(session: Session, table: Table, what: Hidden) -> int:
 
 
 def _texts(session: Session, what: Hidden) -> int:
-    """What was written about records: whole names in sentences and raw texts. Not counted: they are no records."""
-    given = {"name": what.name, "pseudonym": what.pseudonym}
-    for table, columns in TEXTS.items():
-        replaced = ", ".join(f"{column} = replace({column}, :name, :pseudonym)" for column in columns)
-        found = " or ".join(f"position(:name in {column}) > 0" for column in columns)
-        session.execute(text(f"update {table} set {replaced} where {found}"), given)  # noqa: S608 - our own names
-    in_json = {"name": json.dumps(what.name, ensure_ascii=False)[1:-1], "pseudonym": what.pseudonym}
-    session.execute(
-        text(
-            "update refused_record set faults = replace(faults::text, :name, :pseudonym)::jsonb"
-            " where position(:name in faults::text) > 0"
-        ),
-        in_json,
-    )
+    """What was written about records: names in sentences and raw texts, as those write them. Not counted: they are no
+    records.
+    """
+    for form in what.forms():
+        given = {"name": form, "pseudonym": what.pseudonym}
+        for table, columns in TEXTS.items():
+            replaced = ", ".join(f"{column} = replace({column}, :name, :pseudonym)" for column in columns)
+            found = " or ".join(f"position(:name in {column}) > 0" for column in columns)
+            session.execute(text(f"update {table} set {replaced} where {found}"), given)  # noqa: S608 - our own names
+        in_json = {"name": json.dumps(form, ensure_ascii=False)[1:-1], "pseudonym": what.pseudonym}
+        session.execute(_FAULTS, in_json)
     return 0

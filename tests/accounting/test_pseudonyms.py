@@ -22,12 +22,14 @@ from accounting.worker import Worker
 from hanse import cms
 from hanse.errors import Conflict, NotFound, Refused
 from tests.accounting.conftest import House
+from tests.accounting.other_records import address, addresses, storage, volume
 from tests.accounting.programs import begin
 from tests.accounting.records import NOW, epoch, message, months_ago, record
 
 KEY = "a-key-of-the-tests-that-is-long"
 ANNA = "/C=EU/O=Hanse Demo/OU=People/CN=Anna Lindqvist"
 TOMAS = "/C=EU/O=Hanse Demo/OU=People/CN=Tomás Vidal"
+RARE = "/C=EU/O=R&D/CN=Tomás Vidal"
 BEFORE = months_ago(2).date().replace(day=1)
 
 
@@ -90,6 +92,46 @@ def test_the_name_is_nowhere_any_more_and_sums_by_user_stay(named: House) -> Non
     assert after[ANNA] == before[ANNA]
     assert done.messages == 4
     assert len(everywhere(named, ANNA)) > 2
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps(RARE)[1:-1],
+        json.dumps(RARE)[1:-1].replace("u00e1", "u00E1"),
+        json.dumps(RARE, ensure_ascii=False)[1:-1].replace("/", r"\/"),
+    ],
+)
+def test_every_way_of_json_to_write_the_name_is_found_in_messages_and_refused_records(
+    named: House, written: str
+) -> None:
+    body = addresses(address(GlobalUserName="NAME", IPVersion=5), address(GlobalUserName="NAME"))
+    number = named.receive(body.replace("NAME", written), source="load")
+    named.loader.load(number)
+    (bad,) = (each for each in named.refused() if each.message_id == number)
+    assert any(form in bad.raw for form in hidden(KEY, RARE).forms())
+    replace(named, RARE)
+    assert everywhere(named, RARE) == []
+    assert named.message(number).redacted_at
+
+
+@pytest.mark.parametrize("written", ["R&amp;D/CN=Tomás", "R&amp;D/CN=Tom&#225;s"])
+def test_every_way_of_xml_to_write_the_name_is_found_in_messages_and_refused_records(
+    named: House, written: str
+) -> None:
+    user = f"<sr:UserIdentity>/C=EU/O={written} Vidal</sr:UserIdentity>"
+    body = storage([volume(months_ago(1), NOW, -1)]).replace("<sr:Group>", f"{user}<sr:Group>")
+    number = named.receive(body, source="load")
+    named.loader.load(number)
+    (bad,) = (each for each in named.refused() if each.message_id == number)
+    assert any(form in bad.raw for form in hidden(KEY, RARE).forms())
+    replace(named, RARE)
+    assert everywhere(named, RARE) == []
+
+
+def test_what_caso_leaves_of_a_short_name_is_no_name() -> None:
+    assert "na" not in hidden(KEY, "Ána").forms()
+    assert "/CN=Toms Vidal" in hidden(KEY, "/CN=Tomás Vidal").forms()
 
 
 def test_the_sums_made_anew_from_the_records_are_the_same(named: House) -> None:
