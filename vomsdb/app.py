@@ -21,10 +21,11 @@ from vomsdb.api import members as members_api
 from vomsdb.api import people as people_api
 from vomsdb.api import personal as personal_api
 from vomsdb.api import replication as replication_api
+from vomsdb.api import sites as sites_api
 from vomsdb.api import vos as vos_api
 from vomsdb.promise import Promise
 from vomsdb.protocols import replication as agents
-from vomsdb.protocols import vo_cards
+from vomsdb.protocols import site_files, vo_cards, voms_soap
 from vomsdb.settings import VomsdbSettings
 
 
@@ -41,9 +42,12 @@ def create_app(settings: VomsdbSettings) -> Flask:
         cards_api.api,
         personal_api.api,
         replication_api.api,
+        sites_api.api,
         feed_room(),
         agents.protocol,
         vo_cards.protocol,
+        site_files.protocol,
+        voms_soap.protocol,
         *views.rooms,
     ]
     return make_app(

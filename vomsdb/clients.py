@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from hanse.identity.vomsdir import vomses_line, write_lsc
 from vomsdb.authorities import chain_of, serving
+from vomsdb.feeds.vomsdir import packed
 from vomsdb.settings import VomsdbSettings
 
 
@@ -42,18 +41,8 @@ def all_files(vo: str, settings: VomsdbSettings) -> list[ClientFiles]:
 
 def bundle(vo: str, texts: Sequence[ClientFiles]) -> bytes:
     """vomses and vomsdir as .tar.gz, to be unpacked in ~/.glite, where both clients look for them."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for one in texts:
-            for name, text in (
-                (f"vomses/{vo}-{one.host}", one.vomses),
-                (f"vomsdir/{vo}/{one.host}.lsc", one.lsc),
-            ):
-                entry = tarfile.TarInfo(name)
-                # the C++ client refuses a vomses others can write
-                entry.size, entry.mode = len(text.encode()), 0o644
-                archive.addfile(entry, io.BytesIO(text.encode()))
-    return packed.getvalue()
+    named = {f"vomses/{vo}-{one.host}": one.vomses for one in texts}
+    return packed(named | {f"vomsdir/{vo}/{one.host}.lsc": one.lsc for one in texts})
 
 
 @dataclass(frozen=True)

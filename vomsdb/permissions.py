@@ -37,3 +37,8 @@ REPLICATE = Permission("start a replication run", _OPERATOR, "federation")
 OVERSEE = Permission("see the state of the service", _OPERATOR | {"service"}, "federation")
 SITE_AGENT = Permission("replicate to the site", frozenset({"site_machine"}), "site:{site}")
 ANY_SITE_AGENT = Permission("fetch snapshots", frozenset({"site_machine"}))
+#: Who acts for a site. Which VOs that may read, `vomsdb.site_files` looks up: those that the site supports.
+OF_SITES = frozenset({"site_machine", "site_administrator", "site_security_officer"})
+READ_FOR_SITES = Permission("read members as sites know them", OF_SITES | _MANAGERS)
+FILES_OF_SITE = Permission("fetch the files of the site", OF_SITES | _OPERATOR, "site:{site}")
+RULES_OF_SITE = Permission("say which accounts groups get at the site", _SITE, "site:{site}")

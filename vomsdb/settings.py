@@ -65,6 +65,9 @@ class VomsdbSettings(ServiceSettings):
     ac_lifetime_s: int = Field(
         43200, ge=600, le=86400, description="Longest life of an attribute certificate, in seconds."
     )
+    gridmap_old_email: bool = Field(
+        False, description="Write Email= for emailAddress= in the answers to getGridmapUsers."
+    )
     membership_days: int = Field(
         365, ge=1, le=3660, description="Days a membership lasts in VOs that do not say otherwise."
     )

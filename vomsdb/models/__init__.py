@@ -32,6 +32,7 @@ from vomsdb.models.replication import (
     VoChange,
 )
 
+from vomsdb.models.sites import ImportedRecord, SiteRule
 metadatas = (Base.metadata, GroundBase.metadata, RevisionBase.metadata)
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Group",
     "GroupManager",
     "JoinCode",
+    "ImportedRecord",
     "KeyNotice",
     "Mail",
     "Member",
@@ -61,6 +63,7 @@ __all__ = [
     "Role",
     "Snapshot",
     "Vo",
+    "SiteRule",
     "VoChange",
     "VoManager",
     "metadatas",

@@ -1,6 +1,18 @@
 """The pages: one room a group of readers."""
 
-from vomsdb.views import affairs, applicant, authority, cards, me, member_acts, members, queue, sites, vos
+from vomsdb.views import (
+    affairs,
+    applicant,
+    authority,
+    cards,
+    me,
+    member_acts,
+    members,
+    queue,
+    site_files,
+    sites,
+    vos,
+)
 
 rooms = [
     vos.pages,
@@ -12,6 +24,7 @@ rooms = [
     affairs.pages,
     cards.pages,
     sites.pages,
+    site_files.pages,
     authority.pages,
 ]
 __all__ = ["rooms"]

@@ -16,6 +16,7 @@ from vomsdb import aups, authorities, clients, groups, promise, vos
 from vomsdb.api.answers import promise as promised
 from vomsdb.api.answers import settings
 from vomsdb.permissions import CREATE_VO, DECIDE
+from vomsdb.views.site_files import old_means_of
 
 pages = Pages(
     "vomsdb_vos_pages",
@@ -81,6 +82,7 @@ def card(name: str) -> Response:
         authorities=authorities.shown(here, datetime.now(UTC)),
         may_decide=allows(caller, DECIDE, f"vo:{name}"),
         is_member=caller.has("vo_member", f"vo:{name}"),
+        old_means=old_means_of(name),
         **context,
     )
 
