@@ -8,61 +8,27 @@ before it, nothing happened. On any error the last good state stays, until the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, Optional
 
-from siteagent import __version__
 from siteagent.accounts import AccountBook
 from siteagent.appliers import APPLIERS, Applier
-from siteagent.atomic import replace_file
-from siteagent.documents import Keyring, Manifest, Snapshot, stamp
-from siteagent.entries import Entry, entries_of
-from siteagent.errors import AgentError, Refused
+from siteagent.atomic import remove_file, replace_file
+from siteagent.documents import Manifest
+from siteagent.entries import FOREVER, Admitted, entries_of
+from siteagent.errors import AgentError
+from siteagent.following import step
+from siteagent.keys import Keyring, newest_notice
+from siteagent.library import Library, Opener
 from siteagent.readback import NOTHING, Deviation, compare, held_hash
+from siteagent.reporting import Report, ack_of
+from siteagent.server import Offer, Server
 from siteagent.state import HeldState, HeldVO, Joined, StateDirectory
 
 ACK_EVERY_S = 3600.0
-GUARD_SHARE = 0.25
-GUARD_FLOOR = 10
-
-
-class Server(Protocol):
-    """The replication calls that the agent needs; see `siteagent.vomsdb.VomsdbClient`."""
-
-    def manifests(self, site: str) -> Optional[list[object]]: ...
-
-    def forget_etag(self) -> None: ...
-
-    def snapshot(self, vo: str, sha256: str) -> Mapping[str, Any]: ...
-
-    def acknowledge(self, site: str, ack: Mapping[str, Any]) -> None: ...
-
-
-@dataclass
-class Report:
-    """What one run did: sentences by VO, sentences about the run, and the VOs that were applied or
-    acknowledged.
-    """
-
-    errors: dict[str, list[str]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    applied: list[str] = field(default_factory=list)
-    acknowledged: list[str] = field(default_factory=list)
-
-    @property
-    def sentences(self) -> list[str]:
-        """Everything that went wrong."""
-        return self.problems + [
-            f"{vo}: {text}" for vo, texts in sorted(self.errors.items()) for text in texts
-        ]
-
-    def fault(self, vo: str, sentence: str) -> None:
-        """Note an error of a VO, once."""
-        texts = self.errors.setdefault(vo, [])
-        if sentence not in texts:
-            texts.append(sentence)
+ACKS_AT_ONCE = 500
 
 
 def utc_now() -> datetime:
@@ -83,37 +49,40 @@ class Agent:
         self._state = state
         self._server = server
         self._clock = clock
-        self._allow_mass_removal = allow_mass_removal
         self._joined = state.joined()
+        self._guard = None if allow_mass_removal else self._joined
         self._keyring = Keyring(self._joined.pinned())
         self._targets = targets_of(self._joined)
         self._accounts = AccountBook(state.accounts, self._joined.pools)
+        self._library = Library(state, server, self._joined.federation)
 
     def pull(self) -> Report:
         """Ask the server what the site should hold, and hold it. Never raises for what can be reported."""
         report = Report()
         with self._state.lock():
-            envelopes: Sequence[object] = ()
+            offer: Optional[Offer] = None
             try:
-                envelopes = self._server.manifests(self._joined.site) or ()
+                offer = self._server.offer(self._joined.site)
             except AgentError as error:
                 report.problems.append(str(error))
-            self._work(envelopes, report)
+            self._work(offer, report, whole=True)
         return report
 
-    def receive(self, envelopes: Sequence[object]) -> Report:
+    def receive(self, offer: Offer) -> Report:
         """Follow manifests that were pushed. A push asks for an answer, also when nothing is new."""
         report = Report()
         with self._state.lock():
             self._state.save_acks({})
-            self._work(envelopes, report)
+            self._work(offer, report)
         return report
 
-    def check(self, envelopes: Iterable[object]) -> None:
-        """Raise Refused unless every envelope is a manifest for this site that may be followed now."""
+    def check(self, offer: Offer) -> None:
+        """Raise Refused unless all of it is for this site, signed by a key that is good, and may be followed now."""
         now = self._clock()
-        for envelope in envelopes:
-            Manifest.parse(self._keyring.open(envelope, now), self._joined.federation, self._joined.site, now)
+        keyring = self._told_of(offer, now)[0]
+        for envelope in offer.manifests:
+            opened = keyring.open(envelope, now)
+            Manifest.parse(opened, self._joined.federation, self._joined.site, now)
 
     def look(self) -> tuple[Optional[HeldState], list[Deviation]]:
         """What is held, and how the files differ from it. Changes nothing."""
@@ -121,21 +90,63 @@ class Agent:
             held = self._state.held()
             return held, [] if held is None else self._compare(held)
 
-    def _work(self, envelopes: Sequence[object], report: Report) -> None:
+    def _work(self, offer: Optional[Offer], report: Report, whole: bool = False) -> None:
+        """One run. `whole`: the offer names every VO that the site supports."""
         interrupted = self._state.interrupted()
         if interrupted is not None and not self._finish(interrupted, report):
             return
         held = self._state.held() or HeldState(self._clock(), {})
         self._report_other_hands(held, report)
         wanted = dict(held.vos)
-        for envelope in envelopes:
-            self._follow(envelope, wanted, report)
+        if offer is not None:
+            self._learn_keys(offer, report)
+            named = [self._follow(envelope, wanted, report) for envelope in offer.manifests]
+            ended = self._ended(held, named) if whole else frozenset()
+        else:
+            ended = frozenset()
         state = HeldState(self._clock(), wanted)
         if self._apply(state, report):
             report.applied.extend(vo for vo in wanted if _changed(held.vos.get(vo), wanted[vo]))
-            self._acknowledge(state, self._compare(state), report)
+            self._forget(state, ended)
+            self._acknowledge(state, self._compare(state), report, ended)
         if report.errors or report.problems:
             self._server.forget_etag()
+
+    def _ended(self, held: HeldState, named: list[str]) -> frozenset[str]:
+        """VOs that the server names no more and whose promise is over: the site supports them no longer."""
+        now = self._clock()
+        return frozenset(vo for vo, one in held.vos.items() if vo not in named and self._promise(one) <= now)
+
+    def _forget(self, state: HeldState, ended: frozenset[str]) -> None:
+        """Their entries are gone from the files already; now the state no longer names them."""
+        if ended:
+            self._state.begin(
+                HeldState(state.rendered_at, {v: h for v, h in state.vos.items() if v not in ended})
+            )
+            self._state.finish()
+
+    def _told_of(self, offer: Offer, now: datetime) -> tuple[Keyring, Joined]:
+        """The keys that are good after the offer, and how the site is joined then. Raises Refused."""
+        known = self._joined
+        notice = newest_notice(offer.keys, self._keyring, known.federation, known.keys_number, now)
+        if notice is None:
+            return self._keyring, known
+        records = [key.record() for key in notice.keys]
+        return Keyring(notice.keys), replace(known, keys=records, keys_number=notice.number)
+
+    def _learn_keys(self, offer: Offer, report: Report) -> None:
+        try:
+            keyring, joined = self._told_of(offer, self._clock())
+        except AgentError as error:
+            report.problems.append(str(error))
+            return
+        if joined is not self._joined:
+            self._state.save_joined(joined)
+            self._keyring, self._joined = keyring, joined
+
+    def _opener(self) -> Opener:
+        now = self._clock()
+        return lambda envelope: self._keyring.open(envelope, now)
 
     def _report_other_hands(self, held: HeldState, report: Report) -> None:
         """Tell the server about files that another hand changed, before they are put right."""
@@ -147,91 +158,51 @@ class Agent:
         if deviations:
             self._acknowledge(held, deviations, report)
 
-    def _follow(self, envelope: object, wanted: dict[str, HeldVO], report: Report) -> None:
-        """Put what a manifest asks for into `wanted`; on refusal leave it and say why."""
-        now = self._clock()
+    def _follow(self, envelope: object, wanted: dict[str, HeldVO], report: Report) -> str:
+        """Put what a manifest asks for into `wanted`; on refusal leave it and say why. Returns the VO it names."""
+        now, opener = self._clock(), self._opener()
         vo = ""
         try:
-            opened = self._keyring.open(envelope, now)
+            opened = opener(envelope)
             vo = str(opened.content.get("vo"))
             manifest = Manifest.parse(opened, self._joined.federation, self._joined.site, now)
-            wanted[manifest.vo] = self._step(wanted.get(manifest.vo), manifest)
+            wanted[vo] = step(wanted.get(vo), manifest, self._library, opener, now, self._guard)
         except AgentError as error:
             if vo:
                 report.fault(vo, str(error))
             else:
                 report.problems.append(str(error))
+        return vo
 
-    def _step(self, held: Optional[HeldVO], manifest: Manifest) -> HeldVO:
-        if held is not None:
-            _refuse_rollback(held, manifest)
-            if held.sha256 == manifest.sha256:
-                return replace(
-                    held, seq=manifest.seq, valid_until=max(held.valid_until, manifest.valid_until)
-                )
-        before = frozenset[str]() if held is None else self._snapshot(held).active_ids
-        after = self._fetch(manifest).active_ids
-        self._guard(manifest.vo, before, after)
-        return HeldVO(
-            vo=manifest.vo,
-            seq=manifest.seq,
-            sha256=manifest.sha256,
-            valid_until=manifest.valid_until,
-            applied_at=self._clock(),
-            added=len(after - before),
-            removed=len(before - after),
-        )
+    def _promise(self, held: HeldVO) -> datetime:
+        """Until when entries of the VO stand although nothing more is heard."""
+        return FOREVER if self._joined.after_promise == "keep" else held.valid_until
 
-    def _fetch(self, manifest: Manifest) -> Snapshot:
-        envelope = self._state.snapshot(manifest.sha256) or self._server.snapshot(
-            manifest.vo, manifest.sha256
-        )
-        opened = self._keyring.open(envelope, self._clock())
-        snapshot = Snapshot.parse(opened, self._joined.federation, manifest.vo, manifest.sha256)
-        self._state.save_snapshot(manifest.sha256, envelope)
-        return snapshot
-
-    def _guard(self, vo: str, before: frozenset[str], after: frozenset[str]) -> None:
-        lost = len(before - after)
-        if self._allow_mass_removal or lost <= GUARD_FLOOR or lost <= GUARD_SHARE * len(before):
-            return
-        raise Refused(
-            f"The new state of {vo} removes {lost} of {len(before)} members. If that is meant, run"
-            " `hanse-siteagent pull --allow-mass-removal`; until then the old state stays."
-        )
-
-    def _snapshot(self, held: HeldVO) -> Snapshot:
-        """The snapshot that is held; a copy that was lost or damaged is fetched again by its hash."""
-        try:
-            return self._parsed(self._state.snapshot(held.sha256), held)
-        except AgentError:
-            envelope = self._server.snapshot(held.vo, held.sha256)
-            snapshot = self._parsed(envelope, held)
-            self._state.save_snapshot(held.sha256, envelope)
-            return snapshot
-
-    def _parsed(self, envelope: object, held: HeldVO) -> Snapshot:
-        # The key may have ended since; it was valid when the snapshot was applied.
-        opened = self._keyring.open(envelope, held.applied_at)
-        return Snapshot.parse(opened, self._joined.federation, held.vo, held.sha256)
-
-    def _entries(self, state: HeldState) -> list[Entry]:
-        return [
+    def _admitted(self, state: HeldState) -> Admitted:
+        now = state.rendered_at
+        standing = {vo: held for vo, held in state.vos.items() if self._promise(held) > now}
+        entries = [
             entry
-            for held in state.vos.values()
-            for entry in entries_of(self._snapshot(held), held.valid_until, self._accounts, state.rendered_at)
+            for held in standing.values()
+            for entry in entries_of(self._library.held(held), self._promise(held), self._accounts, now)
         ]
+        return Admitted(
+            entries=entries,
+            pools={self._accounts.pool(vo): vo for vo in state.vos},
+            authorities={vo: held.authorities for vo, held in standing.items()},
+            known=frozenset(state.vos),
+            projects=self._joined.projects,
+        )
 
     def _compare(self, state: HeldState) -> list[Deviation]:
-        if not state.vos:
-            return []
-        pools = {self._accounts.pool(vo): vo for vo in state.vos}
-        return compare(self._targets, self._entries(state), pools)
+        return compare(self._targets, self._admitted(state)) if state.vos else []
 
     def _apply(self, state: HeldState, report: Report) -> bool:
         """Make the files hold `state`; False, with the reason reported, when that could not be completed."""
         if state.vos:
-            report.problems.extend(self._unwritable(state))
+            admitted = self._admitted(state)
+            for target in self._targets:
+                report.problems.extend(target.unwritable(admitted))
             self._state.begin(state)
             return self._finish(state, report)
         return True
@@ -239,14 +210,14 @@ class Agent:
     def _finish(self, state: HeldState, report: Report) -> bool:
         """Render what was begun. The intent stays after an error, so that the next run completes it."""
         try:
-            self._render(state)
+            self._render(self._admitted(state))
         except OSError as error:
             sentence = f"Cannot write {error.filename}: {error.strerror}. The old state stays."
             report.problems.append(sentence)
             self._tell_failure(sentence, report)
             return False
         self._state.finish()
-        self._state.drop_snapshots_except(frozenset(held.sha256 for held in state.vos.values()))
+        self._library.keep_only(frozenset(held.sha256 for held in state.vos.values()))
         return True
 
     def _tell_failure(self, sentence: str, report: Report) -> None:
@@ -256,35 +227,42 @@ class Agent:
                 report.fault(vo, sentence)
             self._acknowledge(held, self._compare(held), report)
 
-    def _unwritable(self, state: HeldState) -> list[str]:
-        entries = self._entries(state)
-        return [sentence for target in self._targets for sentence in target.unwritable(entries)]
-
-    def _render(self, state: HeldState) -> None:
-        entries = self._entries(state)
+    def _render(self, admitted: Admitted) -> None:
         self._accounts.save()
         for target in self._targets:
-            content = target.render(entries)
-            if not target.path.exists() or target.path.read_bytes() != content:
-                replace_file(target.path, content)
+            for path, content in target.render(admitted).items():
+                if content is None:
+                    remove_file(path)
+                elif not path.exists() or path.read_bytes() != content:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    replace_file(path, content)
 
-    def _acknowledge(self, state: HeldState, deviations: list[Deviation], report: Report) -> None:
-        """Send the server an acknowledgement for each VO about which there is something new to say."""
-        acks = self._state.acks()
-        now = self._clock()
-        for vo in sorted(set(state.vos) | set(report.errors)):
+    def _acknowledge(
+        self,
+        state: HeldState,
+        deviations: list[Deviation],
+        report: Report,
+        ended: frozenset[str] = frozenset(),
+    ) -> None:
+        """Tell the server of each VO about which there is something new to say, many at once."""
+        acks, now = self._state.acks(), self._clock()
+        due: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        for vo in sorted((set(state.vos) | set(report.errors)) - ended):
             ack = self._ack(vo, state.vos.get(vo), deviations, report, now)
             news = {name: value for name, value in ack.items() if name != "counts"}
             last = acks.get(vo, {})
-            if last.get("news") == news and now.timestamp() - last.get("at", 0) < ACK_EVERY_S:
-                continue
+            if last.get("news") != news or now.timestamp() - last.get("at", 0) >= ACK_EVERY_S:
+                due.append((ack, news))
+        for start in range(0, len(due), ACKS_AT_ONCE):
+            batch = due[start : start + ACKS_AT_ONCE]
             try:
-                self._server.acknowledge(self._joined.site, ack)
+                refused = self._server.acknowledge(self._joined.site, [ack for ack, _news in batch], now)
             except AgentError as error:
                 report.problems.append(str(error))
-                continue
-            acks[vo] = {"news": news, "at": now.timestamp()}
-            report.acknowledged.append(vo)
+                break
+            report.problems.extend(refused)
+            acks.update({ack["vo"]: {"news": news, "at": now.timestamp()} for ack, news in batch})
+            report.acknowledged.extend(ack["vo"] for ack, _news in batch)
         self._state.save_acks(acks)
 
     def _ack(
@@ -293,11 +271,11 @@ class Agent:
         errors = report.errors.get(vo, [])[:20]
         if held is None:
             counts = {"members": 0, "added": 0, "removed": 0}
-            return _ack(vo, 0, NOTHING, now, counts, errors)
-        snapshot = self._snapshot(held)
-        sha256 = held_hash(snapshot, deviations, held.valid_until, now)
+            return ack_of(vo, 0, NOTHING, now, counts, errors)
+        snapshot = self._library.held(held)
+        sha256 = held_hash(snapshot, deviations, self._promise(held), now)
         counts = {"members": len(snapshot.active_ids), "added": held.added, "removed": held.removed}
-        return _ack(vo, held.seq, sha256, held.applied_at, counts, errors)
+        return ack_of(vo, held.seq, sha256, held.applied_at, counts, errors)
 
 
 def targets_of(joined: Joined) -> list[Applier]:
@@ -310,26 +288,3 @@ def targets_of(joined: Joined) -> list[Applier]:
 
 def _changed(before: Optional[HeldVO], after: HeldVO) -> bool:
     return before is None or before.sha256 != after.sha256
-
-
-def _refuse_rollback(held: HeldVO, manifest: Manifest) -> None:
-    if manifest.seq < held.seq:
-        raise Refused(
-            f"The manifest of {held.vo} goes back to sequence {manifest.seq}; this site holds {held.seq}."
-        )
-    if manifest.seq == held.seq and manifest.sha256 != held.sha256:
-        raise Refused(f"Two different states of {held.vo} carry sequence {held.seq}; the first one stays.")
-
-
-def _ack(
-    vo: str, seq: int, sha256: str, applied_at: datetime, counts: Mapping[str, int], errors: list[str]
-) -> dict[str, Any]:
-    return {
-        "vo": vo,
-        "seq": seq,
-        "sha256": sha256,
-        "applied_at": stamp(applied_at),
-        "counts": dict(counts),
-        "errors": errors,
-        "agent_version": __version__,
-    }

@@ -31,8 +31,19 @@ def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
 def move_file(source: Path, target: Path) -> None:
     """Rename `source` over `target` and make the rename itself durable."""
     os.replace(source, target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _make_durable(target.parent)
+
+
+def _make_durable(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def remove_file(path: Path) -> None:
+    """Remove `path`, if it is there, and make that durable."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        _make_durable(path.parent)

@@ -7,15 +7,17 @@ import json
 import logging
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 from siteagent import __version__
 from siteagent.accounts import check_pool
 from siteagent.agent import Agent
 from siteagent.appliers import APPLIERS
-from siteagent.documents import PinnedKey, stamp
+from siteagent.documents import stamp
 from siteagent.errors import AgentError
+from siteagent.keys import PinnedKey
 from siteagent.readback import Deviation
 from siteagent.serving import PushListener, serve
 from siteagent.state import HeldState, Joined, StateDirectory
@@ -43,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=__version__)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     _join_parser(commands)
+    _own_options(_command(commands, "configure", _configure, "change what was chosen when the site joined"))
     pull = _command(commands, "pull", _pull, "fetch and apply the present state once")
     pull.add_argument(
         "--allow-mass-removal", action="store_true", help="apply even if most members are removed"
@@ -81,56 +84,128 @@ def _join_parser(commands: Any) -> None:
         "--ca", type=Path, required=True, help="CA certificates that the server is checked against"
     )
     join.add_argument("--agent-url", help="where this agent's `serve` can be reached for pushes")
-    join.add_argument("--gridmap", type=Path, help="grid-mapfile to write (default STATE/grid-mapfile)")
-    join.add_argument("--mapping", type=Path, help="JSON mapping to write (default STATE/mapping.json)")
-    join.add_argument(
+    _own_options(join)
+
+
+def _own_options(command: argparse.ArgumentParser) -> None:
+    """What the site's administrator decides, when joining and later."""
+    for name, about in _FORMATS.items():
+        command.add_argument(f"--{name}", type=Path, metavar="PATH", help=f"{about}; `none` = not written")
+    command.add_argument(
         "--account", action="append", default=[], metavar="VO=LOCAL", help="account or .poolprefix of a VO"
     )
+    command.add_argument(
+        "--project",
+        action="append",
+        default=[],
+        metavar="NAME=PROJECT",
+        help="Keystone project of a VO or of an FQAN, for --keystone (default: the VO's name)",
+    )
+    command.add_argument(
+        "--after-promise",
+        choices=("close", "keep"),
+        help="when the server was silent until its last promise ended: end all access (close, the default),"
+        " or let each entry stand until its own end (keep)",
+    )
+    command.add_argument(
+        "--removal-share",
+        type=_share,
+        help="share of a VO's members that may go at once without a person (default 0.25)",
+    )
+    command.add_argument("--removal-floor", type=int, help="so many may always go at once (default 10)")
+
+
+_FORMATS = {
+    "gridmap": "grid-mapfile to write (default STATE/grid-mapfile)",
+    "mapping": "JSON mapping to write (default STATE/mapping.json)",
+    "vomsdir": "folder for VO/HOST.lsc, such as /etc/grid-security/vomsdir (default: none)",
+    "keystone": "voms.json for Keystone to write (default: none)",
+}
 
 
 def _join(options: argparse.Namespace) -> int:
-    pools = _pools(options.account)
     code = sys.stdin.readline().strip() if options.code == "-" else options.code
+    state = StateDirectory(options.state.absolute())
+    defaults = {name: str((state.path / file).absolute()) for name, file in _FILES.items()}
+    chosen = _chosen(options, Joined("", "", "", "", "", "", [], defaults))
     client = VomsdbClient(options.url, str(options.cert), str(options.key), str(options.ca))
     answer = client.join(options.site, code, __version__, options.agent_url)
     keys = [PinnedKey.parse(record).record() for record in answer.get("keys", [])]
     if not keys:
         raise AgentError("The server named no signing key; nothing it sends could be checked.")
-    state = StateDirectory(options.state.absolute())
-    targets = {
-        name: str((getattr(options, name) or state.path / _FILES[name]).absolute()) for name in APPLIERS
-    }
+    joined = replace(
+        chosen,
+        url=options.url,
+        site=options.site,
+        federation=str(answer["federation"]),
+        cert=str(options.cert.absolute()),
+        key=str(options.key.absolute()),
+        ca=str(options.ca.absolute()),
+        keys=keys,
+        agent_url=options.agent_url,
+    )
     with state.lock():
-        state.save_joined(
-            Joined(
-                url=options.url,
-                site=options.site,
-                federation=str(answer["federation"]),
-                cert=str(options.cert.absolute()),
-                key=str(options.key.absolute()),
-                ca=str(options.ca.absolute()),
-                keys=keys,
-                targets=targets,
-                pools=pools,
-                agent_url=options.agent_url,
-            )
-        )
+        state.save_joined(joined)
     vos = ", ".join(str(vo) for vo in answer.get("vos", [])) or "no VO yet"
     print(f"{options.site} joined {answer['federation']}; it supports {vos}.")
     return 0
 
 
+def _configure(options: argparse.Namespace) -> int:
+    state = StateDirectory(options.state.absolute())
+    with state.lock():
+        state.save_joined(_chosen(options, state.joined()))
+    print("Saved; the next `hanse-siteagent pull` writes the files anew. Restart `serve` if it runs.")
+    return 0
+
+
+def _chosen(options: argparse.Namespace, before: Joined) -> Joined:
+    """What the administrator chose of the site's own matters; what is not named stays."""
+    targets = {**before.targets}
+    for name in APPLIERS:
+        path = getattr(options, name)
+        if path == Path("none"):
+            targets.pop(name, None)
+        elif path is not None:
+            targets[name] = str(path.absolute())
+    named = {
+        "after_promise": options.after_promise,
+        "removal_share": options.removal_share,
+        "removal_floor": options.removal_floor,
+    }
+    return replace(
+        before,
+        targets=targets,
+        pools={**before.pools, **_pairs(options.account, "--account", check_pool)},
+        projects={**before.projects, **_pairs(options.project, "--project", _project)},
+        **{name: value for name, value in named.items() if value is not None},
+    )
+
+
 _FILES = {"gridmap": "grid-mapfile", "mapping": "mapping.json"}
 
 
-def _pools(pairs: Sequence[str]) -> dict[str, str]:
-    pools = {}
-    for pair in pairs:
-        vo, sign, local = pair.partition("=")
-        if not (vo and sign and local):
-            raise AgentError(f"--account {pair!r}: write it as VO=LOCAL, such as training.egi.eu=.training.")
-        pools[vo] = check_pool(local)
-    return pools
+def _pairs(words: Sequence[str], option: str, check: Callable[[str], str]) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        name, sign, value = word.rpartition("=")
+        if not (name and sign and value):
+            raise AgentError(f"{option} {word!r}: write it as NAME=VALUE, such as training.egi.eu=.training.")
+        pairs[name] = check(value)
+    return pairs
+
+
+def _project(name: str) -> str:
+    if not name.isprintable():
+        raise AgentError(f"{name!r} is no name of a project.")
+    return name
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+    return share
 
 
 def _agent(options: argparse.Namespace, allow_mass_removal: bool = False) -> Agent:

@@ -14,15 +14,13 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Iterable, Mapping, Optional
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing import Any, Mapping, NamedTuple, Optional
 
 from siteagent.errors import Refused
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 
 
 def canonical(value: object) -> bytes:
@@ -68,86 +66,60 @@ def text_of(record: Mapping[str, Any], name: str, where: str) -> str:
 
 
 @dataclass(frozen=True)
-class PinnedKey:
-    """A federation key learnt when the site joined, and trusted from then on."""
-
-    public_key: bytes
-    not_after: Optional[datetime]
-
-    @classmethod
-    def parse(cls, record: Mapping[str, Any]) -> PinnedKey:
-        """From `{key_id, public_key (base64 of 32 bytes), not_after}`; the id must be that of the key."""
-        raw = _base64(text_of(record, "public_key", "key"), "key: field public_key")
-        if len(raw) != 32 or key_id(raw) != record.get("key_id"):
-            raise Refused("A federation key does not match its key id: do not trust this server.")
-        until = record.get("not_after")
-        return cls(raw, None if until is None else instant(until, "key: field not_after"))
-
-    def record(self) -> dict[str, Optional[str]]:
-        """The form that `parse` reads."""
-        return {
-            "key_id": key_id(self.public_key),
-            "public_key": base64.b64encode(self.public_key).decode(),
-            "not_after": None if self.not_after is None else stamp(self.not_after),
-        }
-
-
-@dataclass(frozen=True)
 class Opened:
     """A document whose signature holds: its bytes and what they say."""
 
     payload: bytes
     content: Mapping[str, Any]
 
-
-class Keyring:
-    """The pinned keys of one federation."""
-
-    def __init__(self, keys: Iterable[PinnedKey]) -> None:
-        self._keys = {key_id(key.public_key): key for key in keys}
-
-    def open(self, envelope: object, now: datetime) -> Opened:
-        """Check an envelope `{payload, signature, key_id}`. Raises Refused unless a pinned, valid key signed
-        it.
-        """
+    @classmethod
+    def unsigned(cls, envelope: object) -> Opened:
+        """A document whose hash is known from elsewhere, so that its signature says nothing more. Raises Refused."""
         if not isinstance(envelope, Mapping):
             raise Refused("A signed document must be an object with payload, signature and key_id.")
-        key = self._key(text_of(envelope, "key_id", "envelope"), now)
-        payload = _base64(text_of(envelope, "payload", "envelope"), "envelope: field payload")
-        signature = _base64(text_of(envelope, "signature", "envelope"), "envelope: field signature")
-        try:
-            Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, payload)
-        except InvalidSignature:
-            raise Refused(
-                "The signature of a document does not match: it was altered or signed by another key."
-            ) from None
-        return Opened(payload, _content(payload))
+        payload = from_base64(text_of(envelope, "payload", "envelope"), "envelope: field payload")
+        return cls(payload, content_of(payload))
 
-    def _key(self, name: str, now: datetime) -> PinnedKey:
-        key = self._keys.get(name)
-        if key is None:
-            raise Refused(
-                f"A document is signed by key {name[:16]!r}, which was not pinned when this site joined."
-            )
-        if key.not_after is not None and key.not_after < now:
-            raise Refused(f"A document is signed by key {name}, whose validity ended {stamp(key.not_after)}.")
-        return key
+
+class Authority(NamedTuple):
+    """An attribute authority of a VO: the host that names its .lsc file, and the lines of it."""
+
+    host: str
+    lsc: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, record: object, where: str) -> Authority:
+        """Raises Refused for what could not stand in a vomsdir."""
+        if not isinstance(record, Mapping):
+            raise Refused(f"{where}: an attribute authority must be an object.")
+        host, lsc = text_of(record, "host", where), record.get("lsc")
+        if not _HOST.fullmatch(host):
+            raise Refused(f"{where}: {host[:60]!r} is no host name.")
+        if not isinstance(lsc, list) or not lsc or not all(_is_name(line) for line in lsc):
+            raise Refused(f"{where}: the attribute authority {host} needs the names of its certificates.")
+        return cls(host, tuple(lsc))
+
+
+def _is_name(line: object) -> bool:
+    return isinstance(line, str) and line.startswith("/") and line.isprintable()
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one site should hold for one VO."""
+    """What one site should hold for one VO; `authorities` is None where the server could not name them."""
 
     vo: str
     seq: int
     sha256: str
     valid_until: datetime
+    generated_at: datetime
+    authorities: Optional[tuple[Authority, ...]]
 
     @classmethod
     def parse(cls, opened: Opened, federation: str, site: str, now: datetime) -> Manifest:
         """Raises Refused for another federation or site, a wrong type, or a manifest past its validity."""
         content = opened.content
-        _expect(content, "manifest", federation)
+        expect(content, "manifest", federation)
         if content.get("site") != site:
             raise Refused(f"A manifest is for site {str(content.get('site'))[:60]!r}, this is {site}.")
         vo = text_of(content, "vo", "manifest")
@@ -160,7 +132,17 @@ class Manifest:
                 f"The manifest of {vo} was made at {stamp(generated_at)}, later than this site's clock"
                 f" ({stamp(now)}): set the clock right."
             )
-        return cls(vo, _sequence(content, vo), _sha256(content, vo), valid_until)
+        known = content.get("authorities")
+        authorities = None if known is None else authorities_of(known, f"manifest of {vo}")
+        seq, sha256 = sequence_of(content, vo), sha256_of(content, "sha256", vo)
+        return cls(vo, seq, sha256, valid_until, generated_at, authorities)
+
+
+def authorities_of(records: object, where: str) -> tuple[Authority, ...]:
+    """The attribute authorities in a list of records. Raises Refused."""
+    if not isinstance(records, list):
+        raise Refused(f"{where}: field authorities must be a list.")
+    return tuple(Authority.parse(record, where) for record in records)
 
 
 @dataclass(frozen=True)
@@ -200,7 +182,7 @@ class Snapshot:
         """Raises Refused unless these are exactly the bytes that the manifest names."""
         if digest(opened.payload) != sha256:
             raise Refused(f"The snapshot of {vo} does not have the hash that the manifest names.")
-        _expect(opened.content, "snapshot", federation)
+        expect(opened.content, "snapshot", federation)
         if opened.content.get("vo") != vo:
             raise Refused(
                 f"The snapshot is of VO {str(opened.content.get('vo'))[:60]!r}, the manifest names {vo}."
@@ -216,7 +198,8 @@ class Snapshot:
         return frozenset(member.id for member in self.members if member.active)
 
 
-def _expect(content: Mapping[str, Any], kind: str, federation: str) -> None:
+def expect(content: Mapping[str, Any], kind: str, federation: str) -> None:
+    """Raises Refused for a document of another kind or federation."""
     if content.get("type") != kind:
         raise Refused(f"Expected a {kind}, the signed document says {str(content.get('type'))[:30]!r}.")
     if content.get("federation") != federation:
@@ -226,14 +209,16 @@ def _expect(content: Mapping[str, Any], kind: str, federation: str) -> None:
         )
 
 
-def _base64(text: str, where: str) -> bytes:
+def from_base64(text: str, where: str) -> bytes:
+    """The bytes of base64 text. Raises Refused naming `where`."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise Refused(f"{where} is not base64.") from None
 
 
-def _content(payload: bytes) -> Mapping[str, Any]:
+def content_of(payload: bytes) -> Mapping[str, Any]:
+    """What canonical bytes say. Raises Refused for bytes that are not canonical."""
     try:
         content = json.loads(payload)
     except ValueError:
@@ -244,17 +229,19 @@ def _content(payload: bytes) -> Mapping[str, Any]:
     return content
 
 
-def _sequence(content: Mapping[str, Any], vo: str) -> int:
+def sequence_of(content: Mapping[str, Any], vo: str) -> int:
+    """The sequence number that must be in a document of the VO. Raises Refused."""
     seq = content.get("seq")
     if not isinstance(seq, int) or isinstance(seq, bool) or seq < 0:
-        raise Refused(f"The manifest of {vo} has no sequence number.")
+        raise Refused(f"A document of {vo} has no sequence number.")
     return seq
 
 
-def _sha256(content: Mapping[str, Any], vo: str) -> str:
-    value = content.get("sha256")
+def sha256_of(content: Mapping[str, Any], name: str, vo: str) -> str:
+    """A hash that must be in a document of the VO. Raises Refused."""
+    value = content.get(name)
     if not isinstance(value, str) or not _SHA256.fullmatch(value):
-        raise Refused(f"The manifest of {vo} names no SHA-256.")
+        raise Refused(f"A document of {vo} names no SHA-256.")
     return value
 
 
@@ -281,7 +268,7 @@ def _certificate(record: object, where: str) -> Certificate:
     if not isinstance(record, Mapping):
         raise Refused(f"{where}: a certificate must be an object.")
     for name in ("subject_der", "issuer_der"):
-        _base64(text_of(record, name, where), f"{where}: field {name}")
+        from_base64(text_of(record, name, where), f"{where}: field {name}")
     return Certificate(
         subject_der=text_of(record, "subject_der", where),
         issuer_der=text_of(record, "issuer_der", where),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Iterable, Protocol
+from datetime import datetime, timezone
+from typing import Iterable, Mapping, Protocol, Sequence
 
-from siteagent.documents import Certificate, Snapshot
+from siteagent.documents import Authority, Certificate, Snapshot
+
+FOREVER = datetime.max.replace(tzinfo=timezone.utc, microsecond=0)
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,21 @@ class Entry:
     ends: datetime
 
 
+@dataclass(frozen=True)
+class Admitted:
+    """What the site's files should say: identities, and of each VO held the pool, the authorities, whether it ended."""
+
+    entries: Sequence[Entry]
+    pools: Mapping[str, str]
+    """The VO of each account or `.poolprefix`."""
+    authorities: Mapping[str, Sequence[Authority]]
+    """By VO; nothing for a VO whose promise has ended."""
+    known: frozenset[str]
+    """Every VO held, those that have ended included."""
+    projects: Mapping[str, str]
+    """Keystone projects by VO or FQAN, as the site's administrator named them."""
+
+
 class Accounts(Protocol):
     """Where local accounts come from."""
 
@@ -33,13 +50,11 @@ class Accounts(Protocol):
 
 
 def entries_of(
-    snapshot: Snapshot, valid_until: datetime, accounts: Accounts, now: datetime
+    snapshot: Snapshot, promise_ends: datetime, accounts: Accounts, now: datetime
 ) -> Iterable[Entry]:
-    """The entries of one VO at `now`: active members, each until its own end or the end of the manifest's
-    promise.
-    """
+    """The entries of one VO at `now`: active members, each until its own end or the end of the server's promise."""
     for member in snapshot.members:
-        ends = valid_until if member.not_after is None else min(member.not_after, valid_until)
+        ends = promise_ends if member.not_after is None else min(member.not_after, promise_ends)
         if not member.active or ends <= now:
             continue
         for cert in member.certs:

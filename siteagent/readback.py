@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Iterable, Mapping, Sequence
+from typing import Iterable
 
 from siteagent.appliers import Applier, Held
 from siteagent.documents import Snapshot, canonical, digest
-from siteagent.entries import Entry
+from siteagent.entries import Admitted
 
 NOTHING = digest(b"")
 """The hash of a site that holds nothing for a VO."""
@@ -37,27 +37,25 @@ class Deviation:
         return f"{self.file} was changed by another hand: {lost} entries missing, {foreign} foreign"
 
 
-def compare(
-    targets: Iterable[Applier], entries: Sequence[Entry], pools: Mapping[str, str]
-) -> list[Deviation]:
-    """The files that do not hold exactly `entries`. Raises AgentError when one cannot be read."""
+def compare(targets: Iterable[Applier], admitted: Admitted) -> list[Deviation]:
+    """The files that do not hold exactly what they should. Raises AgentError when one cannot be read."""
     deviations = []
     for target in targets:
-        expected, found = target.expected(entries), target.found(pools)
+        expected, found = target.expected(admitted), target.found(admitted)
         if expected != found:
             deviations.append(Deviation(str(target.path), expected - found, found - expected))
     return deviations
 
 
 def held_hash(
-    snapshot: Snapshot, deviations: Iterable[Deviation], valid_until: datetime, now: datetime
+    snapshot: Snapshot, deviations: Iterable[Deviation], promise_ends: datetime, now: datetime
 ) -> str:
     """The hash of what the site holds of a VO: `snapshot.sha256` if nothing deviates."""
     concerned = [deviation for deviation in deviations if deviation.concerns(snapshot.vo)]
-    if not concerned and valid_until > now:
+    if not concerned and promise_ends > now:
         return snapshot.sha256
     really: dict[str, object] = dict(snapshot.content)
-    if valid_until <= now:
+    if promise_ends <= now:
         really["members"] = []
     really["missing"] = sorted(
         held.text for one in concerned for held in one.missing if held.vo == snapshot.vo

@@ -17,8 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Optional
 
 from siteagent import __version__
-from siteagent.agent import Agent, Report
+from siteagent.agent import Agent
 from siteagent.errors import AgentError, Refused
+from siteagent.reporting import Report
+from siteagent.server import Offer
 
 log = logging.getLogger("hanse-siteagent")
 _MAX_BODY = 1024 * 1024
@@ -33,7 +35,7 @@ class PushListener(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, agent: Agent) -> None:
         super().__init__((host, port), _PushHandler)
         self.agent = agent
-        self.inbox: queue.Queue[Optional[list[object]]] = queue.Queue(_QUEUE)
+        self.inbox: queue.Queue[Optional[Offer]] = queue.Queue(_QUEUE)
 
 
 class _PushHandler(BaseHTTPRequestHandler):
@@ -53,32 +55,28 @@ class _PushHandler(BaseHTTPRequestHandler):
             self._problem(404, "This is a site agent; it takes POST /hanse/manifests.")
             return
         try:
-            manifests = self._manifests()
-            self.server.agent.check(manifests)
+            offer = self._offer()
+            self.server.agent.check(offer)
         except Refused as error:
             self._problem(403, str(error))
         except ValueError as error:
             self._problem(400, str(error))
         else:
-            self._enqueue(manifests)
+            self._enqueue(offer)
 
-    def _manifests(self) -> list[object]:
+    def _offer(self) -> Offer:
         length = int(self.headers.get("Content-Length") or 0)
         if not 0 < length <= _MAX_BODY:
             raise ValueError(f"The body must have between 1 and {_MAX_BODY} bytes.")
-        document = json.loads(self.rfile.read(length))
-        manifests = document.get("manifests") if isinstance(document, dict) else None
-        if not isinstance(manifests, list):
-            raise ValueError("The body must be an object with a list `manifests`.")
-        return manifests
+        return Offer.parse(json.loads(self.rfile.read(length)))
 
-    def _enqueue(self, manifests: list[object]) -> None:
+    def _enqueue(self, offer: Offer) -> None:
         try:
-            self.server.inbox.put_nowait(manifests)
+            self.server.inbox.put_nowait(offer)
         except queue.Full:
             self._problem(503, "Too many pushes are waiting; the next poll will bring the newest state.")
         else:
-            self._answer(202, {"accepted": len(manifests)})
+            self._answer(202, {"accepted": len(offer.manifests)})
 
     def _problem(self, status: int, detail: str) -> None:
         self._answer(status, {"status": status, "detail": detail}, "application/problem+json")
@@ -115,7 +113,7 @@ def serve(agent: Agent, listener: PushListener, interval_s: float) -> None:
 
 
 def poll_loop(
-    agent: Agent, inbox: queue.Queue[Optional[list[object]]], stop: threading.Event, interval_s: float
+    agent: Agent, inbox: queue.Queue[Optional[Offer]], stop: threading.Event, interval_s: float
 ) -> None:
     """Follow pushes as they come and poll in between, until `stop`."""
     failures = 0
@@ -138,7 +136,7 @@ def _pause(interval_s: float, failures: int) -> float:
     return pause * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, no secret
 
 
-def _logged(agent: Agent, pushed: Optional[list[object]]) -> Optional[Report]:
+def _logged(agent: Agent, pushed: Optional[Offer]) -> Optional[Report]:
     """One run, its outcome in the log; None when the agent's own folder is in trouble."""
     try:
         report = agent.pull() if pushed is None else agent.receive(pushed)

@@ -4,6 +4,7 @@ agent.json          how the site joined: server, certificate paths, federation, 
 held.json           the state that the target files were rendered from
 applying.json       the state being applied; left behind only by a crash, and then applied again
 snapshots/SHA.json  signed snapshots, named by the hash of their payload
+snapshots/SHA.part  what came of a snapshot before the connection broke
 accounts.json       pool accounts given out
 acks.json           what the server accepted last, by VO
 lock                held by the one process that works on the folder
@@ -21,8 +22,9 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, Optional
 
 from siteagent.atomic import move_file, replace_file
-from siteagent.documents import PinnedKey, instant, stamp
+from siteagent.documents import Authority, authorities_of, instant, stamp
 from siteagent.errors import AgentError
+from siteagent.keys import PinnedKey
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class Joined:
     targets: dict[str, str]
     pools: dict[str, str] = field(default_factory=dict)
     agent_url: Optional[str] = None
+    keys_number: int = 0
+    """Number of the notice of keys that was followed last; 0 = the keys are those of the day the site joined."""
+    projects: dict[str, str] = field(default_factory=dict)
+    """Keystone projects by VO or FQAN."""
+    after_promise: str = "close"
+    """Whether entries end when the server's promise does (close), or only at their own end (keep)."""
+    removal_share: float = 0.25
+    removal_floor: int = 10
+    """A change that removes more members than both waits for a person."""
 
     def pinned(self) -> list[PinnedKey]:
         """The federation keys trusted since joining."""
@@ -56,15 +67,27 @@ class HeldVO:
     applied_at: datetime
     added: int
     removed: int
+    generated_at: Optional[datetime] = None
+    """When the manifest was made; None for one of an agent before 0.2."""
+    authorities: tuple[Authority, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        return {**asdict(self), "valid_until": stamp(self.valid_until), "applied_at": stamp(self.applied_at)}
+        return {
+            **asdict(self),
+            "valid_until": stamp(self.valid_until),
+            "applied_at": stamp(self.applied_at),
+            "generated_at": None if self.generated_at is None else stamp(self.generated_at),
+            "authorities": [{"host": one.host, "lsc": list(one.lsc)} for one in self.authorities],
+        }
 
     @classmethod
     def parse(cls, record: Mapping[str, Any]) -> HeldVO:
+        made = record.get("generated_at")
         return cls(
             **{
                 **record,
+                "generated_at": None if made is None else instant(made, "held.json: generated_at"),
+                "authorities": authorities_of(record.get("authorities", []), "held.json"),
                 "valid_until": instant(record["valid_until"], "held.json: valid_until"),
                 "applied_at": instant(record["applied_at"], "held.json: applied_at"),
             }
@@ -133,8 +156,13 @@ class StateDirectory:
         (self.path / "snapshots").mkdir(exist_ok=True)
         self._write(f"snapshots/{sha256}.json", envelope)
 
+    def part(self, sha256: str) -> Path:
+        """Where what came of a snapshot is kept until all of it is there."""
+        (self.path / "snapshots").mkdir(exist_ok=True)
+        return self.path / "snapshots" / f"{sha256}.part"
+
     def drop_snapshots_except(self, keep: frozenset[str]) -> None:
-        for path in (self.path / "snapshots").glob("*.json"):
+        for path in (self.path / "snapshots").glob("*.[jp]*"):
             if path.stem not in keep:
                 path.unlink(missing_ok=True)
 

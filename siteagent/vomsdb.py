@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, Mapping, NamedTuple, Optional
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Iterator, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import quote
 
 import requests
 
+from siteagent.documents import stamp
 from siteagent.errors import AgentError, Unreachable
+from siteagent.server import Offer
 
-_MAX_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 256 * 1024 * 1024
 
 
 class Answer(NamedTuple):
@@ -40,46 +45,95 @@ class VomsdbClient:
         body = {"site": site, "code": code, "agent_version": agent_version, "agent_url": agent_url}
         return _object(self._call("POST", "/replication/join", body).content)
 
-    def manifests(self, site: str) -> Optional[list[object]]:
-        """The manifests of the site, None if they are as they were. Raises AgentError, Unreachable."""
+    def offer(self, site: str) -> Optional[Offer]:
+        """The manifests of the site and the notice of keys, None if they are as they were."""
         answer = self._call("GET", f"/replication/sites/{quote(site, safe='')}/manifests", etag=self._etag)
         if answer.status == 304:
             return None
-        manifests = _object(answer.content).get("manifests")
-        if not isinstance(manifests, list):
-            raise Unreachable("The membership service answered without a list of manifests.")
+        try:
+            offer = Offer.parse(answer.content)
+        except ValueError as error:
+            raise Unreachable(f"The membership service answered without manifests: {error}") from error
         self._etag = answer.etag
-        return manifests
+        return offer
 
     def forget_etag(self) -> None:
         """Ask for the whole list next time: what came last was not applied completely."""
         self._etag = ""
 
-    def snapshot(self, vo: str, sha256: str) -> Mapping[str, Any]:
-        """The signed snapshot with this hash. Raises AgentError, Unreachable."""
-        return _object(self._call("GET", f"/replication/vos/{quote(vo, safe='')}/snapshots/{sha256}").content)
+    def delta(self, vo: str, before: str, after: str) -> Optional[Mapping[str, Any]]:
+        """The signed delta between two states, None where the server has none."""
+        path = f"/replication/vos/{quote(vo, safe='')}/deltas/{before}/{after}"
+        answer = self._call("GET", path, absent=True)
+        return None if answer.status == 404 else _object(answer.content)
 
-    def acknowledge(self, site: str, ack: Mapping[str, Any]) -> None:
-        """Report what the site holds. Raises AgentError, Unreachable."""
-        self._call("POST", f"/replication/sites/{quote(site, safe='')}/acks", ack)
+    def snapshot(self, vo: str, sha256: str, part: Path) -> Mapping[str, Any]:
+        """The signed snapshot with this hash. After a broken connection the next call goes on where it broke."""
+        path = f"/replication/vos/{quote(vo, safe='')}/snapshots/{sha256}"
+        self._download(path, f'"{sha256}"', part)
+        try:
+            return _object(json.loads(part.read_bytes()))
+        except ValueError as error:
+            raise Unreachable(f"The snapshot of {vo} came damaged; it is fetched anew.") from error
+        finally:
+            part.unlink()
 
-    def _call(self, method: str, path: str, body: object = None, etag: str = "") -> Answer:
-        headers = {"Accept": "application/json"}
-        if etag:
-            headers["If-None-Match"] = etag
+    def acknowledge(self, site: str, acks: Sequence[Mapping[str, Any]], sent_at: datetime) -> Sequence[str]:
+        """Report what the site holds; a sentence for each report that the server did not want."""
+        body = {"acks": list(acks), "sent_at": stamp(sent_at)}
+        answer = self._call("POST", f"/replication/sites/{quote(site, safe='')}/acks", body)
+        refused = _object(answer.content).get("refused", [])
+        return [str(sentence) for sentence in refused] if isinstance(refused, list) else []
+
+    def _download(self, path: str, etag: str, part: Path) -> None:
+        """Adds to `part` what it lacks. Raises AgentError, Unreachable; what came until then stays in it."""
+        start = part.stat().st_size if part.exists() else 0
+        headers = {"Range": f"bytes={start}-", "If-Range": etag} if start else {}
+        with self._asked("GET", path, None, headers) as (response, ends):
+            if response.status_code == 416:
+                part.unlink()
+                raise Unreachable("What came of the snapshot before does not fit; it is fetched anew.")
+            if response.status_code not in (200, 206):
+                _answer(response, _read(response, ends), f"GET {path}")
+            whole = int(response.headers.get("Content-Length") or 0)
+            with part.open("ab" if response.status_code == 206 else "wb") as file:
+                came = 0
+                for piece in _pieces(response, ends, start):
+                    file.write(piece)
+                    came += len(piece)
+            if came < whole:
+                raise Unreachable(
+                    f"The snapshot broke off after {came} of {whole} bytes; the rest comes next time."
+                )
+
+    def _call(
+        self, method: str, path: str, body: object = None, etag: str = "", absent: bool = False
+    ) -> Answer:
+        """`absent`: 404 is an answer and no error."""
+        headers = {"If-None-Match": etag} if etag else {}
+        with self._asked(method, path, body, headers) as (response, ends):
+            content = _read(response, ends)
+            if absent and response.status_code == 404:
+                return Answer(404, "", None)
+            return _answer(response, content, f"{method} {path}")
+
+    @contextmanager
+    def _asked(
+        self, method: str, path: str, body: object, headers: Mapping[str, str]
+    ) -> Iterator[tuple[requests.Response, float]]:
+        """The answer with its body unread, and the moment at which the deadline is over."""
         ends = time.monotonic() + self._deadline_s
         try:
             with self._session.request(
                 method,
                 self._url + path,
                 json=body,
-                headers=headers,
+                headers={"Accept": "application/json", **headers},
                 timeout=(5, 10),
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                content = _read(response, ends)
-                return _answer(response, content, f"{method} {path}")
+                yield response, ends
         except (
             OSError
         ) as error:  # what requests raises is one, and so is a certificate file that is not there
@@ -87,17 +141,18 @@ class VomsdbClient:
 
 
 def _read(response: requests.Response, ends: float) -> bytes:
+    return b"".join(_pieces(response, ends))
+
+
+def _pieces(response: requests.Response, ends: float, size: int = 0) -> Iterator[bytes]:
     """The body, under a wall-clock deadline and a size cap: requests' own time-out is per read."""
-    parts: list[bytes] = []
-    size = 0
-    for part in response.iter_content(65536):
-        parts.append(part)
-        size += len(part)
+    for piece in response.iter_content(65536):
+        size += len(piece)
         if size > _MAX_BYTES:
             raise Unreachable(f"The answer is larger than {_MAX_BYTES} bytes.")
+        yield piece
         if time.monotonic() > ends:
             raise Unreachable("The answer did not end in time.")
-    return b"".join(parts)
 
 
 def _answer(response: requests.Response, content: bytes, call: str) -> Answer:

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Mapping, Protocol, Sequence
+from typing import Callable, Mapping, Optional, Protocol
 
 from siteagent.appliers.gridmap import Gridmap
 from siteagent.appliers.held import Held
+from siteagent.appliers.keystone import Keystone
 from siteagent.appliers.mapping import Mapping as IdentityMapping
-from siteagent.entries import Entry
+from siteagent.appliers.vomsdir import Vomsdir
+from siteagent.entries import Admitted
 
 
 class Applier(Protocol):
-    """A file of the site that holds identities."""
+    """A file, or a folder, of the site that says who is admitted."""
 
     path: Path
 
-    def render(self, entries: Sequence[Entry]) -> bytes:
-        """The whole file for these entries; the same entries give the same bytes."""
+    def render(self, admitted: Admitted) -> Mapping[Path, Optional[bytes]]:
+        """Each file whole, None for one that must go; the same input gives the same bytes."""
 
-    def expected(self, entries: Sequence[Entry]) -> frozenset[Held]:
-        """What `found` returns when the file holds exactly these entries."""
+    def expected(self, admitted: Admitted) -> frozenset[Held]:
+        """What `found` returns when the files hold exactly this."""
 
-    def found(self, pools: Mapping[str, str]) -> frozenset[Held]:
-        """What the file holds now; `pools` maps an account or pool prefix to its VO. Raises AgentError if
-        unreadable.
-        """
+    def found(self, admitted: Admitted) -> frozenset[Held]:
+        """What the files hold now. Raises AgentError if unreadable."""
 
-    def unwritable(self, entries: Sequence[Entry]) -> list[str]:
+    def unwritable(self, admitted: Admitted) -> list[str]:
         """A sentence for each entry that this format cannot express."""
 
 
-APPLIERS: Mapping[str, Callable[[Path], Applier]] = {"gridmap": Gridmap, "mapping": IdentityMapping}
+APPLIERS: Mapping[str, Callable[[Path], Applier]] = {
+    "gridmap": Gridmap,
+    "mapping": IdentityMapping,
+    "vomsdir": Vomsdir,
+    "keystone": Keystone,
+}
 
 __all__ = ["APPLIERS", "Applier", "Held"]

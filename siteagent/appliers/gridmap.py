@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Iterator, Mapping, Sequence
+from typing import Iterator, Mapping, Optional
 
 from siteagent.appliers.held import Held
-from siteagent.entries import Entry
+from siteagent.entries import Admitted, Entry
 from siteagent.errors import AgentError
 
 _HEAD = "# Written by hanse-siteagent. Changes made by hand are reported and overwritten.\n"
@@ -27,32 +27,32 @@ class Gridmap:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def render(self, entries: Sequence[Entry]) -> bytes:
+    def render(self, admitted: Admitted) -> dict[Path, Optional[bytes]]:
         locals_of: dict[str, set[str]] = {}
-        for entry in entries:
+        for entry in admitted.entries:
             for name in _names(entry):
                 locals_of.setdefault(name, set()).add(entry.pool)
         lines = (f'"{name}" {",".join(sorted(pools))}\n' for name, pools in sorted(locals_of.items()))
-        return (_HEAD + "".join(lines)).encode()
+        return {self.path: (_HEAD + "".join(lines)).encode()}
 
-    def expected(self, entries: Sequence[Entry]) -> frozenset[Held]:
+    def expected(self, admitted: Admitted) -> frozenset[Held]:
         return frozenset(
-            Held(entry.vo, f'"{name}" {entry.pool}') for entry in entries for name in _names(entry)
+            Held(entry.vo, f'"{name}" {entry.pool}') for entry in admitted.entries for name in _names(entry)
         )
 
-    def found(self, pools: Mapping[str, str]) -> frozenset[Held]:
+    def found(self, admitted: Admitted) -> frozenset[Held]:
         try:
             text = self.path.read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:
             return frozenset()
         except OSError as error:
             raise AgentError(f"Cannot read {self.path}: {error.strerror}.") from error
-        return frozenset(held for line in text.splitlines() for held in _line(line, pools))
+        return frozenset(held for line in text.splitlines() for held in _line(line, admitted.pools))
 
-    def unwritable(self, entries: Sequence[Entry]) -> list[str]:
+    def unwritable(self, admitted: Admitted) -> list[str]:
         return [
             f"grid-mapfile: {entry.vo} member {entry.member} left out, its name cannot be written there"
-            for entry in entries
+            for entry in admitted.entries
             if _UNWRITABLE.search(entry.cert.dn_slash)
         ]
 

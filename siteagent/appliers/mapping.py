@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Sequence
-from typing import Mapping as MappingType
+from typing import Any, Optional
 
 from siteagent.appliers.held import Held
 from siteagent.documents import stamp
-from siteagent.entries import Entry
+from siteagent.entries import Admitted, Entry
 from siteagent.errors import AgentError
 
 
@@ -25,18 +24,19 @@ class Mapping:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def render(self, entries: Sequence[Entry]) -> bytes:
+    def render(self, admitted: Admitted) -> dict[Path, Optional[bytes]]:
         document = {
             "format": "hanse-mapping",
             "version": 1,
-            "identities": sorted((_record(entry) for entry in entries), key=_text),
+            "identities": sorted((_record(entry) for entry in admitted.entries), key=_text),
         }
-        return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        return {self.path: text.encode()}
 
-    def expected(self, entries: Sequence[Entry]) -> frozenset[Held]:
-        return frozenset(Held(entry.vo, _text(_record(entry))) for entry in entries)
+    def expected(self, admitted: Admitted) -> frozenset[Held]:
+        return frozenset(Held(entry.vo, _text(_record(entry))) for entry in admitted.entries)
 
-    def found(self, pools: MappingType[str, str]) -> frozenset[Held]:
+    def found(self, admitted: Admitted) -> frozenset[Held]:
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
             records = document["identities"]
@@ -48,7 +48,7 @@ class Mapping:
         except (ValueError, KeyError, TypeError, AttributeError):
             return frozenset({Held(None, f"{self.path.name} is not a mapping file")})
 
-    def unwritable(self, entries: Sequence[Entry]) -> list[str]:
+    def unwritable(self, admitted: Admitted) -> list[str]:
         return []
 
 

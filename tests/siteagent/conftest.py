@@ -83,8 +83,15 @@ class Federation:
     manifests: dict[str, dict[str, str]] = field(default_factory=dict)
     snapshots: dict[str, dict[str, str]] = field(default_factory=dict)
     acks: list[dict[str, Any]] = field(default_factory=list)
+    sent_at: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     fault: int | None = None
+    keys: list[dict[str, str]] = field(default_factory=list)
+    deltas: dict[str, dict[str, str]] = field(default_factory=dict)
+    cut: int | None = None
+    """A snapshot's connection breaks after so many bytes."""
+    unwanted: set[str] = field(default_factory=set)
+    """VOs of which the server does not want to hear."""
     codes: set[str] = field(default_factory=lambda: {"one-time"})
 
     def snapshot(self, members: list[dict[str, Any]], seq: int, vo: str = VO, **changes: Any) -> str:
@@ -141,14 +148,29 @@ class _Handler(BaseHTTPRequestHandler):
         if federation.fault:
             self._say(federation.fault, {"detail": "out of order"})
         elif self.path.endswith("/manifests"):
-            body = {"manifests": list(federation.manifests.values())}
+            body = {"manifests": list(federation.manifests.values()), "keys": federation.keys}
             etag = f'"{hashlib.sha256(canonical(body)).hexdigest()}"'
             same = self.headers.get("If-None-Match") == etag
             self._say(304 if same else 200, body, etag)
+        elif "/deltas/" in self.path:
+            found = federation.deltas.get(self.path.partition("/deltas/")[2])
+            self._say(200 if found else 404, found or {"detail": "No such delta."})
         else:
             sha256 = self.path.rpartition("/")[2]
-            found = federation.snapshots.get(sha256)
-            self._say(200 if found else 404, found or {"detail": "No such snapshot."})
+            self._snapshot(federation, federation.snapshots.get(sha256))
+
+    def _snapshot(self, federation: Federation, found: dict[str, str] | None) -> None:
+        if found is None:
+            self._say(404, {"detail": "No such snapshot."})
+            return
+        content = json.dumps(found).encode()
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        end = len(content) if federation.cut is None else start + federation.cut
+        self.wfile.write(content[start:end])
+        federation.calls[-1] += f" from {start}"
 
     def do_POST(self) -> None:
         federation: Federation = self.server.federation  # type: ignore[attr-defined]
@@ -159,8 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/replication/join":
             self._join(federation, body)
         else:
-            federation.acks.append(body)
-            self._say(200, {})
+            refused = [ack["vo"] for ack in body["acks"] if ack["vo"] in federation.unwanted]
+            federation.acks.extend(ack for ack in body["acks"] if ack["vo"] not in refused)
+            federation.sent_at.append(body["sent_at"])
+            self._say(200, {"refused": [f"CESNET does not support {vo}." for vo in refused]})
 
     def _join(self, federation: Federation, body: dict[str, Any]) -> None:
         if body["code"] not in federation.codes:

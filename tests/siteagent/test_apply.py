@@ -274,10 +274,10 @@ def test_an_acknowledgement_that_was_lost_is_sent_again(site, federation) -> Non
     agent = site.agent()
     original, federation_fault = agent._server.acknowledge, []
 
-    def lose(site_name: str, ack: dict[str, object]) -> None:
+    def lose(site_name: str, acks: list[dict[str, object]], sent_at: object) -> None:
         from siteagent.errors import Unreachable
 
-        federation_fault.append(ack)
+        federation_fault.extend(acks)
         raise Unreachable("lost")
 
     agent._server.acknowledge = lose
