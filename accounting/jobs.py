@@ -62,4 +62,13 @@ def cross_check(settings: AccountingSettings, db: Database) -> str:
 
 def _summarise(db: Database) -> str:
     count = summaries.summarise(db)
-    return f"{count} site-months summed." if count else "Nothing was left unsummed."
+    words = f"{count} site-months summed." if count else "Nothing was left unsummed."
+    with db.transaction() as session:
+        waiting = summaries.waits_for_archive(session)
+    if waiting:
+        kind, site, month = min(waiting, key=lambda each: each[2])
+        words += (
+            f" {len(waiting)} wait for records in the archive, the oldest for {kind} of {site} in {month:%Y-%m}: hanse"
+            f" accounting restore {month:%Y-%m}."
+        )
+    return words

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import case, delete, func, select, text, tuple_
+from sqlalchemy import ColumnElement, case, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from accounting.archive.kept import closed
+from accounting.archive.kept import closed, closes, open_since
 from accounting.forwarding.due import note_summed
 from accounting.models import SitePublishing, SummaryDue, Uncounted, UsageDay
 from accounting.rollup import roll_up
@@ -37,7 +37,10 @@ def mark_due(session: Session, touched: Iterable[tuple[str, str, date]]) -> None
 
 
 def summarise(db: Database) -> int:
-    """Sum again what is due and no other summariser holds; returns how many site-months were summed."""
+    """Sum again what is due and no other summariser holds; returns how many site-months were summed.
+
+    What is due of months whose records lie in the archive stays noted until they are restored.
+    """
     _count_anew(db)
     total = 0
     while True:
@@ -46,8 +49,6 @@ def summarise(db: Database) -> int:
             # Tables that fill within minutes have no statistics yet; a loop over pairs would take them for empty.
             session.execute(text("set local enable_nestloop = off"))
             for kind, site, month in due:
-                if closed(session, kind, month):
-                    continue
                 stores()[kind].resum(session, site, month)
                 roll_up(session, kind, site, month)
             note_summed(session, due)
@@ -73,11 +74,33 @@ def lock_sites(session: Session, sites: Iterable[str]) -> None:
         session.execute(text("select pg_advisory_xact_lock(hashtextextended(:site, 7))"), {"site": site})
 
 
+def is_due(session: Session) -> bool:
+    """Whether something can be summed now."""
+    return session.scalar(select(SummaryDue.kind).where(*_open(session)).limit(1)) is not None
+
+
+def waits_for_archive(session: Session) -> list[tuple[str, str, date]]:
+    """(kind, site, month) of what is due and whose records lie in the archive."""
+    key = (SummaryDue.kind, SummaryDue.site, SummaryDue.month)
+    rows = session.execute(select(*key).order_by(*key)).all()
+    return [(kind, site, month) for kind, site, month in rows if closed(session, kind, month)]
+
+
+def _open(session: Session) -> list[ColumnElement[bool]]:
+    """What can be summed: its records are at hand. A kind that newer code notes is left to that."""
+    shut = [
+        (SummaryDue.kind == kind) & (SummaryDue.month < since)
+        for kind, since in open_since(session).items()
+        if closes(kind)
+    ]
+    return [SummaryDue.kind.in_(list(stores())), *(~each for each in shut)]
+
+
 def _take_due(session: Session) -> list[tuple[str, str, date]]:
     key = (SummaryDue.kind, SummaryDue.site, SummaryDue.month)
     chosen = (
         select(*key)
-        .where(SummaryDue.kind.in_(list(stores())))  # what newer code notes is left to it
+        .where(*_open(session))
         .order_by(SummaryDue.since)
         .limit(SUMMED_AT_ONCE)
         .with_for_update(skip_locked=True)

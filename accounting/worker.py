@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from accounting import summaries
 from accounting.loading import Loader, Outcome, says_nothing
-from accounting.models import SummaryDue
 from accounting.pseudonyms import KeyMissing
 from hanse.database import FollowCursor
 
@@ -90,7 +89,7 @@ class Worker:
 
     def _due(self) -> bool:
         with self.loader.db.transaction() as session:
-            return bool(session.scalar(select(func.count()).select_from(SummaryDue)))
+            return summaries.is_due(session)
 
 
 @contextmanager

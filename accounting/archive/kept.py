@@ -75,11 +75,13 @@ def open_since(session: Session) -> dict[str, date]:
 
 
 def closed(session: Session, kind: str, month: date) -> bool:
-    """Whether records of a month lie in the archive only, so that its summaries must not be made anew from the tables.
+    """Whether records of a month lie in the archive only, so that its summaries must not be made anew from tables."""
+    return closes(kind) and month < open_since(session).get(kind, date.min)
 
-    Machines are summed from what each used by month, which stays: no month of theirs is ever closed.
-    """
-    return kind != "vm" and month < open_since(session).get(kind, date.min)
+
+def closes(kind: str) -> bool:
+    """Whether months of a kind close with the archive. What machines used by month stays, and is summed."""
+    return kind != "vm"
 
 
 LOADING, ARCHIVING = (

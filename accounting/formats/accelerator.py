@@ -68,7 +68,9 @@ def _count(fields: Fields) -> Decimal:
 
 
 def _durations(fields: Fields, month: int, count: Decimal) -> tuple[int, int]:
-    """AvailableDuration and ActiveDuration; no accelerator is available for longer than its month lasts."""
+    """AvailableDuration and ActiveDuration, in seconds. Available for longer than the month lasts gets a remark, up to
+    month x Count; beyond, it is a fault.
+    """
     available = fields.needed("AvailableDuration")
     stated = fields.number("ActiveDuration")
     active = available if stated is None else stated

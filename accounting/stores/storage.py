@@ -13,9 +13,11 @@ from operator import attrgetter
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from accounting.archive.kept import open_since
+from accounting.formats.records import Note
 from accounting.formats.rows import StorageRecord
 from accounting.formats.times import month_of
-from accounting.stores.contract import Placed, Store, Touched
+from accounting.stores.contract import Placed, Said, Store, Touched
 from accounting.stores.upsert import first_day, span_of, upsert
 from hanse.database import Database
 
@@ -76,13 +78,26 @@ _RESUM = text(
 
 
 def store(db: Database, session: Session, placed: Sequence[Placed[StorageRecord]]) -> Touched:
-    """Upsert reports; the months that they reach into must be summed again."""
+    """Upsert reports; the months that they reach into must be summed again, archived ones once they are restored."""
+    since = open_since(session).get("storage")
     months: set[tuple[str, date]] = set()
+    said: list[Said] = []
     for each in sorted(placed, key=attrgetter("receipt")):
         replaced = _reached(session, each)
         upsert(db, session, "storage_record", each)
-        months.update((each.site, month) for month in replaced | _reached(session, each))
-    return Touched(frozenset(months))
+        reached = replaced | _reached(session, each)
+        months.update((each.site, month) for month in reached)
+        if since is not None and reached and min(reached) < since:
+            said.append(Said(each.message_id, each.site, 0, _archived(min(reached))))
+    return Touched(frozenset(months), tuple(said))
+
+
+def _archived(month: date) -> Note:
+    words = (
+        f"Reports of this message reach into {month:%B %Y}, whose records lie in the archive: what they add there is"
+        f" summed when the operator has brought it back (hanse accounting restore {month:%Y-%m})."
+    )
+    return Note("reaches_into_archive", "", None, words)
 
 
 def _reached(session: Session, placed: Placed[StorageRecord]) -> set[date]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from accounting import archive, replay, summaries
 from accounting.archive import files, keeping
+from accounting.jobs import jobs as made_jobs
 from accounting.models import ArchivePart, Uncounted
 from hanse.database import is_connection_loss
 from hanse.errors import NotFound, Refused
@@ -30,7 +31,7 @@ from tests.accounting.other_records import (
     volume,
 )
 from tests.accounting.programs import end_backend_of
-from tests.accounting.records import DAY, epoch, message, months_ago, record
+from tests.accounting.records import DAY, NOW, epoch, message, months_ago, record
 
 BEFORE = months_ago(2).date().replace(day=1)
 TABLES = ("vm_snapshot", "message", "vm_month", "usage_summary", "usage_day", "usage_month")
@@ -246,6 +247,34 @@ def test_jobs_storage_accelerators_and_addresses_go_and_come_back_the_same(
     assert set(before["job_record"]) < set(after["job_record"])
     done_ = replay.replay(house.loader, "BIFI", [house.refused()[0].id], as_site=None, by="a test")
     assert done_.counted == 1
+
+
+def test_storage_that_reaches_into_an_archived_month_is_told_and_summed_there_once_it_is_restored(
+    house: House, folder: Path
+) -> None:
+    then = months_ago(3)
+    house.load(storage([volume(then, then + timedelta(days=2), 2**40)]))
+    archive.archive(house.db, folder, BEFORE, "a test")
+    before = rows_of(house, ("storage_summary",))
+    house.load(storage([volume(months_ago(4), NOW, 2**40, record="long")]))
+    assert house.refused() == []
+    assert house.remarks() == {"reaches_into_archive": 1}
+    assert set(before["storage_summary"]) < set(rows_of(house, ("storage_summary",))["storage_summary"])
+    assert storage_by_month(house).keys() & {months_ago(4).date().replace(day=1)} == set()
+    told = next(job for job in made_jobs(house.settings, house.db) if job.name == "summarise").run()
+    assert told is not None
+    assert f"restore {months_ago(4):%Y-%m}" in told
+    with house.db.transaction() as session:
+        assert not summaries.is_due(session), "a worker does not turn round and round"
+    archive.restore(house.db, folder, date(2000, 1, 1), "a test")
+    summaries.summarise(house.db)
+    assert sum(storage_by_month(house).values()) == 2**40 * (2 * DAY + epoch(NOW) - epoch(months_ago(4)))
+
+
+def storage_by_month(house: House) -> dict[date, int]:
+    with house.db.transaction() as session:
+        sums = "select month, sum(byte_s) from storage_summary group by 1"
+        return {month: int(byte_s) for month, byte_s in session.execute(text(sums))}
 
 
 def test_summaries_of_an_archived_month_are_not_made_anew_from_what_is_left(
