@@ -5,10 +5,11 @@ The same rules as `cloud.py`, which judges whatever is left here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import partial
-from itertools import compress
+from itertools import compress, repeat
+from operator import is_
 from typing import Any
 
 from accounting.formats import keyvalue
@@ -63,10 +64,18 @@ def _thousandths(value: str) -> int:
     return int(_number(value) * 1000)
 
 
-class _Fqans(dict[str, tuple[str, str, str]]):
-    def __missing__(self, fqan: str) -> tuple[str, str, str]:
-        self[fqan] = split_fqan(fqan)
-        return self[fqan]
+def _of_number(key: str) -> Memo:
+    return Memo(_number if key in ("CpuCount", "Benchmark") else optional(NUMBERS[key]))
+
+
+_MEMOS = {
+    **{key: Memo(texts(limit)) for key, limit in TEXTS.items()},
+    **{key: _of_number(key) for key in NUMBERS},
+    "Status": Memo(_status),
+}
+_CORES = Memo(_thousandths)
+_FQANS = Memo(split_fqan)
+_made: Callable[[Iterable[Any]], VmSnapshot] = partial(tuple.__new__, VmSnapshot)
 
 
 class _Table:
@@ -74,18 +83,13 @@ class _Table:
 
     def __init__(self, latest: int) -> None:
         self.measured = partial(measured_at, latest)
-        self.fqans = _Fqans()
-        self.memos = {key: Memo(texts(limit)) for key, limit in TEXTS.items()}
-        self.memos |= {key: Memo(optional(convert)) for key, convert in NUMBERS.items()}
-        self.memos |= {"Status": Memo(_status), "CpuCount": Memo(_number), "Benchmark": Memo(_number)}
-        self.thousandths = Memo(_thousandths)
 
     def take(self, shape: Shape, rows: dict[str, list[Row]]) -> list[int]:
         """Add the good records of a shape to `rows`; returns the numbers of the others."""
-        columns = {key: self._cells(key, raw) for key, raw in shape.columns.items() if key not in IGNORED}
-        cores = cells(shape.columns.get("CpuCount", ()), self.thousandths)
+        columns = {key: _cells(key, raw) for key, raw in shape.columns.items() if key not in IGNORED}
+        cores = cells(shape.columns.get("CpuCount", ()), _CORES)
         numbers: Sequence[int] = shape.numbers
-        odd = self._odd(columns)
+        odd = _odd(columns)
         if odd:
             kept = [index not in odd for index in range(len(numbers))]
             columns = {key: list(compress(column, kept)) for key, column in columns.items()}
@@ -98,46 +102,51 @@ class _Table:
                 got["WallDuration"], got["CpuDuration"], cores or got["CpuCount"],
             )
         )  # fmt: skip
-        made = zip(numbers, map(VmSnapshot._make, self._rows(got, measured)), strict=True)
+        made = zip(numbers, map(_made, _rows(got, measured)), strict=True)
         for site_name, row in compress(zip(got["SiteName"], made, strict=True), measured):
             rows.setdefault(site_name, []).append(row)
         left = [number for number, moment in zip(numbers, measured, strict=True) if not moment]
         return left + [shape.numbers[index] for index in odd]
 
-    def _cells(self, key: str, raw: Sequence[str]) -> list[Any]:
-        if key in TEXTS or key in ("CpuCount", "Benchmark"):
-            return cells(raw, self.memos[key])
-        return cells(raw, self.memos[key], EARLIEST if key.endswith("Time") else 0)
 
-    def _odd(self, columns: dict[str, list[Any]]) -> set[int]:
-        """Which records have an odd cell."""
-        return {
-            index
-            for key, column in columns.items()
-            if self.memos[key].odd
-            for index, value in enumerate(column)
-            if value is ODD
-        }
+def _cells(key: str, raw: Sequence[str]) -> list[Any]:
+    if key in TEXTS or key in ("CpuCount", "Benchmark"):
+        return cells(raw, _MEMOS[key])
+    return cells(raw, _MEMOS[key], EARLIEST if key.endswith("Time") else 0)
 
-    def _rows(self, got: _Columns, measured: list[int]) -> Iterable[tuple[Any, ...]]:
-        """Values in the order of VmSnapshot."""
-        fqans = got.text("FQAN")
-        vos, groups, roles = zip(*map(self.fqans.__getitem__, fqans), strict=True) if fqans else ((), (), ())
+
+def _odd(columns: dict[str, list[Any]]) -> set[int]:
+    """Which records have an odd cell."""
+    return {
+        index
+        for column in columns.values()
+        if any(map(is_, column, repeat(ODD)))
+        for index, value in enumerate(column)
+        if value is ODD
+    }
+
+
+def _rows(got: _Columns, measured: list[int]) -> Iterable[tuple[Any, ...]]:
+    """Values in the order of VmSnapshot."""
+    fqans = got.text("FQAN")
+    vos, groups, roles = zip(*cells(fqans, _FQANS), strict=True) if fqans else ((), (), ())
+    begun = got["StartTime"]
+    if None in begun:
         begun = [
             max(moment - (wall or 0) - (suspended or 0), 0) if started is None else started
             for moment, started, wall, suspended in zip(
-                measured, got["StartTime"], got["WallDuration"], got["SuspendDuration"], strict=True
+                measured, begun, got["WallDuration"], got["SuspendDuration"], strict=True
             )
         ]
-        return zip(
-            got.text("VMUUID"), measured, begun, got["EndTime"], got["WallDuration"], got["CpuDuration"],
-            got["SuspendDuration"], got["NetworkInbound"], got["NetworkOutbound"], got["Memory"], got["Disk"],
-            got["PublicIPCount"], got.text("CloudComputeService"), vos, groups, roles, got.text("GlobalUserName"),
-            got.or_("Status", "unknown"), got.text("ImageId"), got.or_("CpuCount", NONE),
-            got.text("BenchmarkType"), got.or_("Benchmark", NONE), got.text("MachineName"),
-            got.text("LocalUserId"), got.text("LocalGroupId"), fqans, got.text("NetworkType"),
-            got.text("StorageRecordId"), got.text("CloudType"), strict=True,
-        )  # fmt: skip
+    return zip(
+        got.text("VMUUID"), measured, begun, got["EndTime"], got["WallDuration"], got["CpuDuration"],
+        got["SuspendDuration"], got["NetworkInbound"], got["NetworkOutbound"], got["Memory"], got["Disk"],
+        got["PublicIPCount"], got.text("CloudComputeService"), vos, groups, roles, got.text("GlobalUserName"),
+        got.or_("Status", "unknown"), got.text("ImageId"), got.or_("CpuCount", NONE),
+        got.text("BenchmarkType"), got.or_("Benchmark", NONE), got.text("MachineName"),
+        got.text("LocalUserId"), got.text("LocalGroupId"), fqans, got.text("NetworkType"),
+        got.text("StorageRecordId"), got.text("CloudType"), strict=True,
+    )  # fmt: skip
 
 
 class _Columns:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -52,6 +53,7 @@ __all__ = [
 _MAX_NAME: Final = 8192  # no certificate authority of the field writes names near this long
 
 
+@lru_cache(maxsize=512)
 def canonical(der: bytes) -> bytes:
     """The form in which names are compared: every readable string as UTF8String, sets sorted.
 
