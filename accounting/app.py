@@ -24,7 +24,7 @@ from accounting.inbox import Inbox
 from accounting.loading import make_loader
 from accounting.protocols.ams import ams
 from accounting.protocols.authn import authn
-from accounting.protocols.egi_portal import egi_portal
+from accounting.protocols.egi_portal import egi_portal, kept_answers
 from accounting.protocols.https_post import apel_rest, messages_api
 from accounting.publishing import Limits
 from accounting.settings import AccountingSettings
@@ -92,6 +92,7 @@ def create_app(settings: AccountingSettings) -> Flask:
     app.extensions["accounting.tokens"] = tokens
     app.extensions["accounting.inbox"] = Inbox(db, settings.inbox_max_waiting)
     app.extensions["accounting.loader"] = make_loader(settings, db)
+    app.extensions["accounting.egi_portal"] = kept_answers(db, settings.federation)
     return app
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 
 from accounting.models import JobSummary
 from accounting.protocols.egi_portal import as_series
+from accounting.protocols.kept_answers import KEPT_S, KeptAnswer
 from tests.accounting.conftest import House
 from tests.accounting.records import message, months_ago
 from tests.accounting.test_usage_api import ran
@@ -77,6 +83,57 @@ def test_csv_has_the_same_rows_under_the_same_names(house: House, client: FlaskC
 def test_an_empty_federation_is_one_series_without_values(client: FlaskClient) -> None:
     assert json.loads(client.get("/json").data)["results"][0]["series"][0]["values"] == []
     assert client.get("/csv").get_data(as_text=True).count("\r\n") == 1
+
+
+def test_both_are_made_once_for_all_readers_and_say_when_nothing_changed(
+    house: House, client: FlaskClient
+) -> None:
+    house.load(message(ran("CESNET", "c", 5)))
+    for path in ("/json", "/csv"):
+        first = client.get(path)
+        house.load(message(ran("CESNET", path, 5)))
+        assert client.get(path).data == first.data, "for some minutes it stays as it is"
+        assert first.headers["Cache-Control"].startswith("public, max-age=")
+        held = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (held.status_code, held.data, held.headers["ETag"]) == (304, b"", first.headers["ETag"])
+
+
+def test_a_kept_answer_is_made_anew_after_a_while_and_readers_finish_the_one_they_have(app: Flask) -> None:
+    now, made = [0.0], itertools.count(1)
+    kept = KeptAnswer(lambda: [b"x" * 100_000, b"%d" % next(made)], "text/plain", lambda: now[0])
+    with app.test_request_context():
+        slow = iter(kept.answer().response)
+        begin = next(slow)
+        now[0] = KEPT_S + 1
+        assert kept.answer().get_data().endswith(b"2")
+        now[0] = KEPT_S * 1.5
+        assert kept.answer().get_data().endswith(b"2")
+        assert (begin + b"".join(slow)).endswith(b"1")  # type: ignore[operator, arg-type]
+
+
+def test_while_an_answer_is_made_anew_others_get_the_one_before(app: Flask) -> None:
+    now, going, go = [0.0], threading.Event(), threading.Event()
+
+    def make() -> Iterator[bytes]:
+        if now[0]:
+            going.set()
+            assert go.wait(60)
+        yield b"%d" % now[0]
+
+    kept = KeptAnswer(make, "text/plain", lambda: now[0])
+
+    def read() -> bytes:
+        with app.test_request_context():
+            return kept.answer().get_data()
+
+    assert read() == b"0"
+    now[0] = KEPT_S + 1
+    with ThreadPoolExecutor(1) as other:
+        anew = other.submit(read)
+        assert going.wait(60)
+        assert read() == b"0"
+        go.set()
+        assert anew.result(60) == b"%d" % now[0]
 
 
 def test_every_part_but_the_last_says_that_more_follows() -> None:
