@@ -66,7 +66,8 @@ class Keyring:
         key = self._keys.get(name)
         if key is None:
             raise Refused(
-                f"A document is signed by key {name[:16]!r}, which was not pinned when this site joined."
+                f"A document is signed by key {name[:16]!r}, which is not one of the federation's: it was not"
+                " pinned when this site joined, nor announced since."
             )
         if key.not_after is not None and key.not_after < now:
             raise Refused(f"A document is signed by key {name}, whose validity ended {stamp(key.not_after)}.")

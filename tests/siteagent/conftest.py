@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -102,7 +102,7 @@ class Federation:
                 "federation": FEDERATION,
                 "vo": vo,
                 "seq": seq,
-                "members": members,
+                "members": sorted(members, key=lambda one: one["id"]),
                 **changes,
             }
         )
@@ -129,6 +129,34 @@ class Federation:
         sha256 = self.snapshot(members, seq, vo)
         self.manifests[vo] = self.manifest(sha256, **({"seq": seq, "vo": vo} | changes))
         return sha256
+
+    def _content(self, sha256: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(base64.b64decode(self.snapshots[sha256]["payload"]))
+        return content
+
+    def delta(self, before: str, after: str, /, **changes: Any) -> None:
+        """Offer a signed delta between two snapshots."""
+        old, new = self._content(before), self._content(after)
+        was = {one["id"]: one for one in old["members"]}
+        now = {one["id"]: one for one in new["members"]}
+        record = {
+            "type": "delta",
+            "federation": FEDERATION,
+            "vo": new["vo"],
+            "seq": new["seq"],
+            "prev_hash": before,
+            "sha256": after,
+            "changed": [one for number, one in now.items() if was.get(number) != one],
+            "removed": sorted(was.keys() - now.keys()),
+            "snapshot": {name: self.snapshots[after][name] for name in ("signature", "key_id")},
+        }
+        self.deltas[f"{before}/{after}"] = self.signer.seal(canonical({**record, **changes}))
+
+    def notice(self, number: int, *keys: Signer, by: Sequence[Signer]) -> None:
+        """Tell which keys are good, under each of the keys `by`."""
+        record = {"type": "keys", "federation": FEDERATION, "number": number}
+        payload = canonical({**record, "keys": [key.described() for key in keys]})
+        self.keys = [signer.seal(payload) for signer in by]
 
 
 class _Handler(BaseHTTPRequestHandler):
