@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -51,19 +52,14 @@ class Terms:
 def submit(session: Session, vo_name: str, form: Form, by: Principal, terms: Terms) -> Application:
     """A new request; a mail with the confirmation link is queued. Raises Refused, Conflict, NotFound."""
     vo = vos.found(session, vo_name)
-    if by.x509 is None:
-        raise Refused("Apply with your certificate: sites will know you by it. Sign in at the TLS address.")
+    shown = _shown(by)
     _check_form(vo, form)
     _check_not_member(session, vo.name, by)
     token = secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     application = Application(
         vo=vo.name,
-        key=by.x509.key,
-        subject_der=by.x509.subject_der,
-        issuer_der=by.x509.issuer_der,
-        subject=by.x509.subject_slash,
-        issuer=by.x509.issuer_slash,
+        **shown,
         name=form.name,
         email=form.email,
         institution=form.institution,
@@ -80,6 +76,23 @@ def submit(session: Session, vo_name: str, form: Form, by: Principal, terms: Ter
     ) as log:
         put(log, application)
     return application
+
+
+def _shown(by: Principal) -> dict[str, Any]:
+    """What the applicant is known by: a certificate, or the subject of an identity provider. Raises Refused."""
+    if by.x509 is not None:
+        return {
+            "key": by.x509.key,
+            "subject_der": by.x509.subject_der,
+            "issuer_der": by.x509.issuer_der,
+            "subject": by.x509.subject_slash,
+            "issuer": by.x509.issuer_slash,
+        }
+    if by.oidc is not None:
+        return {"key": by.oidc.key, "subject": by.oidc.subject, "issuer": by.oidc.issuer}
+    raise Refused(
+        "Apply with your certificate, or signed in with your institution: a token proves no new person."
+    )
 
 
 def _check_form(vo: Vo, form: Form) -> None:

@@ -13,9 +13,9 @@ from hanse.errors import Conflict, Forbidden, NotFound
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal, X509Identity
 from hanse.revisions import Actor
-from vomsdb import lifetimes, members
+from vomsdb import lifetimes, members, people
 from vomsdb.ledger import Ledger, actor, revision
-from vomsdb.models import Application, Certificate, Member, MemberCertificate, Person
+from vomsdb.models import Application, Certificate, Member, MemberCertificate, Person, ProviderSubject
 from vomsdb.permissions import LINK
 
 
@@ -145,8 +145,8 @@ def link(session: Session, member_id: int, key: str, reason: str, by: Principal)
         raise NotFound("No member is known by this certificate; add it as a further certificate.")
     if found.person_id == person_id:
         raise Conflict("Both are one person here already.")
-    for certificate in (found.key, *_keys(session, person_id)):
-        if certificate in by.keys | {by.key}:
+    for shown in (*_keys(session, found.person_id), *_keys(session, person_id)):
+        if shown in by.keys | {by.key}:
             raise Forbidden(
                 "Nobody links their own certificates; ask another manager or a federation operator."
             )
@@ -163,7 +163,7 @@ def link(session: Session, member_id: int, key: str, reason: str, by: Principal)
 
 
 def _keys(session: Session, person_id: int) -> list[str]:
-    return list(session.scalars(select(Certificate.key).where(Certificate.person_id == person_id)))
+    return sorted(people.keys_of(session, person_id))
 
 
 def _held_memberships(session: Session, people: tuple[int, int]) -> list[Member]:
@@ -177,7 +177,7 @@ def _join(session: Session, rows: list[Member], person_id: int, other: int, by: 
         for row in rows:
             if row.person_id == other and row.vo in kept:
                 _absorb(session, ledger, row, kept[row.vo])
-        for table in (Member, Certificate):
+        for table in (Member, Certificate, ProviderSubject):
             session.execute(update(table).where(table.person_id == other).values(person_id=person_id))
         _forget_person(session, other)
         session.flush()
@@ -197,6 +197,12 @@ def _absorb(session: Session, ledger: Ledger, gone: Member, kept: Member) -> Non
         if gone.state == "suspended":  # linking ends no suspension
             one.state = "suspended"
             one.suspension_reason = one.suspension_reason or gone.suspension_reason
+    # a sign-in counts for all memberships of a person, so it cannot stay suspended in one: it is taken
+    sign_ins = select(ProviderSubject).where(ProviderSubject.person_id == gone.person_id)
+    for sign_in in session.scalars(sign_ins).all():
+        ledger.revoke(sign_in.key, "vo_member", f"vo:{gone.vo}")
+        if gone.state == "suspended":
+            session.delete(sign_in)
     gone.state, gone.suspension_code, gone.suspension_reason = "removed", None, None
     lifetimes.let_go(session, ledger, [gone.id])
     session.execute(update(Member).where(Member.owner_id == gone.id).values(owner_id=kept.id))

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import Conflict, FieldFault, Forbidden, NotFound, Refused
 from hanse.identity.permissions import check
-from hanse.identity.principals import Principal
-from vomsdb import applications, member_decisions, members, vos
+from hanse.identity.principals import Principal, Subject
+from vomsdb import applications, member_decisions, members, people, vos
 from vomsdb.ledger import actor, revision
 from vomsdb.models import Application, Certificate, Member, MemberCertificate, MemberRequest, Person
 from vomsdb.permissions import DECIDE
@@ -75,9 +75,8 @@ def _undecided(session: Session, vo: str, application_id: int, by: Principal) ->
 
 def _keys_of(session: Session, application: Application) -> set[str]:
     """The keys of whoever applies, of all their certificates when the person is known already."""
-    person = select(Certificate.person_id).where(Certificate.key == application.key)
-    known = select(Certificate.key).where(Certificate.person_id.in_(person))
-    return {application.key, *session.scalars(known)}
+    person = people.behind(session, application.key)
+    return {application.key} if person is None else {application.key, *people.keys_of(session, person)}
 
 
 def _decided(application: Application, state: str, reason: str | None, by: Principal) -> None:
@@ -89,13 +88,14 @@ def _decided(application: Application, state: str, reason: str | None, by: Princ
 def _admit(session: Session, application: Application) -> Member:
     vo = vos.held(session, application.vo)
     now = datetime.now(UTC)
-    certificate = _certificate(session, application)
-    present = select(Member).where(Member.vo == vo.name, Member.person_id == certificate.person_id)
+    person = _person(session, application)
+    certificate = _certificate(session, application, person)
+    present = select(Member).where(Member.vo == vo.name, Member.person_id == person.id)
     if session.scalar(present.where(Member.state != "removed")) is not None:
-        raise Conflict("The certificate belongs to a member of this VO already.")
+        raise Conflict("Whoever applies is a member of this VO already.")
     member = Member(
         vo=vo.name,
-        person_id=certificate.person_id,
+        person_id=person.id,
         until=now + timedelta(days=vo.membership_days),
         aup_version=application.aup_version,
         aup_signed_at=application.created_at,
@@ -103,22 +103,36 @@ def _admit(session: Session, application: Application) -> Member:
     )
     session.add(member)
     session.flush()
-    session.add(MemberCertificate(member_id=member.id, certificate_id=certificate.id))
-    session.flush()
+    if certificate is not None:
+        session.add(MemberCertificate(member_id=member.id, certificate_id=certificate.id))
+        session.flush()
     return member
 
 
-def _certificate(session: Session, application: Application) -> Certificate:
-    """The applicant's certificate, with a person: the one who had it before, or a new one."""
+def _person(session: Session, application: Application) -> Person:
+    """Who applies: the one who showed this certificate or sign-in before, or a new person."""
+    known = people.behind(session, application.key)
+    if known is None and application.subject_der is None:
+        known = people.linked_to(session, application.key)
+    if known is None:
+        person = Person()
+        session.add(person)
+    else:
+        person = session.get_one(Person, known)
+    person.name, person.email = application.name, application.email
+    person.institution = application.institution
+    session.flush()
+    return person
+
+
+def _certificate(session: Session, application: Application, person: Person) -> Certificate | None:
+    """The applicant's certificate; None for who signed in with an identity provider, which is noted instead."""
+    if application.subject_der is None or application.issuer_der is None:
+        people.note_subject(session, person.id, Subject(application.issuer, application.subject))
+        return None
     known = session.scalar(select(Certificate).where(Certificate.key == application.key))
     if known is not None:
-        person = session.get_one(Person, known.person_id)
-        person.name, person.email = application.name, application.email
-        person.institution = application.institution
         return known
-    person = Person(name=application.name, email=application.email, institution=application.institution)
-    session.add(person)
-    session.flush()
     certificate = Certificate(
         person_id=person.id,
         key=application.key,

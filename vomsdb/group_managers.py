@@ -10,9 +10,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from hanse.errors import Conflict, Forbidden, NotFound, Refused
 from hanse.identity.permissions import Permission, allows, check
 from hanse.identity.principals import Principal
-from vomsdb import groups
+from vomsdb import groups, people
 from vomsdb.ledger import actor, revision
-from vomsdb.models import Certificate, Group, GroupManager, Member, MemberGroup
+from vomsdb.models import Group, GroupManager, Member, MemberGroup
 from vomsdb.permissions import ARRANGE_MEMBER
 from vomsdb.vos import Manager
 
@@ -115,7 +115,5 @@ def check_may_arrange(session: Session, member: Member, fqan: str, by: Principal
 
 
 def keys_of(session: Session, member: Member) -> frozenset[str]:
-    """The keys of all certificates of the person, those used in other VOs or taken from the member too."""
-    return frozenset(
-        session.scalars(select(Certificate.key).where(Certificate.person_id == member.person_id))
-    )
+    """The keys of all certificates and sign-ins of the person, those used in other VOs or taken from the member too."""
+    return people.keys_of(session, member.person_id)

@@ -22,6 +22,7 @@ from vomsdb.models import (
     MemberGroup,
     MemberRole,
     Person,
+    ProviderSubject,
 )
 
 
@@ -42,6 +43,14 @@ class Profile:
     person: Person
     certificates: tuple[Held, ...]
     fqans: tuple[str, ...]
+    subjects: tuple[ProviderSubject, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """What the member shows here: certificates of this membership, and sign-ins of the person."""
+        return frozenset(
+            {held.certificate.key for held in self.certificates} | {one.key for one in self.subjects}
+        )
 
 
 def locked(session: Session, member_id: int) -> Member:
@@ -71,15 +80,15 @@ def in_vo(session: Session, vo: str, member_id: int) -> Member:
 
 
 def of_keys(session: Session, keys: frozenset[str]) -> list[Profile]:
-    """The memberships that any of these certificates is in, removed ones left out, by VO."""
+    """The memberships that any of these certificates or sign-ins is in, removed ones left out, by VO."""
     ids = (
         select(MemberCertificate.member_id)
         .join(Certificate, Certificate.id == MemberCertificate.certificate_id)
         .where(Certificate.key.in_(keys))
     )
-    return _profiles(
-        session, select(Member).where(Member.id.in_(ids), Member.state != "removed").order_by(Member.vo)
-    )
+    people = select(ProviderSubject.person_id).where(ProviderSubject.key.in_(keys))
+    own = or_(Member.id.in_(ids), (Member.person_id.in_(people)) & (Member.kind == "person"))
+    return _profiles(session, select(Member).where(own, Member.state != "removed").order_by(Member.vo))
 
 
 def of_ids(session: Session, ids: Sequence[int]) -> list[Profile]:
@@ -135,7 +144,14 @@ def _profiles(session: Session, query: Select[Member]) -> list[Profile]:
     for link, certificate in session.execute(certificates):
         held[link.member_id].append(Held(certificate, link.state, link.suspension_reason))
     fqans = fqans_of(session, rows)
-    return [Profile(m, persons[m.person_id], tuple(held[m.id]), fqans[m.id]) for m in rows]
+    subjects: dict[int, list[ProviderSubject]] = {}
+    known = select(ProviderSubject).where(ProviderSubject.person_id.in_(persons)).order_by(ProviderSubject.id)
+    for one in session.scalars(known):
+        subjects.setdefault(one.person_id, []).append(one)
+    return [
+        Profile(m, persons[m.person_id], tuple(held[m.id]), fqans[m.id], tuple(subjects.get(m.person_id, ())))
+        for m in rows
+    ]
 
 
 def fqans_of(session: Session, rows: Sequence[Member]) -> dict[int, tuple[str, ...]]:
@@ -179,10 +195,16 @@ def put(session: Session, ledger: Ledger, member: Member) -> None:
             ledger.grant(held.certificate.key, "vo_member", scope, whole.person.name, member.until)
         else:
             ledger.revoke(held.certificate.key, "vo_member", scope)
+    for one in whole.subjects:
+        if member.state == "active":
+            ledger.grant(one.key, "vo_member", scope, whole.person.name, member.until)
+        else:
+            ledger.revoke(one.key, "vo_member", scope)
+    active = [held.certificate.key for held in whole.certificates if held.state == "active"]
     body = {
         "vo": member.vo,
         "member": str(member.id),
-        "keys": sorted(held.certificate.key for held in whole.certificates if held.state == "active"),
+        "keys": sorted([*active, *(one.key for one in whole.subjects)]),
         "state": member.state,
         "name": whole.person.name,
         "until": iso(member.until),

@@ -31,6 +31,7 @@ from vomsdb.models import (
     MemberCertificate,
     MemberRequest,
     Person,
+    ProviderSubject,
     Vo,
     VoManager,
 )
@@ -62,7 +63,9 @@ class _Named:
 def person_of(session: Session, principal: Principal) -> int:
     """The number of whoever calls. Raises NotFound for who was never a member."""
     keys = principal.keys | {principal.key}
-    found = session.scalar(select(Certificate.person_id).where(Certificate.key.in_(keys)).limit(1))
+    certificates = select(Certificate.person_id).where(Certificate.key.in_(keys))
+    subjects = select(ProviderSubject.person_id).where(ProviderSubject.key.in_(keys))
+    found = session.scalar(certificates.union_all(subjects).limit(1))
     if found is None:
         raise NotFound(
             "Nothing is kept of you as a person: you were never a member of a VO. See /me for requests."
@@ -75,12 +78,13 @@ def _named(session: Session, number: int) -> _Named:
     if person is None:
         raise NotFound(f"There is no person {number}.")
     owned = list(session.scalars(select(Certificate).where(Certificate.person_id == number)))
+    signed_in = list(session.scalars(select(ProviderSubject).where(ProviderSubject.person_id == number)))
     mine = select(Member).where(Member.person_id == number).order_by(Member.id)
     same = select(Person.id).where(Person.name == person.name, Person.id != number).limit(1)
     return _Named(
         person=person,
-        keys=tuple(one.key for one in owned),
-        subjects=tuple({one.subject for one in owned}),
+        keys=(*(one.key for one in owned), *(one.key for one in signed_in)),
+        subjects=tuple({one.subject for one in owned} | {one.subject for one in signed_in}),
         members=tuple(session.scalars(mine)),
         stands_as=f"erased person {number}",
         shared_name=session.scalar(same) is not None,
@@ -98,6 +102,7 @@ def everything_of(session: Session, number: int) -> dict[str, Any]:
     made = session.scalars(select(Revision).where(Revision.actor.in_(named.keys)).order_by(Revision.number))
     rows: dict[str, Any] = {
         "certificates": select(Certificate).where(Certificate.person_id == number).order_by(Certificate.id),
+        "sign_ins": select(ProviderSubject).where(ProviderSubject.person_id == number),
         "memberships": select(Member).where(Member.person_id == number).order_by(Member.id),
         "robots": select(Member).where(Member.owner_id.in_(ids)).order_by(Member.id),
         "requests": select(MemberRequest).where(MemberRequest.member_id.in_(ids)).order_by(MemberRequest.id),
@@ -227,6 +232,7 @@ def _forget_rows(session: Session, named: _Named) -> None:
     session.execute(delete(MemberRequest).where(MemberRequest.id.in_(asked)))
     session.execute(delete(MemberCertificate).where(MemberCertificate.member_id.in_(ids)))
     session.execute(delete(Certificate).where(Certificate.person_id == named.person.id))
+    session.execute(delete(ProviderSubject).where(ProviderSubject.person_id == named.person.id))
     for table in (VoManager, GroupManager):
         session.execute(delete(table).where(table.key.in_(named.keys)))
     session.execute(update(Member).where(Member.id.in_(ids)).values(suspended_by=None, purpose=""))

@@ -140,7 +140,7 @@ def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     house.join("Goran Petrov")
     vo = {"vo": "training.egi.eu", "name": "training.egi.eu", "site": "CESNET"}
     numbers = {"member": str(member.id), "member_id": str(member.id), "version": "1", "certificate": "1"}
-    numbers |= {"attribute": "nickname", "value": "1", "person": "2"}
+    numbers |= {"attribute": "nickname", "value": "1", "person": "2", "subject": "1"}
     return {**vo, **numbers, "request": str(request.id), "request_id": str(request.id), "sha256": "0" * 64}
 
 
@@ -179,6 +179,7 @@ _DOWNTIME = {
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/incidents/<int:number>/acknowledge"): {"comment": "looking at it"},
     ("POST", "/api/v1/incidents/<int:number>/comments"): {"text": "the switch is being replaced"},
+    ("POST", "/api/v1/members/<member>/subjects"): {"issuer": "https://idp.example", "subject": "anna"},
     ("POST", "/api/v1/webhooks"): {"url": "https://example.org/hook"},
     ("POST", "/api/v1/subscriptions"): {"target": "site", "name": "{site}"},
     ("POST", "/api/v1/sites/<site>/certification"): {"status": "Uncertified", "reason": "looked at"},

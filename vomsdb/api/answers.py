@@ -16,7 +16,7 @@ from vomsdb.models import Application, Aup, GroupManager, Vo, VoManager
 from vomsdb.promise import Pair, Promise
 from vomsdb.schemas.asked import GroupManagerOut, MemberRequestOut
 from vomsdb.schemas.members import CertificateIn
-from vomsdb.schemas.people import CertificateOut, MemberOut, RequestOut, SuspensionOut
+from vomsdb.schemas.people import CertificateOut, MemberOut, RequestOut, SubjectOut, SuspensionOut
 from vomsdb.schemas.replication import PairOut, State
 from vomsdb.schemas.vos import AupOut, ManagerOut, VoOut
 from vomsdb.settings import VomsdbSettings
@@ -166,6 +166,7 @@ def member_out(profile: Profile) -> MemberOut:
             )
             for held in profile.certificates
         ],
+        subjects=[SubjectOut.model_validate(one, from_attributes=True) for one in profile.subjects],
         fqans=list(profile.fqans),
     )
 

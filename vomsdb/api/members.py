@@ -6,8 +6,19 @@ from sqlalchemy.orm import Session
 
 from hanse.errors import HanseError
 from hanse.identity.permissions import SIGNED_IN, Permission
+from hanse.identity.principals import Subject
 from hanse.web import Api, authorise, current_principal, ground
-from vomsdb import certificates, group_managers, groups, lifetimes, members, robots, suspensions, vos
+from vomsdb import (
+    certificates,
+    group_managers,
+    groups,
+    lifetimes,
+    members,
+    robots,
+    subjects,
+    suspensions,
+    vos,
+)
 from vomsdb.api.answers import cut, identity_of, member_out, number_after
 from vomsdb.permissions import ARRANGE_MEMBER, CERTIFY, LINK, REMOVE, SEE_MEMBERS, SUSPEND
 from vomsdb.robots import Account
@@ -16,6 +27,7 @@ from vomsdb.schemas.fields import (
     MemberPath,
     MemberQuery,
     RestoreQuery,
+    SubjectPath,
     VoPath,
 )
 from vomsdb.schemas.members import (
@@ -27,6 +39,7 @@ from vomsdb.schemas.members import (
     ProlongIn,
     RefusalOut,
     RobotIn,
+    SubjectIn,
 )
 from vomsdb.schemas.people import (
     FqanIn,
@@ -71,8 +84,7 @@ def member_in_reach(session: Session, member_id: int) -> members.Profile:
     """The member, when the caller is the member or may see the VO's members. Raises NotFound, Forbidden."""
     caller = current_principal()
     profile = members.profile(session, member_id)
-    keys = {held.certificate.key for held in profile.certificates}
-    if not keys & (caller.keys | {caller.key}):
+    if not profile.keys & (caller.keys | {caller.key}):
         authorise(SEE_MEMBERS, f"vo:{profile.member.vo}")
     return profile
 
@@ -214,6 +226,31 @@ def drop_certificate(path: CertificatePath, query: RemovalQuery) -> MemberOut:
     with ground().db.transaction() as session:
         authorise_for(session, path.member, CERTIFY)
         certificates.drop(session, path.member, path.certificate, query.reason, current_principal())
+        return member_answer(session, path.member)
+
+
+@api.post(
+    "/members/<member>/subjects", permission=CERTIFY, summary="Add a sign-in", responses={200: MemberOut}
+)
+def add_subject(path: MemberPath, body: SubjectIn) -> MemberOut:
+    """By who may in all VOs of the person, since it counts in all; somebody else's is refused."""
+    with ground().db.transaction() as session:
+        authorise_for(session, path.member, CERTIFY)
+        subjects.add(session, path.member, Subject(body.issuer, body.subject), current_principal())
+        return member_answer(session, path.member)
+
+
+@api.delete(
+    "/members/<member>/subjects/<subject>",
+    permission=CERTIFY,
+    summary="Take a sign-in",
+    responses={200: MemberOut},
+)
+def drop_subject(path: SubjectPath, query: RemovalQuery) -> MemberOut:
+    """The last thing that a member is known by stays."""
+    with ground().db.transaction() as session:
+        authorise_for(session, path.member, CERTIFY)
+        subjects.drop(session, path.member, path.subject, query.reason, current_principal())
         return member_answer(session, path.member)
 
 

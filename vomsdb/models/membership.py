@@ -127,6 +127,19 @@ class Certificate(Base):
     added_at: Mapped[datetime] = mapped_column(UtcTime, server_default=sql("now()"))
 
 
+class ProviderSubject(Base):
+    """A person as an OpenID Connect provider knows them: a way to sign in, for all memberships of the person."""
+
+    __tablename__ = "provider_subject"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    issuer: Mapped[str]
+    subject: Mapped[str]
+    added_at: Mapped[datetime] = mapped_column(UtcTime, server_default=sql("now()"))
+
+
 class Member(Base):
     """A person in a VO. `removed` rows stay as tombstones."""
 
@@ -230,6 +243,7 @@ class Application(Base):
     __table_args__ = (
         one_of("state", "submitted", "pending", "approved", "rejected", "withdrawn", "expired"),
         CheckConstraint("(state = 'rejected') <= (reason is not null)", name="reasoned"),
+        CheckConstraint("(subject_der is null) = (issuer_der is null)", name="certificate"),
         Index(
             "application_once",
             "vo",
@@ -244,8 +258,9 @@ class Application(Base):
     vo: Mapped[str] = mapped_column(ForeignKey("vo.name"))
     state: Mapped[str] = mapped_column(server_default="submitted")
     key: Mapped[str] = mapped_column(index=True)
-    subject_der: Mapped[bytes]
-    issuer_der: Mapped[bytes]
+    subject_der: Mapped[bytes | None]
+    """None for who signed in with an identity provider; then subject and issuer are the provider's."""
+    issuer_der: Mapped[bytes | None]
     subject: Mapped[str]
     issuer: Mapped[str]
     name: Mapped[str]

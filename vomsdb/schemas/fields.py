@@ -93,6 +93,12 @@ class CertificatePath(MemberPath):
     certificate: Id
 
 
+class SubjectPath(MemberPath):
+    """A sign-in of a member."""
+
+    subject: Id
+
+
 class AttributePath(VoPath):
     """A generic attribute of a VO."""
 

@@ -18,6 +18,13 @@ class CertificateIn(Wire):
     issuer: Annotated[str, Field(max_length=1000)] | None = None
 
 
+class SubjectIn(Wire):
+    """A subject of an identity provider, as its tokens spell `iss` and `sub`."""
+
+    issuer: Annotated[str, Field(max_length=255, pattern=r"^https?://[!-~]+$")]
+    subject: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
+
+
 class LinkIn(CertificateIn):
     """Any certificate of the other person, and how it is known that both are one."""
 

@@ -83,6 +83,15 @@ class CertificateOut(BaseModel):
     reason: str | None
 
 
+class SubjectOut(BaseModel):
+    """A subject of an identity provider by which a member signs in."""
+
+    id: int
+    issuer: str
+    subject: str
+    added_at: datetime
+
+
 class SuspensionOut(BaseModel):
     """Why a member is suspended."""
 
@@ -113,6 +122,7 @@ class MemberOut(BaseModel):
     aup_due: datetime | None
     aup_signed_by: str | None
     certificates: list[CertificateOut]
+    subjects: list[SubjectOut]
     fqans: list[str]
 
 

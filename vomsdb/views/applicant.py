@@ -74,6 +74,8 @@ def _form(name: str, form: FormFaults, status: int = 200) -> Response:
         aup=aup,
         form=form,
         identity=caller.x509,
+        oidc=caller.oidc,
+        institutions=bool(ground().providers),
         tls_url=settings().tls_url.rstrip("/") + f"/vos/{name}/apply",
     )
 

@@ -100,7 +100,11 @@ def _membership(session: Session, chosen: members.Profile) -> dict[str, Any]:
 def _sentence(own: list[members.Profile], requests: list[Application]) -> Markup:
     active = [profile for profile in own if profile.member.state == "active"]
     if active:
-        words = Markup("You are a member of <b>{}</b>. Next: get your proxy, then start a machine.")
+        known = any(profile.certificates for profile in active)
+        next_step = (
+            "get your proxy, then start a machine" if known else "send your certificate, to get a proxy"
+        )
+        words = Markup("You are a member of <b>{}</b>. Next: ") + next_step + "."
         return words.format(", ".join(profile.member.vo for profile in active))
     waiting = next((one for one in requests if one.state in applications.OPEN), None)
     if waiting is not None and waiting.state == "submitted":

@@ -23,6 +23,7 @@ from vomsdb import (
     lifetimes,
     members,
     robots,
+    subjects,
     suspensions,
 )
 from vomsdb.permissions import ARRANGE_MEMBER, CERTIFY, LINK, PUBLISH_AUP, REMOVE, SIGN_FOR, SUSPEND
@@ -39,11 +40,12 @@ class MemberForm(Wire):
 
     action: Literal[
         "suspend", "restore", "give", "take", "remove", "prolong", "add", "drop", "link", "owner", "ask", "sign",
-        "value", "no-value",
+        "value", "no-value", "drop-subject",
     ]  # fmt: skip
     code: Literal["SECURITY_INCIDENT", "HR_DB_VALIDATION", "OTHER"] = "OTHER"
     reason: Reason = ""
     certificate: Id | None = None
+    subject: Id | None = None
     pem: Pem = ""
     fqan: Fqan | None = None
     until: date | None = None
@@ -93,6 +95,10 @@ def _arrange(session: Session, member_id: int, filled: MemberForm) -> None:
     group_managers.check_may_arrange(session, member, filled.fqan, caller)
     act = groups.give if filled.action == "give" else groups.take
     act(session, member_id, filled.fqan, caller)
+
+
+def _drop_subject(session: Session, member_id: int, filled: MemberForm) -> None:
+    subjects.drop(session, member_id, filled.subject or 0, filled.reason, current_principal())
 
 
 def _prolong(session: Session, member_id: int, filled: MemberForm) -> None:
@@ -152,6 +158,7 @@ _ACTS: Mapping[str, tuple[Permission, Callable[[Session, int, MemberForm], None]
     "remove": (REMOVE, _remove),
     "add": (CERTIFY, _add),
     "drop": (CERTIFY, _drop),
+    "drop-subject": (CERTIFY, _drop_subject),
     "link": (LINK, _link),
     "owner": (CERTIFY, _owner),
     "ask": (PUBLISH_AUP, _ask),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from flask import Response, flash, redirect, request
 from markupsafe import Markup
@@ -62,13 +63,19 @@ def _applicant(one: Application, doubts: Sequence[str], own_keys: frozenset[str]
         kind="member",
         name=one.name,
         under_name=(one.institution, one.email),
-        identity=(_cn(one.subject), _cn(one.issuer)),
+        identity=_known_by(one),
         asks="member",
         doubts=doubts,
         since=one.confirmed_at or one.created_at,
         url=f"/vos/{one.vo}/requests/{one.id}",
         own=one.key in own_keys,
     )
+
+
+def _known_by(one: Application) -> tuple[str, str]:
+    if one.subject_der is None:
+        return f"sign-in {one.subject}", urlsplit(one.issuer).hostname or one.issuer
+    return _cn(one.subject), _cn(one.issuer)
 
 
 def _asking(asked: Asked, own: bool) -> Waiting:

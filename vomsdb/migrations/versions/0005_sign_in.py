@@ -10,8 +10,32 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "provider_subject",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("added_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("provider_subject_person_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("provider_subject_pkey")),
+        sa.UniqueConstraint("key", name=op.f("provider_subject_key_key")),
+    )
+    op.create_index(op.f("provider_subject_person_id_ix"), "provider_subject", ["person_id"])
+    # who signs in by an institution applies without a certificate
+    op.alter_column("application", "subject_der", nullable=True)
+    op.alter_column("application", "issuer_der", nullable=True)
+    op.create_check_constraint(
+        op.f("application_certificate_check"),
+        "application",
+        "(subject_der is null) = (issuer_der is null)",
+    )
 
 
 def downgrade() -> None:
-    pass
+    op.drop_constraint(op.f("application_certificate_check"), "application")
+    op.execute("delete from application where subject_der is null")
+    op.alter_column("application", "subject_der", nullable=False)
+    op.alter_column("application", "issuer_der", nullable=False)
+    op.drop_table("provider_subject")
