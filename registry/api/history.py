@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hanse.revisions import head
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
+
+from hanse.revisions import History, head
 from hanse.web import Api, current_principal, ground
 from registry import comparing, states, trail, undo
 from registry.api.answers import Body, NumberPath, SitePath
@@ -32,7 +35,8 @@ api = Api("registry_history", __name__, "History", csv=True)
 def list_changes(query: EventQuery) -> Body:
     """Who changed what, when and why: of a site, an NGI, a kind, an entity, by a person, in a span of time."""
     with ground().db.transaction() as session:
-        found = trail.events(session, wanted(query), before=query.before, limit=query.limit)
+        known = upto(session, query.as_of)
+        found = trail.events(session, wanted(query), where=known, before=query.before, limit=query.limit)
     return {
         "items": [event_answer(event) for event in found],
         "next": found[-1].number if len(found) == query.limit else None,
@@ -52,7 +56,13 @@ def list_site_changes(path: SitePath, query: EventQuery) -> Body:
 
 def wanted(query: EventQuery) -> trail.Wanted:
     """The part of the trail that a query means."""
-    return trail.Wanted(**query.model_dump(exclude={"before", "limit"}))
+    return trail.Wanted(**query.model_dump(exclude={"before", "limit", "as_of"}))
+
+
+def upto(session: Session, as_of: str | None) -> list[ColumnElement[bool]]:
+    """The part of the log that there was at a moment; all of it for None. Raises Refused for what is no moment."""
+    number = states.number_at(session, as_of)
+    return [] if number is None else [History.from_revision <= number]
 
 
 @api.get("/revisions/<int:number>", permission=READ_LOG, summary="One revision", responses={200: RevisionOut})

@@ -39,8 +39,11 @@ class EventPage(Wire):
 
 
 class EventQuery(Query):
-    """Which changes. `person` is the id of who made them, `actor` the key of a principal, `by` a name."""
+    """Which changes. `person` is the id of who made them, `actor` the key of a principal, `by` a name; `as_of` leaves
+    out what was changed after that moment.
+    """
 
+    as_of: AsOf | None = None
     site: SiteName | None = None
     ngi: NgiName | None = None
     kind: Kind | None = None

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.database import Database
-from hanse.errors import HanseError
+from hanse.errors import HanseError, NotFound
 from hanse.identity.permissions import allows
 from hanse.web import FormFaults, Pages, current_principal, ground, page
 from hanse.web.wire import faults_of
 from registry import comparing, states, trail, undo
-from registry.api.history import span, wanted
+from registry.api.history import span, upto, wanted
 from registry.rights import READ_LOG
 from registry.schemas.history import DiffQuery, EventQuery, UndoIn
 from registry.views import looking, saving
@@ -48,7 +48,8 @@ def history() -> BaseResponse:
     """Who changed what, when and why."""
     query, told = _query()
     with ground().db.transaction() as session:
-        events = trail.events(session, wanted(query), before=query.before, limit=EVENTS)
+        known = upto(session, query.as_of)
+        events = trail.events(session, wanted(query), where=known, before=query.before, limit=EVENTS)
         names, ngis = _names(session)
     found = lines(events)
     chosen = {name: request.args[name] for name in _FILTERS if request.args.get(name)}
@@ -72,7 +73,11 @@ def history() -> BaseResponse:
 
 def _query() -> tuple[EventQuery, str]:
     """The filter in the address; what cannot be read is left out and named."""
-    given = {name: value for name, value in request.args.items() if value and name in (*_FILTERS, "before")}
+    given = {
+        name: value
+        for name, value in request.args.items()
+        if value and name in (*_FILTERS, "before", "as_of")
+    }
     try:
         return EventQuery.model_validate(given), ""
     except ValidationError as error:
@@ -108,6 +113,9 @@ def one_revision(number: int) -> BaseResponse:
 
 def _revision_page(number: int, form: FormFaults, status: int = 200) -> BaseResponse:
     with ground().db.transaction() as session:
+        newest = states.number_at(session, request.args.get("as_of"))
+        if newest is not None and number > newest:
+            raise NotFound(f"There was no revision {number:,} at that time; the newest was {newest:,}.")
         looked = undo.look(session, number)
     first = looked.events[0]
     return page(
@@ -151,6 +159,8 @@ def diff() -> BaseResponse:
         for name, value in request.args.items()
         if value and name in ("since", "until", "site", "ngi", "kind", "cursor")
     }
+    if (as_of := request.args.get("as_of", "")) and "since" in given:
+        given.setdefault("until", as_of)
     form, ends = FormFaults(given), (0, 0)
     found: list[comparing.Difference] = []
     with ground().db.transaction() as session:

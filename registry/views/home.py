@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import redirect
+from flask import redirect, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -14,14 +15,15 @@ from hanse.identity.permissions import PUBLIC
 from hanse.identity.principals import Principal
 from hanse.pages.charts import Stack, stacked
 from hanse.web import Pages, current_principal, ground, page
-from registry import directory, neighbours, overview, standing, waiting
+from registry import directory, neighbours, overview, standing, states, waiting
 from registry.directory import Listed
 from registry.lately import Lately
 from registry.neighbours import Heard
 from registry.rights import is_operator
 from registry.schemas.fields import parse_time
 from registry.settings import RegistrySettings
-from registry.views import looking, mapping
+from registry.states import Moment
+from registry.views import looking, mapping, site_list
 from registry.views.words import Line, lines
 
 pages = Pages("registry_home", __name__)
@@ -38,11 +40,16 @@ REFRESH_S = 30
 def home() -> BaseResponse:
     """The operator's page; others are shown to their own, visitors the way in."""
     principal = current_principal()
+    with ground().db.transaction() as session:
+        moment = states.moment(session, request.args.get("as_of"))
     if is_operator(principal):
-        return operators_page()
-    if principal.signed_in and (target := own_home(principal, settings())):
-        return redirect(target)
-    return landing(principal)
+        return operators_page() if moment is None else operators_page_then(moment)
+    target = own_home(principal, settings()) if principal.signed_in else ""
+    if moment is not None:
+        # membership has a past of its own; what is told to everybody is the list of sites
+        known = target if target.startswith("/") else "/sites"
+        return redirect(f"{known}?{urlencode({'as_of': request.args['as_of']})}")
+    return redirect(target) if target else landing(principal)
 
 
 def settings() -> RegistrySettings:
@@ -127,6 +134,40 @@ def operators_page() -> BaseResponse:
         changed=_changed(own.changes),
         chart=_usage_chart(heard["accounting"]),
         settings=known,
+    )
+
+
+def operators_page_then(moment: Moment) -> BaseResponse:
+    """The federation and the UTC day at a moment, as the log has them; the other services tell of now."""
+    db = ground().db
+    with db.transaction() as session:
+        own = overview.look_then(session, moment)
+        sites = directory.sites(db, session, str(moment.number))
+    rows = site_list.rows_then(sites)
+    counted = [(status, many) for status, many in own.sites.items() if many]
+    return page(
+        "registry/home_then.html",
+        title=f"{moment.at:%A} {moment.at.day} {moment.at:%B %Y}",
+        sentence=_sentence_then(len(sites), counted),
+        api="/api/v1/overview",
+        own=own,
+        counted=counted,
+        total=len(sites),
+        downtimes=[
+            {**one, **{edge: parse_time(one[edge]) for edge in ("start", "end")}} for one in own.downtimes
+        ],
+        changed=_changed(own.changes),
+        minute=moment.at.replace(second=0, microsecond=0),
+        **_map(sites, {row.site.name: row.standing for row in rows}),
+    )
+
+
+def _sentence_then(total: int, counted: Sequence[tuple[str, int]]) -> Markup:
+    if not total:
+        return Markup("No site was registered yet.")
+    words = ", ".join(f"{many} {status}" for status, many in counted)
+    return Markup("<b>{} {}</b> registered: {}.").format(
+        total, "site was" if total == 1 else "sites were", words
     )
 
 

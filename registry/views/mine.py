@@ -7,22 +7,35 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flask import request
 from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from hanse.identity.permissions import SIGNED_IN
+from hanse.revisions import History
 from hanse.web import Pages, current_principal, ground, page
-from registry import directory, neighbours, standing, states, waiting
+from registry import directory, downtime_finding, neighbours, standing, states, waiting
 from registry.directory import Listed, listed
 from registry.models import Downtime, DowntimePart, HostCertificate, Site
 from registry.rights import DECLARE_DOWNTIME, EDIT_SITE, may_site
+from registry.schemas.downtimes import DowntimeFilter
+from registry.schemas.fields import parse_time
+from registry.states import Moment, State
 from registry.views import looking, site_list
 from registry.views.home import settings
 
 pages = Pages("registry_mine", __name__)
 SOON = timedelta(days=21)
+MOST_DOWNTIMES = 3
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A certificate of the past that ends at `not_after`."""
+
+    not_after: datetime
 
 
 @dataclass(frozen=True)
@@ -34,12 +47,66 @@ class Mine:
     row: site_list.Row
     refused: int
     downtimes: list[dict[str, Any]]
-    ending: list[HostCertificate]
+    ending: Sequence[HostCertificate | Ending]
 
 
 @pages.get("/mine", permission=SIGNED_IN)
 def my_sites() -> BaseResponse:
     """The sites that somebody runs, those in trouble first."""
+    with ground().db.transaction() as session:
+        moment = states.moment(session, request.args.get("as_of"))
+    return _mine_now() if moment is None else _mine_then(moment)
+
+
+def _mine_then(moment: Moment) -> BaseResponse:
+    """The sites that somebody runs today, as the log had them; what other services tell is of now and left out."""
+    with ground().db.transaction() as session:
+        mine = [_then(session, state, moment) for state in _states_then(session, _own(session), moment)]
+    count = len(mine)
+    return page(
+        "registry/mine.html",
+        title="My sites",
+        sentence=f"{count} of the sites that you run now {'was' if count == 1 else 'were'} registered.",
+        api="/api/v1/sites",
+        mine=mine,
+        tasks=[],
+        past=True,
+        now=moment.at,
+        settings=settings(),
+        may_declare=False,
+    )
+
+
+def _states_then(session: Session, rows: Sequence[Site], moment: Moment) -> list[State]:
+    wanted = [History.entity_id.in_([str(row.id) for row in rows])]
+    return states.by_name(session, "site", where=wanted, as_of=str(moment.number))
+
+
+def _then(session: Session, state: State, moment: Moment) -> Mine:
+    name, as_of = state.body["name"], str(moment.number)
+    found = downtime_finding.find(session, DowntimeFilter(site=name), as_of=as_of)
+    downtimes = sorted(
+        (_timed(one.body) for one in found if one.body["state"] != "ended"), key=lambda one: one["start"]
+    )
+    of_site = [states.text_of("site") == name]
+    certificates = states.by_id(session, "host_certificate", where=of_site, as_of=as_of)
+    ends = sorted(parse_time(one.body["not_after"]) for one in certificates)
+    return Mine(
+        site=state.body,
+        standing=standing.Standing(standing.UNTOLD),
+        row=site_list.Row(listed(state.id, state.body), standing.Standing(standing.UNTOLD)),
+        refused=0,
+        downtimes=downtimes[:MOST_DOWNTIMES],
+        ending=[Ending(end) for end in ends if moment.at - SOON < end < moment.at + SOON],
+    )
+
+
+def _timed(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {**body, **{edge: parse_time(body[edge]) for edge in ("start", "end")}}
+
+
+def _mine_now() -> BaseResponse:
+    """With how they are, as the other services tell, and what waits."""
     principal, now = current_principal(), datetime.now(UTC)
     questions = {"monitoring": standing.QUESTION, **site_list.questions(site_list.chosen([]), now)}
     heard = neighbours.ask(ground().db, settings(), questions)
@@ -112,7 +179,9 @@ def _downtimes(session: Session, row: Site) -> list[dict[str, Any]]:
     """Those that go on and those to come."""
     of_site = select(DowntimePart.downtime_id).where(DowntimePart.site_id == row.id)
     statement = select(Downtime.id).where(Downtime.id.in_(of_site), Downtime.state != "ended")
-    return looking.downtimes(session, list(session.scalars(statement.order_by(Downtime.start_at).limit(3))))
+    return looking.downtimes(
+        session, list(session.scalars(statement.order_by(Downtime.start_at).limit(MOST_DOWNTIMES)))
+    )
 
 
 def _ending(session: Session, row: Site, now: datetime) -> list[HostCertificate]:

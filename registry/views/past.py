@@ -24,6 +24,11 @@ from registry.rights import READ_LOG
 # Pages that read the log, and so can tell of any moment.
 SHOWS: Final = frozenset(
     {
+        "/",
+        "/mine",
+        "/history",
+        "/history/<int:number>",
+        "/history/diff",
         "/sites",
         "/sites/<name>",
         "/services",
@@ -52,16 +57,11 @@ SHOWS: Final = frozenset(
 FILES: Final = frozenset({"/sites/list.csv"})
 # Pages of the present alone, and why.
 PRESENT: Final = {
-    "/": "what fails now, and who acts on it",
-    "/mine": "what waits for the reader",
-    "/account": "the reader's own",
-    "/mails": "a queue",
-    "/history": "the log itself",
-    "/history/<int:number>": "the log itself",
-    "/history/diff": "the log itself",
-    "/subscriptions": "the reader's own",
-    "/webhooks": "the reader's own",
-    "/webhooks/<int:number>": "the reader's own",
+    "/account": "what you sign in with now, and what is told to you; People shows you as you were",
+    "/mails": "mails are a queue: what is sent is forgotten, and no record of the federation",
+    "/subscriptions": "subscriptions are your own and no record of the federation",
+    "/webhooks": "webhooks are your own and no record of the federation",
+    "/webhooks/<int:number>": "webhooks are your own and no record of the federation",
 }
 _LINK = re.compile(r'(<a\b[^>]*?\bhref=")(/[^"#]*)((?:#[^"]*)?")')
 _ACTION = re.compile(r'<a\b(?=[^>]*class="button)[^>]*?\bhref="(/[^"#]*)[^"]*"[^>]*>.*?</a>', re.S)
@@ -87,7 +87,8 @@ def _asked() -> str:
 def _admit() -> None:
     rule = request.url_rule.rule if request.url_rule is not None else ""
     if _asked() and rule not in SHOWS | FILES:
-        raise Refused("This page shows the present only; take as_of out of its address.")
+        why = PRESENT.get(rule, "what is changed is changed now")
+        raise Refused(f"This page shows the present only: {why}. Take as_of out of its address.")
 
 
 def _keep(response: Response) -> Response:

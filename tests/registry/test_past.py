@@ -17,8 +17,6 @@ from .conftest import OCCI, Registry
 # Reads of the API that know the present only, and why.
 PRESENT_ONLY = {
     "/api/v1/changes": "the log itself",
-    "/api/v1/history": "the log itself",
-    "/api/v1/sites/{site}/history": "the log itself",
     "/api/v1/revisions/{number}": "the log itself",
     "/api/v1/diff": "the log itself",
     "/api/v1/people/{number}/reads": "dated, and forgotten after personal_read_days",
@@ -211,6 +209,11 @@ def test_every_page_knows_the_past_or_says_why_not(registry: Registry) -> None:
 
 
 FOR_PEOPLE_SIGNED_IN = {
+    "/",
+    "/mine",
+    "/history",
+    "/history/<int:number>",
+    "/history/diff",
     "/people",
     "/people/<int:number>",
     "/roles",
@@ -253,6 +256,7 @@ def test_pages_of_the_past_are_whole_and_read_only(registry: Registry, changed: 
     }
     registry.send("POST", "/api/v1/projects", {"name": "EGI", "ngis": ["NGI_CZ"]})
     registry.send("POST", "/api/v1/service-groups", {"name": "CLOUDS"})
+    ids["/history/<int:number>"] = str(changed)
     ids["/people/<int:number>"] = registry.get("/api/v1/people?q=Laura")["items"][0]["id"]
     last = newest(registry)
     for rule in sorted(SHOWS):
@@ -296,11 +300,74 @@ def test_filters_keep_the_moment(registry: Registry, changed: int) -> None:
             assert 'name="as_of"' in form
 
 
-@pytest.mark.parametrize("path", ["/", "/history", "/mails", "/sites/BIFI/edit", "/account"])
-def test_pages_of_the_present_say_so(registry: Registry, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/mails", "a queue"),
+        ("/webhooks", "your own"),
+        ("/subscriptions", "your own"),
+        ("/account", "People shows you as you were"),
+        ("/sites/BIFI/edit", "changed now"),
+    ],
+)
+def test_pages_of_the_present_say_so_and_why(registry: Registry, path: str, why: str) -> None:
     answer = registry.ask("GET", f"{path}?as_of=3")
     assert answer.status_code == 422
     assert "present only" in answer.text
+    assert why in answer.text
+
+
+def test_home_tells_of_the_federation_and_of_the_day_then(registry: Registry, changed: int) -> None:
+    step = {"status": "Suspended", "reason": "a drill"}
+    registry.send("POST", "/api/v1/sites/BIFI/certification", step, status=200)
+    then = registry.ask("GET", f"/?as_of={changed}").text
+    assert "3 sites were" in then
+    assert "3 Certified" in then
+    assert "Suspended 1" not in then
+    assert "a drill" not in then.partition('class="as-of"')[2]
+    later = registry.ask("GET", f"/?as_of={newest(registry)}").text
+    assert "2 Certified, 1 Suspended" in later
+    assert "a drill" in later
+    assert "No site was registered yet" in registry.ask("GET", "/?as_of=0").text
+
+
+def test_home_of_then_leads_everybody_to_what_they_may_see(registry: Registry, changed: int) -> None:
+    for who, target in (("Laura Gil", "/sites/BIFI"), ("Anna Lindqvist", "/sites"), (None, "/sites")):
+        answer = registry.ask("GET", f"/?as_of={changed}", who)
+        assert (answer.status_code, answer.headers["Location"]) == (302, f"{target}?as_of={changed}"), who
+
+
+def test_my_sites_as_they_were(registry: Registry, changed: int) -> None:
+    registry.send("PATCH", "/api/v1/sites/BIFI", {"name": "BIFI-2", "official_name": "A new institute"})
+    (downtime,) = registry.get("/api/v1/downtimes?site=BIFI-2")["items"]
+    registry.ask("DELETE", f"/api/v1/downtimes/{downtime['id']}")
+    then = registry.ask("GET", f"/mine?as_of={changed}", "Laura Gil").text
+    assert "BIFI, the institute" in then
+    assert "A new institute" not in then
+    assert "none planned" not in then
+    now = registry.ask("GET", "/mine", "Laura Gil").text
+    assert "BIFI-2" in now
+    assert "none planned" in now
+    assert "was registered then" in registry.ask("GET", "/mine?as_of=0", "Laura Gil").text
+
+
+def test_the_log_of_then_ends_there(registry: Registry, changed: int) -> None:
+    for path in ("history", "sites/BIFI/history"):
+        numbers = [one["revision"] for one in registry.get(f"/api/v1/{path}?as_of={changed}")["items"]]
+        assert numbers[0] == changed, path
+        assert max(numbers) == changed
+    page = registry.ask("GET", f"/history?as_of={changed}").text
+    assert "Huesca" not in page
+    assert "Zaragoza" in page
+    whole = registry.ask("GET", f"/history/{changed}?as_of={changed}")
+    assert whole.status_code == 200
+    assert "Undo" not in whole.text.partition("<main")[2]
+    early = registry.ask("GET", f"/history/{changed}?as_of={changed - 1}")
+    assert early.status_code == 404
+    assert f"the newest was {changed - 1}" in early.text
+    differs = registry.ask("GET", f"/history/diff?since=1&as_of={changed}").text
+    assert "Huesca" not in differs
+    assert f"revision 1 to {changed}" in differs
 
 
 def test_a_moment_that_is_none_is_told(registry: Registry) -> None:
