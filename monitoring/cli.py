@@ -18,6 +18,7 @@ from monitoring.probes import PROBES
 from monitoring.running import run, target_of
 from monitoring.service import SERVICE
 from monitoring.wire.certificates import Trust
+from monitoring.wire.journals import FileJournal
 from monitoring.worker import ProbeWorker
 
 group = service_group(SERVICE)
@@ -86,6 +87,13 @@ def _unknown(fault: click.UsageError) -> click.exceptions.Exit:
     "--token-file", type=click.File(), help="File with the token for X-Auth-Token (occi-categories)."
 )
 @click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("~/.local/state/hanse/probe-machines.jsonl"),
+    show_default=True,
+    help="File in which occi-compute notes what it makes, so that the next run deletes what one left behind.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Print the whole result with phases as one JSON object."
 )
 def probe(
@@ -97,6 +105,7 @@ def probe(
     cert: Path | None,
     key: Path | None,
     token_file: Any,
+    journal: Path,
     as_json: bool,
 ) -> None:
     """Run the probe NAME once, as a Nagios plugin: one line, exit code 0 OK, 1 WARNING, 2 CRITICAL, 3
@@ -108,7 +117,9 @@ def probe(
     if token_file is not None:
         given["token"] = token_file.read().strip()
     credential = (cert, key or cert) if cert else None
-    result = _run(name, endpoint, given, Trust(ca_path), credential, timeout)
+    result = _run(
+        name, endpoint, given, Trust(ca_path), credential, timeout, FileJournal(journal.expanduser())
+    )
     click.echo(
         json.dumps({"probe": name, **asdict(result)}, indent=2) if as_json else plugin_output(name, result)
     )
@@ -122,6 +133,7 @@ def _run(
     trust: Trust,
     credential: tuple[Path, Path] | None,
     timeout: float | None,
+    journal: FileJournal,
 ) -> Result:
     try:
         target = target_of(endpoint, options)
@@ -133,7 +145,9 @@ def _run(
         return Result(
             Status.UNKNOWN, f"{name} has no option {min(unknown)}; it has {known}", "bad-option", 0.0
         )
-    return asyncio.run(run(PROBES[name], target, trust, credential=credential, deadline_s=timeout))
+    return asyncio.run(
+        run(PROBES[name], target, trust, credential=credential, deadline_s=timeout, journal=journal)
+    )
 
 
 def _pair(option: str) -> tuple[str, str]:

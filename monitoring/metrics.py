@@ -6,6 +6,7 @@ from hanse.database import Database
 from hanse.web import Gauge
 from monitoring import reading, story
 from monitoring.clock import database_time
+from monitoring.machines import count_orphans
 from monitoring.models import Check, Endpoint, Notification, Worker
 from monitoring.words import ORDER
 
@@ -19,6 +20,7 @@ METRICS: dict[str, str] = {
     "hanse_monitoring_incidents_open": "Open incidents that no downtime mutes.",
     "hanse_monitoring_doubting": "1 while the monitor reaches nothing and accuses nobody.",
     "hanse_monitoring_alerts_waiting": "Messages that have not gone out yet.",
+    "hanse_monitoring_probe_machines_left": "Machines of probes at clouds that could not be deleted yet.",
     "hanse_monitoring_workers": "Probe workers seen in the last 30 seconds.",
 }
 
@@ -37,6 +39,7 @@ def gauges(db: Database) -> list[Gauge]:
         waiting = session.scalar(select(func.count()).where(Notification.outcome.is_(None)))
         workers = session.scalars(select(Worker.seen_at)).all()
         incidents, doubting = story.count_open(session), story.is_doubting(session)
+        left = count_orphans(session)
     found = _site_gauges(lines)
     for check, site in checks:
         found += _check_gauges(
@@ -48,6 +51,7 @@ def gauges(db: Database) -> list[Gauge]:
         _gauge("hanse_monitoring_incidents_open", incidents),
         _gauge("hanse_monitoring_doubting", doubting),
         _gauge("hanse_monitoring_alerts_waiting", waiting or 0),
+        _gauge("hanse_monitoring_probe_machines_left", left),
         _gauge("hanse_monitoring_workers", alive),
     ]
 

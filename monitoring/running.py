@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from monitoring.findings import Fault, Result, Status, Target
 from monitoring.probes import Probe
 from monitoring.wire.certificates import Trust
+from monitoring.wire.journals import Journal
 from monitoring.wire.line import Line, address_parts
 from monitoring.wire.sockets import Resolve, system_resolve
 from monitoring.wire.trace import Trace
@@ -34,9 +35,10 @@ async def run(
     credential: tuple[Path, Path] | None = None,
     deadline_s: float | None = None,
     resolve: Resolve = system_resolve,
+    journal: Journal | None = None,
 ) -> Result:
     """The probe's result. The deadline counts everything, the name lookup included, and always holds."""
-    line = Line(Trace(), trust, credential, resolve)
+    line = Line(Trace(), trust, credential, resolve, journal)
     limit = deadline_s or probe.deadline_s
     try:
         async with asyncio.timeout(limit):

@@ -22,6 +22,7 @@ from monitoring.alerts import audience_of
 from monitoring.clock import database_time, local_time
 from monitoring.dispatch import dispatch
 from monitoring.findings import Fault, Result, Status
+from monitoring.machines import DatabaseJournal
 from monitoring.models import Worker
 from monitoring.probes import PROBES
 from monitoring.recording import Bench, Outcome
@@ -29,6 +30,7 @@ from monitoring.running import run, target_of
 from monitoring.schedule import Lease, claim, give_back
 from monitoring.settings import MonitoringSettings
 from monitoring.storing import Store
+from monitoring.sweeping import Sweeper
 from monitoring.wire.certificates import Trust
 from monitoring.wire.sockets import Resolve, system_resolve
 
@@ -83,6 +85,7 @@ class ProbeWorker:
     resolve: Resolve = system_resolve
     trust: Trust = field(init=False)
     store: Store = field(init=False)
+    journal: DatabaseJournal = field(init=False)
     running: dict[asyncio.Task[None], Lease] = field(default_factory=dict)
     done: int = 0
     _minute: Minute | None = None
@@ -90,6 +93,7 @@ class ProbeWorker:
 
     def __post_init__(self) -> None:
         self.trust = Trust(self.settings.trust_dir)
+        self.journal = DatabaseJournal(self.db)
         bench = Bench(self.settings.rules, audience_of(self.settings))
         self.store = Store(self.db, bench, self._stored)
 
@@ -115,6 +119,8 @@ class ProbeWorker:
 
     async def _probe_until(self, stop: Event) -> None:
         beat = asyncio.create_task(self._beat_until(stop))
+        sweeper = Sweeper(self.db, self.journal, self.trust, self.settings.credential)
+        sweep = asyncio.create_task(sweeper.run(stop))
         while not stop.is_set():
             leases = await self._claim()
             for lease in leases:
@@ -124,6 +130,7 @@ class ProbeWorker:
             if len(leases) < BATCH:
                 await asyncio.sleep(POLL_S)
         await beat
+        await sweep
         await self._finish()
 
     async def _claim(self) -> list[Lease]:
@@ -165,6 +172,7 @@ class ProbeWorker:
                 credential=self.settings.credential,
                 deadline_s=lease.deadline_s,
                 resolve=self.resolve,
+                journal=self.journal,
             )
         except Fault as fault:
             return Result(Status.UNKNOWN, fault.summary, fault.reason, 0.0)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
 
 from hanse.database import GroundBase
-from monitoring.models import figures
+from monitoring.models import figures, machines
 from monitoring.models.base import STATES, Base, UtcTime
 
 
@@ -275,6 +275,7 @@ __all__ = [
     "StoredResult",
     "Worker",
     "figures",
+    "machines",
     "metadatas",
 ]
 

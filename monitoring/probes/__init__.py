@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from monitoring.findings import Finding, Target
-from monitoring.probes import certificate, http, occi_categories, tcp
+from monitoring.probes import certificate, http, occi_categories, occi_compute, occi_context, tcp
 from monitoring.wire.line import Line
 
 
@@ -57,6 +57,36 @@ PROBES: dict[str, Probe] = {
             30,
             needs=("tcp",),
             options=("kinds", "mixins", "token"),
+        ),
+        Probe(
+            "occi-context",
+            "OCCI contextualisation: mixins for user data and key",
+            occi_context.probe,
+            3600,
+            300,
+            30,
+            needs=("tcp",),
+            options=("token", "generation"),
+        ),
+        Probe(
+            "occi-compute",
+            "OCCI: a machine is started and deleted",
+            occi_compute.probe,
+            3600,
+            900,
+            420,
+            needs=("tcp", "occi-categories"),
+            options=(
+                "image",
+                "size",
+                "active_s",
+                "delete_s",
+                "storage",
+                "contextualise",
+                "project",
+                "keystone",
+                "token",
+            ),
         ),
     )
 }

@@ -22,24 +22,33 @@ KINDS, MIXINS = ("compute", "network", "storage"), ("os_tpl", "resource_tpl")
 async def probe(target: Target, line: Line) -> Finding:
     """OK with counts, or CRITICAL occi-missing; faults of the line, occi-invalid, auth-*, http-status."""
     wanted = [*_identifiers(words(target, "kinds", KINDS)), *_identifiers(words(target, "mixins", MIXINS))]
-    token = target.options.get("token", "")
-    reply = await _query(line, target.url, token)
-    _accept_status(reply, bool(token))
-    with line.trace.phase("parse") as step:
-        model = _model(reply)
-        counts = (len(model.kinds), len(model.mixins), len(model.actions))
-        step.seen = f"{counts[0]} kinds, {counts[1]} mixins, {counts[2]} actions"
+    model, reply = await queried(target, line)
     figures = (
         Figure("time", line.trace.elapsed_s(), "s"),
-        Figure("kinds", counts[0]),
-        Figure("mixins", counts[1]),
+        Figure("kinds", len(model.kinds)),
+        Figure("mixins", len(model.mixins)),
         Figure("size", len(reply.body), "B"),
     )
     missing = [identifier for identifier in wanted if not _offers(model, identifier)]
     if missing:
         names = ", ".join(identifier.rpartition("#")[2] for identifier in missing)
         return Finding(Status.CRITICAL, f"The OCCI server does not offer {names}", "occi-missing", figures)
-    return Finding(Status.OK, f"{step.seen}: all required are there", figures=figures)
+    return Finding(Status.OK, f"{_counts(model)}: all required are there", figures=figures)
+
+
+async def queried(target: Target, line: Line) -> tuple[Document, Reply]:
+    """What the query interface offers, and its answer; faults of the line, occi-invalid, auth-*, http-status."""
+    token = target.options.get("token", "")
+    reply = await _query(line, target.url, token)
+    _accept_status(reply, bool(token))
+    with line.trace.phase("parse") as step:
+        model = _model(reply)
+        step.seen = _counts(model)
+    return model, reply
+
+
+def _counts(model: Document) -> str:
+    return f"{len(model.kinds)} kinds, {len(model.mixins)} mixins, {len(model.actions)} actions"
 
 
 async def _query(line: Line, url: str, token: str) -> Reply:

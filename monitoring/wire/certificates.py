@@ -59,6 +59,11 @@ class Trust:
         self._directory = directory
         self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
 
+    @property
+    def directory(self) -> Path | None:
+        """The folder; None where the system's CAs count."""
+        return self._directory if self._files()[0] else None
+
     def context(self, credential: tuple[Path, Path] | None = None) -> ssl.SSLContext:
         """The context to verify with; Fault credential-* (UNKNOWN: ours) when our own credential cannot be
         used."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from monitoring.findings import Fault
 from monitoring.wire import sockets
 from monitoring.wire.certificates import Presented, Trust, presented, sharpen, unverified_context
 from monitoring.wire.http1 import MAX_BODY, Reply, read_reply, request_head
+from monitoring.wire.journals import Journal
 from monitoring.wire.trace import Trace, shown_headers
 
 MAX_REDIRECTS = 5
@@ -28,14 +29,21 @@ class Streams:
     tls: ssl.SSLObject | None
 
 
+def _nothing(step: str) -> None:
+    """Between two steps nothing happens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a probe may use of the world: names, trust, our credential, and the trace it writes to."""
+    """What a probe may use of the world: names, trust, our credential, the trace it writes to, and the journal of what
+    it makes. `between` is called before each step of a life cycle (tests end a probe there)."""
 
     trace: Trace
     trust: Trust
     credential: tuple[Path, Path] | None = None
     resolve: sockets.Resolve = sockets.system_resolve
+    journal: Journal | None = None
+    between: Callable[[str], None] = _nothing
 
     @asynccontextmanager
     async def open(self, host: str, port: int, *, tls: bool, redirected: str = "") -> AsyncIterator[Streams]:
