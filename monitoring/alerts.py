@@ -56,7 +56,12 @@ def means_of(settings: MonitoringSettings) -> Means:
 def contacts(session: Session, site: str) -> list[dict[str, str]]:
     """The people or lists to alert at a site, as {kind, name, email}: of the most fitting kind that it
     has."""
-    known: Sequence[Mapping[str, Any]] = feed.sites(session).get(site, {}).get("contacts") or []
+    return contacts_of(feed.sites(session).get(site, {}))
+
+
+def contacts_of(site: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The same from the site's body in the feed."""
+    known: Sequence[Mapping[str, Any]] = site.get("contacts") or []
     for kind in CONTACT_KINDS:
         found = [c for c in known if c.get("kind") == kind and c.get("email")]
         if found:

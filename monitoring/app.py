@@ -15,10 +15,17 @@ from monitoring.api.endpoints import endpoints_api
 from monitoring.api.incidents import incidents_api
 from monitoring.api.status import status_api
 from monitoring.metrics import METRICS, gauges
+from monitoring.protocols.argo_metrics import argo_metrics
+from monitoring.protocols.argo_profiles import argo_profiles
+from monitoring.protocols.argo_recomputations import argo_recomputations
+from monitoring.protocols.argo_results import argo_results
+from monitoring.protocols.argo_status import argo_status
+from monitoring.protocols.argo_topology import argo_topology
 from monitoring.settings import MonitoringSettings
 from monitoring.views import monitoring_pages
 
 __all__ = ["METRICS", "create_app"]
+ARGO = (argo_results, argo_status, argo_topology, argo_profiles, argo_recomputations, argo_metrics)
 
 
 def create_app(settings: MonitoringSettings) -> Flask:
@@ -29,7 +36,7 @@ def create_app(settings: MonitoringSettings) -> Flask:
         settings,
         db,
         import_name="monitoring",
-        rooms=[status_api, endpoints_api, incidents_api, monitoring_pages],
+        rooms=[status_api, endpoints_api, incidents_api, *ARGO, monitoring_pages],
         authority=Authority(db, settings.service_tokens, TrustStore(settings.trust_dir)),
         ready={"registry": _registry_followed(settings, db)},
         gauges=lambda: gauges(db),

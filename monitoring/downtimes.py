@@ -22,6 +22,7 @@ class Downtime:
     services: frozenset[str] = frozenset()
     endpoints: frozenset[str] = frozenset()
     service_ends: Mapping[str, datetime] = field(default_factory=dict)
+    classification: str = "UNSCHEDULED"
 
     def covers(self, site: str, service_id: str, endpoint_id: str) -> bool:
         """Whether the endpoint is meant; an endpoint list says more than a service list."""
@@ -54,6 +55,7 @@ def from_feed(bodies: Iterable[Mapping[str, Any]]) -> list[Downtime]:
             frozenset(map(str, body.get("services") or ())),
             frozenset(map(str, body.get("endpoints") or ())),
             {str(service): moment(end) for service, end in (body.get("service_ends") or {}).items()},
+            str(body.get("classification") or "UNSCHEDULED"),
         )
         for body in bodies
     ]

@@ -4,15 +4,22 @@ Foreign text cannot add a line or perfdata of its own: line breaks and pipes are
 """
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from monitoring.findings import Figure, Result
 
 
 def plugin_output(name: str, result: Result) -> str:
     """One line, without its end. Labels are quoted when they hold a space or an equals sign."""
-    perfdata = " ".join(_perf(figure) for figure in result.figures)
+    figures = " ".join(_perf(figure) for figure in result.figures)
     head = f"{name.upper()} {result.status.name} - {plain(result.summary)}"
-    return f"{head} | {perfdata}" if perfdata else head
+    return f"{head} | {figures}" if figures else head
+
+
+def perfdata(figures: Iterable[Mapping[str, Any]]) -> str:
+    """The figures of a stored result as perfdata."""
+    return " ".join(_perf(Figure(**figure)) for figure in figures)
 
 
 def plain(text: str) -> str:

@@ -1,6 +1,5 @@
 """What profiles, weights and reports say, in ARGO's field names."""
 
-from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -156,7 +155,7 @@ class Weight(Body):
     """How much a site counts in its NGI."""
 
     name: Name
-    value: Annotated[Decimal, Field(ge=0, le=10**12)]
+    value: Annotated[float, Field(ge=0, le=10**12, allow_inf_nan=False)]
 
 
 class Weights(Body):

@@ -61,6 +61,6 @@ def _keep(session: Session, kind: str, body: Body, today: date) -> kept.Version:
     if not known:
         return kept.create(session, kind, body, kept.FIRST_DAY, None)
     (version,) = known
-    if version.made_by is None and version.body != body.model_dump(mode="json"):
+    if version.made_by is None and version.body != kept.dumped(body):
         return kept.write(session, version, body, today, None)
     return version

@@ -95,8 +95,9 @@ def change(session: Session, kind: str, profile_id: str, body: Body, day: date, 
 
 
 def write(session: Session, known: Version, body: Body, day: date, by: str | None) -> Version:
-    """Keep a version, and note the days that it changes."""
-    said = body.model_dump(mode="json")
+    """Keep a version, and note the days that it changes. A report is not dated: it says the same for all days."""
+    said = dumped(body)
+    day = FIRST_DAY if known.kind == "report" else day
     values = {"body": said, "made_by": by}
     row = insert(ProfileVersion).values(profile_id=known.id, first_day=day, **values)
     session.execute(
@@ -123,6 +124,11 @@ def remove(session: Session, kind: str, profile_id: str) -> None:
     if using:
         raise Conflict(f"The report {using[0]} uses this {WORDS[kind]}; name another in the report first.")
     session.execute(delete(Profile).where(Profile.id == profile_id))
+
+
+def dumped(body: Body) -> dict[str, Any]:
+    """The body as it is kept."""
+    return body.model_dump(mode="json", exclude_none=True)
 
 
 def _check_references(session: Session, kind: str, body: Body, day: date) -> None:

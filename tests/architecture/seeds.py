@@ -152,7 +152,8 @@ def monitoring(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     federation.adopt()
     federation.all_well()
     federation.outage("cesnet")
-    return {"endpoint": "cesnet", "number": "1", "probe": "tcp", "site": "CESNET"}
+    argo = {"kind": "metric_profiles", "what": "endpoints", "level": "groups", "report": "Default"}
+    return {"endpoint": "cesnet", "number": "1", "probe": "tcp", "site": "CESNET", **argo}
 
 
 def _answers() -> str:

@@ -1,65 +1,25 @@
 """Figures of the days: kept from the timelines, made anew where what they are made of came late."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from hanse.errors import Conflict, Refused
-from monitoring.algebra import State
-from monitoring.figures import daily, noting, recomputations
+from monitoring.figures import noting, recomputations
 from monitoring.figures.recomputations import Asked
 from monitoring.models import Check, StatusChange
 from monitoring.models.figures import DayFigure, NotedDay, TopologyRow
 from monitoring.profiles import kept
 from monitoring.profiles.bodies import Weights
 from tests.monitoring.federation import Federation
-
-TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-LATELY = TODAY - timedelta(days=3)  # so that a midnight during the tests changes nothing
-DAY = LATELY.date()
-HOUR = timedelta(hours=1)
-
-
-def write_line(
-    federation: Federation, endpoint: str, probe: str, changes: list[tuple[datetime, State]]
-) -> None:
-    """Put a check's timeline as if it had been written when it happened."""
-    with federation.session() as session:
-        check = session.scalars(
-            select(Check.id).where(Check.endpoint_id == endpoint, Check.probe == probe)
-        ).one()
-        session.execute(
-            insert(StatusChange),
-            [
-                {"level": "check", "subject": str(check), "at": at, "written_at": at, "state": state}
-                for at, state in changes
-            ],
-        )
+from tests.monitoring.history import DAY, HOUR, LATELY, make, well_but_for_a_morning
 
 
 @pytest.fixture
 def two_days(federation: Federation) -> Federation:
-    """BIFI and CESNET, well for days but for BIFI's TCP on DAY from 6 to 12."""
-    since = LATELY - timedelta(days=1)
-    for site in ("BIFI", "CESNET"):
-        federation.endpoint(site, f"http://occi.{site.lower()}.example:8787/")
-    federation.adopt()
-    for endpoint in ("bifi", "cesnet"):
-        for probe in ("tcp", "occi-categories"):
-            write_line(federation, endpoint, probe, [(since, State.OK)])
-    write_line(
-        federation,
-        "bifi",
-        "tcp",
-        [(LATELY + 6 * HOUR, State.CRITICAL), (LATELY + 12 * HOUR, State.OK)],
-    )
-    return federation
-
-
-def make(federation: Federation) -> str:
-    return daily.make(federation.db, federation.settings)
+    return well_but_for_a_morning(federation)
 
 
 def figures(federation: Federation, site: str, day: date = DAY) -> tuple[Decimal, Decimal]:
