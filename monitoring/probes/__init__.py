@@ -10,7 +10,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from monitoring.findings import Finding, Target
-from monitoring.probes import certificate, http, occi_categories, occi_compute, occi_context, tcp
+from monitoring.probes import (
+    bdii,
+    certificate,
+    crl,
+    http,
+    occi_categories,
+    occi_compute,
+    occi_context,
+    plugin,
+    tcp,
+    voms,
+)
 from monitoring.wire.line import Line
 
 
@@ -88,6 +99,37 @@ PROBES: dict[str, Probe] = {
                 "token",
             ),
         ),
+        Probe(
+            "bdii",
+            "Information system: entries and their age",
+            bdii.probe,
+            600,
+            120,
+            30,
+            needs=("tcp",),
+            options=("base", "entries", "warning_s", "critical_s"),
+        ),
+        Probe(
+            "voms",
+            "Attribute authority: it answers VOMS clients",
+            voms.probe,
+            300,
+            60,
+            15,
+            needs=("tcp",),
+            options=("fqans",),
+        ),
+        Probe(
+            "crl",
+            "Revocation list: it holds, and for how long",
+            crl.probe,
+            3600,
+            600,
+            30,
+            needs=("tcp",),
+            options=("warning_hours", "critical_hours"),
+        ),
+        Probe("plugin", "A Nagios plugin", plugin.probe, 300, 60, 60, options=("command",)),
     )
 }
 
