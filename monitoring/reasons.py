@@ -32,6 +32,7 @@ TITLES = {
     "auth-refused": "Our token is refused",
     "auth-forbidden": "Query is forbidden",
     "auth-challenge": "Login challenge cannot be read",
+    "login-failed": "Login gives no token",
     "rate-limited": "We ask too often",
     "occi-invalid": "Answer is not OCCI",
     "occi-missing": "OCCI kinds or mixins are missing",

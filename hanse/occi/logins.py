@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,16 +27,20 @@ def fetch_token(
     cert: tuple[Path, Path] | None = None,
     ca: Path | None = None,
     deadline_s: float = 30,
+    budget: Callable[[], float] | None = None,
 ) -> Token:
-    """A token for a project from the Keystone at `address`; each request has the deadline. Raises LoginError."""
+    """A token for a project from the Keystone at `address`. Raises LoginError.
+
+    Each request has the deadline; no more are sent when `budget` (seconds left for all) says 0."""
     with Client(address, cert=cert, ca=ca, deadline_s=deadline_s) as keystone:
         talk = negotiate(address, login, project)
         try:
             asked = next(talk)
-            while True:
+            while budget is None or budget() > 0:
                 said = keystone.fetch(asked.method, asked.url, headers=asked.headers, body=asked.body)
                 headers = {name.lower(): value for name, value in said.headers.items()}
                 asked = talk.send(Said(said.status, headers, said.body))
+            raise LoginError("The login took too long.")
         except StopIteration as end:
             token: Token = end.value
             return token

@@ -24,7 +24,8 @@ async def probe(target: Target, line: Line) -> Finding:
         raise Fault(
             "bad-option", f"The option base is not a name in a directory: {base[:60]!r}", Status.UNKNOWN
         )
-    least, warning, critical = number(target, "entries", 1), number(target, "warning_s", 1200), number(target, "critical_s", 3600)  # fmt: skip
+    least = number(target, "entries", 1)
+    warning, critical = number(target, "warning_s", 1200), number(target, "critical_s", 3600)
     scheme = "ldaps" if target.url.startswith("ldaps:") else "ldap"
     words = ["ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-o", "nettimeout=15", "-l", "20"]
     words += [

@@ -196,8 +196,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(300, {"versions": {"values": [{"id": "v3.9", "links": [link]}]}})
         elif self.path == "/keystone/v3/auth/projects":
             self._say(200, {"projects": PROJECTS})
-        elif self.path == "/keystone/v3/auth/tokens":
+        elif self.path == "/keystone/v3/auth/tokens" or "/protocols/oidc/" in self.path:
             self._say(201, {"token": {"expires_at": cloud.expires}}, {"X-Subject-Token": "for-ops"})
+        elif "/OS-FEDERATION/" in self.path:
+            self._say(404, {})
         elif token != cloud.good:
             self._say(401, {}, {"WWW-Authenticate": f'Keystone uri="{cloud.named}"'})
         else:

@@ -24,6 +24,7 @@ from monitoring.probes import PROBES
 from monitoring.probes.plugin import figures
 from monitoring.running import run, target_of
 from monitoring.wire.certificates import Trust
+from tests.hanse.test_occi_login import cloud as keystone
 from tests.monitoring.hostile import http, saying, serving
 from tests.peers.occi import free_port
 
@@ -255,3 +256,24 @@ def test_entries_and_their_age(
 def test_a_base_is_no_way_to_other_options() -> None:
     told = probed("bdii", "ldap://127.0.0.1:2170", base="o=glue\n-w")
     assert (told.status, told.reason) == (Status.UNKNOWN, "bad-option")
+
+
+# --- Keystone ---
+
+
+def test_a_login_at_keystone_that_gives_a_token_and_ones_that_do_not() -> None:
+    with keystone() as server:
+        server.expires = "2031-01-01T00:00:00Z"
+        told = probed("keystone", server.named, token="an access token")
+        assert told.status is Status.OK, told
+        assert "a token for VO:ops" in told.summary
+        assert [figure.label for figure in told.figures] == ["login"]
+        elsewhere = probed("keystone", server.named, token="x", project="none")
+        assert (elsewhere.status, elsewhere.reason) == (Status.CRITICAL, "login-failed")
+        assert "no project 'none'" in elsewhere.summary
+    ours = probed("keystone", server.named)
+    assert (ours.status, ours.reason) == (Status.UNKNOWN, "bad-option")
+    away = probed("keystone", f"http://127.0.0.1:{free_port()}/", token="x")
+    assert (away.status, away.reason) == (Status.CRITICAL, "login-failed")
+    busy = against(http("429 Too Many Requests", b""), "keystone", token="x")
+    assert (busy.status, busy.reason) == (Status.UNKNOWN, "rate-limited")
