@@ -266,7 +266,7 @@ def _usable_crl(anchors: Anchors, issuer: x509.Certificate, at: datetime) -> x50
         raise TrustError(
             f"There is no revocation list of {slash_name(issuer)}: nothing it issued can be trusted."
         )
-    signed = [crl for crl in named if _signed_by(crl, issuer)]
+    signed = [crl for crl in named if signed_by(crl, issuer)]
     if not signed:
         raise TrustError(f"The revocation list of {slash_name(issuer)} is not signed by it.")
     newest = max(signed, key=lambda crl: crl.last_update_utc)
@@ -285,7 +285,8 @@ def _usable_crl(anchors: Anchors, issuer: x509.Certificate, at: datetime) -> x50
     return newest
 
 
-def _signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+def signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    """Whether a CA may sign lists and signed this one."""
     usage = key_usage(issuer)
     if usage is not None and not usage.crl_sign:
         return False
