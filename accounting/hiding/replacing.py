@@ -36,7 +36,8 @@ class Replaced:
 def replace_name(
     db: Database, key: str, name: str, *, folder: Path, envelope: Envelope, by: str, now: datetime
 ) -> Replaced:
-    """Replace `name` (GlobalUserName as records carry it) everywhere, and in whatever comes later.
+    """Replace `name` (GlobalUserName as records carry it) everywhere, and in good records that come later. Raw messages
+    and refused records that come later hold it as it was sent, until the same call replaces it in them too.
 
     Raises Conflict without a key, NotFound when the name is nowhere. Killed half-way, the same call completes it. No
     loader stores anything meanwhile.

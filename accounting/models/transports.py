@@ -14,9 +14,8 @@ from hanse.database import UtcTime
 
 
 class SeenSignature(Base):
-    """What was signed and accepted once (`digest`: signatures.Opened.statement), with the receipt it had then.
-
-    No foreign key: messages are archived away, and what was seen stays seen.
+    """What was signed and opened once (`digest`: signatures.Opened.statement), with the message that brought it first
+    and the receipt it had then. No foreign key: what was seen stays seen, whatever becomes of the message.
     """
 
     __tablename__ = "seen_signature"

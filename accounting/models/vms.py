@@ -109,7 +109,7 @@ class VmMonth(Base):
 class Uncounted(Base):
     """A site whose machines must be counted anew from their snapshots before anything is added to its figures.
 
-    Written by whatever changed snapshots other than by a message (a restore, pseudonyms, a newer version).
+    Written by a migration that changes how machines are counted, and by whoever changes snapshots by hand.
     """
 
     __tablename__ = "uncounted"
