@@ -17,6 +17,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from accounting.archive.kept import open_since
+from accounting.asking import months_between
 from accounting.formats.rows import CloudSummary, JobSummary
 from accounting.models import JobSummary as StoredJobSummary
 from accounting.stores.upsert import span_of
@@ -78,12 +79,38 @@ def apel_rows(session: Session, site: str, first: date, last: date) -> Iterator[
     summaries alone are not among them: they are somebody else's sums already. Raises Refused where
     records lie in the archive only (`is_whole`).
     """
+    _demand_whole(session, site, first, last)
+    return _rows(session, site, first, last)
+
+
+Place = tuple[int, int]
+"""A month (years * 12 + months - 1), and how many of its rows."""
+
+
+def apel_page(
+    session: Session, site: str, first: date, last: date, after: Place | None, most: int
+) -> list[tuple[Place, CloudSummary]]:
+    """At most `most` of these rows, those after a place; each with its own. Months are summed one by one, as far as the
+    page needs them. Raises Refused as `apel_rows` does.
+    """
+    _demand_whole(session, site, first, last)
+    known, held = after or (0, 0)
+    page: list[tuple[Place, CloudSummary]] = []
+    for month in months_between(first, last):
+        if _index(month) < known or len(page) >= most:
+            continue
+        rows = enumerate(_rows(session, site, month, month), 1)
+        seen = held if _index(month) == known else 0
+        page += [((row.month, at), row) for at, row in rows if at > seen]
+    return page[:most]
+
+
+def _demand_whole(session: Session, site: str, first: date, last: date) -> None:
     if not is_whole(session, site, first, last):
         raise Refused(
             f"Records of machines that these months are counted against lie in the archive: ask for later months, or"
             f" bring them back with hanse accounting restore {first:%Y-%m}."
         )
-    return _rows(session, site, first, last)
 
 
 def is_whole(session: Session, site: str, first: date, last: date) -> bool:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 BIGGEST = 2**63 - 1
+MONTH = r"^(199\d|[2-9]\d{3})-(0[1-9]|1[0-2])$"
+"""A month as it goes over the wire, YYYY-MM, from 1990 on (`asking.question.FIRST_YEAR`)."""
 Kind = Literal["cloud", "jobs", "gpu", "storage", "ip"]
 Measure = Literal[
     "cpu_hours", "wall_hours", "core_hours", "normalised_cpu_hours", "normalised_wall_hours", "vms", "jobs",

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from accounting.schemas import RecordId
+from accounting.schemas import MONTH, RecordId
 
-MONTH = r"^20\d{2}-(0[1-9]|1[0-2])$"
 PLAIN = r"^[^\x00]*$"
 Reason = Annotated[
     str,

@@ -1,16 +1,17 @@
 """What is pulled from an AMS of others, and what was told upward."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from accounting import carrying, schemas
+from accounting.api.common import number_before
+from accounting.asking.question import parse_month
 from accounting.carrying import Told
 from accounting.models import ForwardedMessage
 from accounting.permissions import SEE_CARRYING
-from hanse.errors import FieldFault, Refused
-from hanse.web import Api, CursorQuery, Listing, after, cursor_page, ground
+from hanse.web import Api, CursorQuery, Listing, cursor_page, ground
 
 carrying_api = Api("accounting_carrying", __name__, "Pulled and forwarded", csv=True)
 State = Literal["waiting", "sent", "replaced"]
@@ -20,9 +21,7 @@ class ForwardedQuery(CursorQuery):
     """Which messages for the higher federation."""
 
     site: str | None = Field(None, max_length=255, description="Only of this site.")
-    month: str | None = Field(
-        None, pattern=r"^(19|20)\d{2}-(0[1-9]|1[0-2])$", description="Only of this month, YYYY-MM."
-    )
+    month: str | None = Field(None, pattern=schemas.MONTH, description="Only of this month, YYYY-MM.")
     state: State | None = Field(None, description="Only in this state.")
 
 
@@ -60,9 +59,9 @@ class PullOut(BaseModel):
 )
 def forwarded_messages(query: ForwardedQuery) -> dict[str, Any]:
     """What was told upward, when, and under which number; what waits is among it."""
-    told = Told(query.site, date.fromisoformat(f"{query.month}-01") if query.month else None, query.state)
+    told = Told(query.site, parse_month(query.month, "month") if query.month else None, query.state)
     with ground().db.transaction() as session:
-        rows = carrying.forwarded(session, told, _before(query.cursor), query.limit + 1)
+        rows = carrying.forwarded(session, told, number_before(query.cursor), query.limit + 1)
     return cursor_page(rows, query.limit, key=lambda row: [row.id], show=_shown)
 
 
@@ -80,17 +79,6 @@ def pull_states() -> dict[str, Any]:
         "items": [{name: getattr(row, name) for name in PullOut.model_fields} for row in rows],
         "next": None,
     }
-
-
-def _before(cursor: str | None) -> int | None:
-    key = after(cursor)
-    if key is None:
-        return None
-    if len(key) != 1 or not isinstance(key[0], int) or not 0 < key[0] <= schemas.BIGGEST:
-        raise Refused(
-            "The cursor is not one of ours.", FieldFault("cursor", "take it from `next` of the page before")
-        )
-    return key[0]
 
 
 def _shown(row: ForwardedMessage) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from pydantic import Field
 
 from accounting import crosschecks, events, schemas
 from accounting.api.answers import CheckOut, DecisionIn, EventOut, FindingOut, FindingState
+from accounting.api.common import number_before
 from accounting.asking.sight import sight_of
 from accounting.crosschecks.listing import state_of
 from accounting.models import Finding, UsageEvent
 from accounting.permissions import DECIDE_FINDING, READ_EVENTS, READ_FINDINGS
-from hanse.web import Api, CursorQuery, Listing, PathModel, after, current_principal, cursor_page, ground
+from hanse.web import Api, CursorQuery, Listing, PathModel, current_principal, cursor_page, ground
 
 crosschecks_api = Api("accounting_crosschecks", __name__, "Cross-checks", csv=True)
 
@@ -36,12 +37,6 @@ class EventQuery(CursorQuery):
 
     site: str = Field("", max_length=255)
     kind: str = Field("", max_length=50)
-
-
-def number_before(cursor: str | None) -> int | None:
-    """The id of the last row that the reader has."""
-    key = after(cursor)
-    return key[0] if key and isinstance(key[0], int) and 0 < key[0] <= schemas.BIGGEST else None
 
 
 @crosschecks_api.get(

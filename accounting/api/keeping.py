@@ -7,7 +7,6 @@ from pydantic import Field
 
 from accounting import hiding, republishing, schemas
 from accounting.api.answers import (
-    MONTH,
     NothingIn,
     PseudonymIn,
     PseudonymOut,
@@ -27,7 +26,7 @@ keeping_api = Api("accounting_keeping", __name__, "Keeping")
 class MonthPath(SitePath):
     """A month of a site."""
 
-    month: str = Field(pattern=MONTH, description="YYYY-MM.")
+    month: str = Field(pattern=schemas.MONTH, description="YYYY-MM.")
 
 
 class EventPath(SitePath):

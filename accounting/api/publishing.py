@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import select
 
 from accounting import publishing, replay, schemas, site_publishing
-from accounting.api.common import SitePath, limits
+from accounting.api.common import SitePath, limits, number_before
 from accounting.api.usage import fresh_out
 from accounting.models import Message
 from accounting.permissions import OVERVIEW, READ_ANY_REFUSED, READ_REFUSED
@@ -20,7 +20,6 @@ from hanse.web import (
     CursorQuery,
     Listing,
     PathModel,
-    after,
     authorise,
     csv_response,
     cursor_page,
@@ -122,10 +121,10 @@ def publishing_of_site(path: SitePath) -> dict[str, Any]:
 )
 def messages(path: SitePath, query: CursorQuery) -> dict[str, Any]:
     """What was received and what became of it."""
-    key = after(query.cursor)
+    before = number_before(query.cursor)
     statement = select(Message).where(Message.site == ("" if path.site == replay.NOBODYS else path.site))
-    if key and isinstance(key[0], int) and 0 < key[0] <= schemas.BIGGEST:
-        statement = statement.where(Message.id < key[0])
+    if before is not None:
+        statement = statement.where(Message.id < before)
     with ground().db.transaction() as session:
         rows = session.scalars(statement.order_by(Message.id.desc()).limit(query.limit + 1)).all()
     return cursor_page(rows, query.limit, key=lambda row: (row.id,), show=message_out)

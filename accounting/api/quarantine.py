@@ -7,11 +7,11 @@ from pydantic import Field
 
 from accounting import bulk_replay, quarantine, replay, schemas
 from accounting.api.answers import RecordsIn, RemarkOut, ReplayRunIn, ReplayRunOut, TakenBackOut
-from accounting.api.common import SitePath, demand_as_site, loader
+from accounting.api.common import SitePath, demand_as_site, loader, remark_after
 from accounting.asking.question import parse_month
 from accounting.models import Remark, ReplayRun
 from accounting.permissions import DISCARD, READ_REFUSED, REPLAY
-from hanse.web import Api, CursorQuery, Listing, after, current_principal, cursor_page, ground
+from hanse.web import Api, CursorQuery, Listing, current_principal, cursor_page, ground
 
 quarantine_api = Api("accounting_quarantine", __name__, "Refused records", csv=True)
 
@@ -98,19 +98,12 @@ def remarks(path: SitePath, query: RemarkQuery) -> dict[str, Any]:
     since = datetime.now(UTC) - timedelta(days=query.days)
     with ground().db.transaction() as session:
         rows = quarantine.remarks(
-            session, replay.own(path.site), since=since, code=query.code, after=_after(query.cursor),
+            session, replay.own(path.site), since=since, code=query.code, after=remark_after(query.cursor),
             limit=query.limit + 1,
         )  # fmt: skip
     return cursor_page(
         rows, query.limit, key=lambda row: (row.message_id, row.code, row.field), show=remark_out
     )
-
-
-def _after(cursor: str | None) -> tuple[int, str, str] | None:
-    key = after(cursor)
-    if key is None or len(key) != 3 or not isinstance(key[0], int) or not 0 < key[0] <= schemas.BIGGEST:
-        return None
-    return key[0], str(key[1]), str(key[2])
 
 
 def remark_out(row: Remark) -> dict[str, Any]:

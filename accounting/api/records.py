@@ -7,16 +7,14 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import BaseModel, Field
 
-from accounting import apel_view, asking, stored_records
-from accounting.api.common import SitePath
+from accounting import apel_view, asking, schemas, stored_records
+from accounting.api.common import SitePath, apel_place
 from accounting.formats.rows import CloudSummary
 from accounting.permissions import READ_RECORDS
 from accounting.stored_records import KINDS, Wanted
-from hanse.errors import FieldFault, Refused
 from hanse.web import Api, CursorQuery, Listing, QueryModel, after, csv_stream, cursor_page, ground
 
 records_api = Api("accounting_records", __name__, "Records")
-MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
 MOST_LINES = 1_000_000
 Kind = Literal["vm", "job", "job_summary", "cloud_summary", "sync", "storage", "accelerator", "ip"]
 APEL_COLUMNS = (*CloudSummary._fields, "began_anew")
@@ -26,8 +24,12 @@ class RecordsFilter(QueryModel):
     """Which records of the site."""
 
     kind: Kind = Field("vm", description="The kind of record.")
-    from_month: str | None = Field(None, alias="from", pattern=MONTH, description="Only from this month on.")
-    to_month: str | None = Field(None, alias="to", pattern=MONTH, description="Only up to this month.")
+    from_month: str | None = Field(
+        None, alias="from", pattern=schemas.MONTH, description="Only from this month on."
+    )
+    to_month: str | None = Field(
+        None, alias="to", pattern=schemas.MONTH, description="Only up to this month."
+    )
     subject: str | None = Field(
         None, max_length=255,
         description="Only of this machine, job, volume, submit host, service or project (local group).",
@@ -42,8 +44,10 @@ class RecordsQuery(RecordsFilter, CursorQuery):
 class MonthsQuery(QueryModel):
     """Months, both included; without them the twelve that end with the current one."""
 
-    from_month: str | None = Field(None, alias="from", pattern=MONTH, description="First month, YYYY-MM.")
-    to_month: str | None = Field(None, alias="to", pattern=MONTH, description="Last month, YYYY-MM.")
+    from_month: str | None = Field(
+        None, alias="from", pattern=schemas.MONTH, description="First month, YYYY-MM."
+    )
+    to_month: str | None = Field(None, alias="to", pattern=schemas.MONTH, description="Last month, YYYY-MM.")
 
 
 class MonthsPage(MonthsQuery, CursorQuery):
@@ -136,9 +140,13 @@ def stored_csv(path: SitePath, query: RecordsFilter) -> Response:
 )
 def apel_summaries(path: SitePath, query: MonthsPage) -> dict[str, Any]:
     """Months are cut at the last report of each, not in proportion to time; only for comparing with old figures."""
-    start = _place(query.cursor)
-    rows = list(enumerate(_apel(path.site, query)))[start : start + query.limit + 1]
-    return cursor_page(rows, query.limit, key=lambda row: (row[0] + 1,), show=lambda row: _numbers(row[1]))
+    first, last = _months(query)
+    place = apel_place(query.cursor)
+    with ground().db.transaction() as session:
+        rows = apel_view.apel_page(session, path.site, first, last, place, query.limit + 1)
+    return cursor_page(
+        rows, query.limit, key=lambda row: row[0], show=lambda row: _numbers(_apel_out(row[1]))
+    )
 
 
 @records_api.get("/sites/<site>/apel-summaries.csv", permission=READ_RECORDS, summary="The same as CSV")
@@ -192,16 +200,6 @@ def _apel_out(row: CloudSummary) -> dict[str, Any]:
     }
     month = f"{row.month // 12}-{row.month % 12 + 1:02}"
     return {**row._asdict(), **times, "month": month, "began_anew": apel_view.began_anew(row)}
-
-
-def _place(cursor: str | None) -> int:
-    """How many rows the reader has. Raises Refused for a cursor of another list."""
-    key = after(cursor)
-    if key is None:
-        return 0
-    if len(key) != 1 or not isinstance(key[0], int) or key[0] < 0:
-        raise Refused("The cursor is not one of this list.", FieldFault("cursor", "take it from `next`"))
-    return key[0]
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:

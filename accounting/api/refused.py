@@ -7,10 +7,10 @@ from flask import Response
 from pydantic import Field
 
 from accounting import quarantine, replay, schemas
-from accounting.api.common import SitePath, demand_as_site, loader
+from accounting.api.common import SitePath, demand_as_site, loader, number_before
 from accounting.models import RefusedRecord
 from accounting.permissions import DISCARD, READ_REFUSED, REPLAY
-from hanse.web import Api, CursorQuery, Listing, after, csv_response, current_principal, cursor_page, ground
+from hanse.web import Api, CursorQuery, Listing, csv_response, current_principal, cursor_page, ground
 
 refused_api = Api("accounting_refused", __name__, "Refused records")
 CSV_REFUSED = (
@@ -56,13 +56,11 @@ def refused_records_csv(path: SitePath, query: RefusedQuery) -> Response:
 
 
 def _refused(site: str, query: RefusedQuery, limit: int) -> list[RefusedRecord]:
-    key = after(query.cursor)
-    before = key[0] if key and isinstance(key[0], int) and 0 < key[0] <= schemas.BIGGEST else None
     since = datetime.now(UTC) - timedelta(days=query.days) if query.days else None
     with ground().db.transaction() as session:
         return quarantine.records(
             session, "" if site == replay.NOBODYS else site, state=query.state, since=since, code=query.code,
-            field=query.field, before=before, limit=limit,
+            field=query.field, before=number_before(query.cursor), limit=limit,
         )  # fmt: skip
 
 

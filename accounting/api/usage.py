@@ -14,7 +14,6 @@ from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, QueryModel, csv_stream, current_principal, ground, saved_as, spooled
 
 usage_api = Api("accounting_usage", __name__, "Usage")
-MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
 MOST_ROWS = 100_000
 FILTERS = tuple(name for name in DIMENSIONS if name not in TIMES)
 SECONDS = {"cpu_hours": "cpu_seconds", "wall_hours": "wall_seconds"}
@@ -34,9 +33,11 @@ class UsageQuery(QueryModel):
         None,
         description="What `value` is; default the kind's first. `GET /api/v1/usage/measures` lists them.",
     )
-    from_month: str | None = Field(None, alias="from", pattern=MONTH, description="First month, YYYY-MM.")
+    from_month: str | None = Field(
+        None, alias="from", pattern=schemas.MONTH, description="First month, YYYY-MM."
+    )
     to_month: str | None = Field(
-        None, alias="to", pattern=MONTH, description="Last month; default the current."
+        None, alias="to", pattern=schemas.MONTH, description="Last month; default the current."
     )
     by: str = Field(
         "month",

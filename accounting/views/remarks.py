@@ -10,11 +10,12 @@ from flask import Response, request
 from markupsafe import Markup
 
 from accounting import quarantine, replay
+from accounting.api.common import remark_after
 from accounting.models import Remark
 from accounting.permissions import READ_REFUSED
 from accounting.views.refused import PERIODS, refused_pages
 from hanse.pages.words import count
-from hanse.web import after, ground, page
+from hanse.web import ground, page
 from hanse.web.listing import cursor_of
 
 ROWS = 50
@@ -34,7 +35,7 @@ def remarks(site: str) -> Response:
             replay.own(site),
             since=since,
             code=code or None,
-            after=_after(given.get("cursor")),
+            after=remark_after(given.get("cursor")),
             limit=ROWS + 1,
         )
         kinds = quarantine.remark_counts(session, replay.own(site), since)
@@ -51,14 +52,6 @@ def remarks(site: str) -> Response:
         words=quarantine.REMARKS, next=f"{place}&{urlencode({'cursor': _cursor(shown)})}" if more else "",
         api=f"/api/v1/sites/{quote(site)}/remarks",
     )  # fmt: skip
-
-
-def _after(cursor: str | None) -> tuple[int, str, str] | None:
-    """The last remark that the reader has. Raises Refused for a cursor that is none of ours."""
-    key = after(cursor)
-    if key is None or len(key) != 3 or not isinstance(key[0], int):
-        return None
-    return key[0], str(key[1]), str(key[2])
 
 
 def _cursor(rows: Sequence[Remark]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import date
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from accounting import apel_view
+from hanse.web.listing import cursor_of
 from tests.accounting.conftest import House
 from tests.accounting.other_records import (
     MONTH,
@@ -172,6 +175,49 @@ def test_apel_summaries_are_shown_beside_the_portals_figures(
     month = f"{MONTH:%Y-%m}"
     assert len(items(client, f"{HEAD}/apel-summaries?from={month}&to={month}", laura)) == 2
     assert client.get(f"{HEAD}/apel-summaries?cursor=WyJhIl0", headers=laura).status_code == 422
+
+
+def test_a_page_of_apels_figures_sums_only_the_months_that_it_needs(
+    house: House, client: FlaskClient, laura: Header, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for months in (3, 2, 1):
+        house.load(message(*[_report(months, vm) for vm in ("a", "b")]))
+    whole = items(client, f"{HEAD}/apel-summaries", laura)
+    assert [row["month"] for row in whole] == [f"{months_ago(n):%Y-%m}" for n in (3, 3, 2, 2, 1, 1)]
+    summed: list[date] = []
+    rows = apel_view._rows
+
+    def noted(session: Any, site: str, first: date, last: date) -> Any:
+        summed.append(first)
+        assert first == last
+        return rows(session, site, first, last)
+
+    monkeypatch.setattr(apel_view, "_rows", noted)
+    place = cursor_of((months_ago(2).year * 12 + months_ago(2).month - 1, 1))
+    page = client.get(f"{HEAD}/apel-summaries?limit=1&cursor={place}", headers=laura).json
+    assert page is not None
+    assert page["items"] == [whole[3]]
+    assert summed == [months_ago(n).date().replace(day=1) for n in (2, 1)]
+
+
+def _report(months: int, vm: str) -> dict[str, Any]:
+    at = epoch(months_ago(months))
+    return record("BIFI", vm, RecordCreateTime=at, StartTime=epoch(months_ago(4)), FQAN=vm)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "forwarded-messages", "cross-checks", "usage-events", "sites/BIFI/messages", "sites/BIFI/refused-records",
+        "sites/BIFI/remarks", "sites/BIFI/records", "sites/BIFI/apel-summaries",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", [(0,), ("a",), (1, 2, 3, 4), (2**63, "a", "b")])
+def test_a_cursor_of_another_list_is_refused(
+    client: FlaskClient, operator: Header, path: str, key: tuple[str | int, ...]
+) -> None:
+    answer = client.get(f"/api/v1/{path}?cursor={cursor_of(key)}", headers=operator)
+    assert (answer.status_code, "cursor" in answer.text) == (422, True)
 
 
 def test_months_told_twice_are_listed(house: House, client: FlaskClient, laura: Header) -> None:
