@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from hanse.database import Followed
 
+UNSIGNED = "accounting.unsigned"
+YES = frozenset({"true", "yes", "1"})
 UNKNOWN = "unknown"
 """What a lookup says of a site that is not registered, or of a VO whose discipline nobody has told."""
 
@@ -42,6 +44,14 @@ def places(session: Session) -> list[Place]:
     statement = select(*wanted, body["capacity"]["vcpu"]).where(Followed.kind == "site")
     found = [_place(*row) for row in session.execute(statement)]
     return sorted(found, key=lambda place: place.site)
+
+
+def sends_unsigned(session: Session, site: str) -> bool:
+    """Whether the registry says that the site's machines need not sign what they post: its extension property."""
+    told = select(Followed.body["extensions"][UNSIGNED].astext).where(
+        Followed.kind == "site", Followed.body["name"].astext == site
+    )
+    return any((value or "").strip().lower() in YES for value in session.scalars(told))
 
 
 def _place(*told: Any) -> Place:

@@ -25,7 +25,8 @@ class AccountingSettings(ServiceSettings):
     )
     unsigned_sites: tuple[str, ...] = Field(
         (),
-        description="Sites whose machines may send messages without a signature by HTTPS POST; the others sign theirs.",
+        description="Sites whose machines may send messages without a signature by HTTPS POST, beside those that say so"
+        " in the registry (extension property accounting.unsigned); the others sign theirs.",
     )
     pull_url: str = Field(
         "", description="Address of an AMS that `hanse accounting pull` empties, https://HOST; empty = none."

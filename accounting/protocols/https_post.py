@@ -1,7 +1,8 @@
 """Messages by a plain HTTPS POST: our own, and that of apel's REST interface (POST /api/v1/cloud/record).
 
-The caller shows a certificate or a token. Messages are signed, except those of sites that the setting
-`unsigned_sites` lets off: there the caller, who is known by the connection, stands for the signer.
+The caller shows a certificate or a token. Messages are signed, except those of sites that the registry (extension
+property `accounting.unsigned`) or the setting `unsigned_sites` lets off: there the caller, who is known by the
+connection, stands for the signer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from accounting.inbox import Arrival, Inbox, Sender
 from accounting.permissions import PUBLISH
+from accounting.places import sends_unsigned
 from accounting.protocols.senders import sender_of
 from accounting.settings import AccountingSettings
 from hanse.database import is_out_of_room
@@ -96,10 +98,17 @@ def refuse(error: HanseError) -> Response:
 
 
 def _sender(named: str | None) -> Sender:
+    sender = sender_of(current_principal(), named)
+    return replace(sender, unsigned=bool(sender.site) and _may_be_plain(sender.site))
+
+
+def _may_be_plain(site: str) -> bool:
     settings = ground().settings
     assert isinstance(settings, AccountingSettings)
-    sender = sender_of(current_principal(), named)
-    return replace(sender, unsigned=bool(sender.site) and sender.site in settings.unsigned_sites)
+    if site in settings.unsigned_sites:
+        return True
+    with ground().db.transaction() as session:
+        return sends_unsigned(session, site)
 
 
 def _accept(body: bytes, sender: Sender) -> int:

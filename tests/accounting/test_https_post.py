@@ -117,6 +117,23 @@ def run(command: list[Any], folder: Path) -> str:
     return done.stdout
 
 
+def test_a_site_that_says_so_in_the_registry_need_not_sign_until_it_says_so_no_longer(
+    house: House, client: FlaskClient, bifi_token: dict[str, str]
+) -> None:
+    def post(vm: str) -> tuple[bool, int]:
+        receipt = send(client, message(record("BIFI", vm)).encode(), bifi_token).get_json()
+        outcome = house.loader.load_next()
+        assert outcome is not None
+        return receipt["unsigned"], outcome.loaded
+
+    assert post("a") == (False, 0)
+    house.site("BIFI", extensions={"accounting.unsigned": "Yes"})
+    assert post("b") == (True, 1)
+    house.site("BIFI", extensions={"accounting.unsigned": "false"})
+    house.site("CESNET", extensions={"accounting.unsigned": "yes"})
+    assert post("c") == (False, 0)
+
+
 def test_the_same_bytes_again_get_the_same_answer_and_count_once(
     house: House, client: FlaskClient, bifi_token: dict[str, str], cast: Any
 ) -> None:
