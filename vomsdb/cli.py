@@ -11,6 +11,7 @@ import click
 from hanse.cli import database_of, service_group, settings_of
 from hanse.database import Database
 from vomsdb import promise, pushing, replication
+from vomsdb.import_commands import import_group
 from vomsdb.jobs import pace_of, press_of
 from vomsdb.promise import Pair, Promise
 from vomsdb.protocols import voms_authority
@@ -18,6 +19,7 @@ from vomsdb.service import SERVICE
 from vomsdb.settings import VomsdbSettings
 
 group = service_group(SERVICE)
+group.add_command(import_group(lambda: database_of(SERVICE)))
 
 
 @group.command("aa", help="Run the attribute authority in the foreground; it alone reads aa_key.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy.orm import Session
 
 from hanse import mails
@@ -10,8 +13,20 @@ from hanse.mails import STATES, Relay, Send
 from vomsdb import letters
 from vomsdb.models import Mail
 
-__all__ = ["STATES", "Relay", "Send", "count_by_state", "deliver", "listed", "of_vo", "queue", "write"]
+__all__ = [
+    "STATES",
+    "Relay",
+    "Send",
+    "count_by_state",
+    "deliver",
+    "listed",
+    "of_vo",
+    "queue",
+    "quiet",
+    "write",
+]
 BATCH = 20
+_QUIET = "no mails"
 
 
 def queue(session: Session, recipient: str, subject: str, body: str, about: str, vo: str = "") -> None:
@@ -22,9 +37,19 @@ def queue(session: Session, recipient: str, subject: str, body: str, about: str,
 
 def write(session: Session, recipient: str, template: str, about: str, vo: str, **facts: object) -> None:
     """Queues the mail of a template (`vomsdb.letters`); whoever gave no address, or was erased, gets none."""
-    if recipient:
+    if recipient and not session.info.get(_QUIET):
         subject, body = letters.written(template, **facts)
         queue(session, recipient, subject, body, about, vo)
+
+
+@contextmanager
+def quiet(session: Session, *, quiet: bool = True) -> Iterator[None]:
+    """Until the block ends nobody gets a mail about what this session changes; with `quiet=False` all do as ever."""
+    session.info[_QUIET] = quiet
+    try:
+        yield
+    finally:
+        session.info.pop(_QUIET, None)
 
 
 def deliver(db: Database, send: Send) -> str:
