@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from hanse.identity.principals import X509Identity
 from hanse.identity.trust import VerifiedChain
 from hanse.identity.voms import BACK_DATED, SigningAuthority, VomsError, extract, long_fqan
-from vomsdb import generic_attributes, members, suspensions
-from vomsdb.models import Certificate, Member, MemberCertificate, Vo
+from vomsdb import suspensions
+from vomsdb.standing import Looks, Membership, Standing
 
 MOST_ASKED = 100
+MOST_LOOKS = 5
 SHORTENED, NOT_FIRST = 2, 1
 
 
@@ -94,80 +92,84 @@ class Issued:
 
 
 def issue(
-    session: Session, authority: SigningAuthority, ask: Ask, chain: VerifiedChain, cap: timedelta
+    looks: Looks, authority: SigningAuthority, ask: Ask, chain: VerifiedChain, cap: timedelta
 ) -> Issued:
-    """Signs what the caller may have, in the transaction that read it. Raises Fault.
+    """Signs what the caller may have, and looks again before it is handed out. Raises Fault.
 
-    The member stays locked for reading until the transaction ends, so a suspension is either seen here or waits.
-    A limited proxy gets nothing: it was made to be given away with fewer rights than its owner's.
+    What was signed for a standing that has changed meanwhile is thrown away: after a suspension is committed nobody
+    is handed a certificate. A limited proxy gets nothing: it was made to be given away with fewer rights than its
+    owner's.
     """
     if chain.limited:
         raise bad_request(
             "A limited proxy gets no attribute certificate; use the certificate or a full proxy."
         )
-    vo = session.get(Vo, _vo_of(session, ask, chain.identity))
-    if vo is None or vo.state != "production":
+    key = chain.identity.key
+    vo = _vo_of(looks, ask, key)
+    seen = looks.standing(key, vo)
+    for _ in range(MOST_LOOKS):
+        issued = _issued(seen, authority, ask, chain, cap)
+        after = looks.standing(key, vo)
+        if after == seen:
+            return issued
+        seen = after
+    raise Fault("InternalError", 500, 1006, "The membership changes just now; try again in a moment.")
+
+
+def _issued(
+    standing: Standing | None, authority: SigningAuthority, ask: Ask, chain: VerifiedChain, cap: timedelta
+) -> Issued:
+    if standing is None or standing.state != "production":
         raise bad_request(f"{_vo_name(ask)}: this server has no such VO in service.")
-    member = _member(session, vo.name, chain.identity)
-    fqans = _chosen(session, vo.name, member, ask, chain)
+    member = _active(standing)
+    fqans = _chosen(standing.vo, member, ask, chain)
     if ask.list_only:
         return Issued(b"", fqans, ())
     now = datetime.now(UTC)
     asked = now + timedelta(seconds=ask.lifetime_s)
-    until, why = _end(asked, now, vo, member, chain, cap)
+    until, why = _end(asked, now, standing, member, chain, cap)
     warnings = [] if why is None else [_shortened(until - now, why)]
     if ask.order and ask.order[0].fqan != fqans[0]:
         warnings.append(
             Warned(NOT_FIRST, f"{ask.order[0].fqan} could not be selected as the first attribute.")
         )
     generic = [
-        (one.name, one.value, one.qualifier) for one in generic_attributes.held(session, member, fqans)
+        (name, value, whose or standing.vo)
+        for name, value, whose in member.values
+        if not whose or whose in fqans
     ]
     lifetime = now - BACK_DATED, until
-    der = authority.issue(chain.end_entity, vo.name, fqans, lifetime, ask.targets, generic)
+    der = authority.issue(chain.end_entity, standing.vo, fqans, lifetime, ask.targets, generic)
     return Issued(der, fqans, tuple(warnings))
 
 
 # --- who ----------------------------------------------------------------------------------------------------------
 
 
-def _vo_of(session: Session, ask: Ask, identity: X509Identity) -> str:
+def _vo_of(looks: Looks, ask: Ask, key: str) -> str:
     """The VO of the request: the first part of the paths asked for, or else the only one the caller is in."""
     names = {wanted.path.split("/")[1] for wanted in (*ask.wanted, *ask.order) if wanted.path}
     if len(names) > 1:
         raise bad_request(f"One request concerns one VO, not {', '.join(sorted(names))}.")
     if names:
         return names.pop()
-    own = {p.member.vo for p in members.of_keys(session, frozenset({identity.key}))}
+    own = looks.vos(key)
     if not own:
         raise no_such_user("User unknown to the VOs of this server.")
     if len(own) > 1:
-        raise bad_request(f"You are in several VOs ({', '.join(sorted(own))}); name one of them.")
-    return own.pop()
+        raise bad_request(f"You are in several VOs ({', '.join(own)}); name one of them.")
+    return own[0]
 
 
 def _vo_name(ask: Ask) -> str:
     return next((w.path.split("/")[1] for w in (*ask.wanted, *ask.order) if w.path), "VO")
 
 
-def _member(session: Session, vo: str, identity: X509Identity) -> Member:
-    query = (
-        select(Member, MemberCertificate)
-        .join(MemberCertificate, MemberCertificate.member_id == Member.id)
-        .join(Certificate, Certificate.id == MemberCertificate.certificate_id)
-        .where(Certificate.key == identity.key, Member.vo == vo, Member.state != "removed")
-        .with_for_update(read=True, of=[Member, MemberCertificate])
-    )
-    row = session.execute(query).first()
-    if row is None:
-        raise no_such_user(f"{vo}: User unknown to this VO.")
-    member, link = row
-    _check_active(member, link)
-    return member
-
-
-def _check_active(member: Member, link: MemberCertificate) -> None:
-    now = datetime.now(UTC)
+def _active(standing: Standing) -> Membership:
+    """The caller's membership; raises Fault, with the reason, for who is none or may not act now."""
+    member, now = standing.membership, datetime.now(UTC)
+    if member is None:
+        raise no_such_user(f"{standing.vo}: User unknown to this VO.")
     if member.state == "suspended":
         words = suspensions.WORDS.get(member.suspension_code or "", "suspended")
         raise suspended(f"{words}: {member.suspension_reason}")
@@ -175,17 +177,18 @@ def _check_active(member: Member, link: MemberCertificate) -> None:
         raise suspended(
             f"the membership ended on {member.until:%d %b %Y}; ask the VO's managers to extend it"
         )
-    if link.state == "suspended":
-        raise suspended(f"this certificate is suspended: {link.suspension_reason}")
+    if member.certificate_state == "suspended":
+        raise suspended(f"this certificate is suspended: {member.certificate_reason}")
     if member.aup_due is not None and member.aup_due <= now:
         raise suspended(f"AUP not signed in time; the last day was {member.aup_due:%d %b %Y}")
+    return member
 
 
 # --- what ---------------------------------------------------------------------------------------------------------
 
 
-def _chosen(session: Session, vo: str, member: Member, ask: Ask, chain: VerifiedChain) -> tuple[str, ...]:
-    held = members.fqans_of(session, [member])[member.id]
+def _chosen(vo: str, member: Membership, ask: Ask, chain: VerifiedChain) -> tuple[str, ...]:
+    held = member.fqans
     carried = _carried(chain.proxies, vo)
     if carried is not None:
         held = tuple(fqan for fqan in held if long_fqan(fqan) in carried)
@@ -227,7 +230,7 @@ def _satisfied(vo: str, wanted: Wanted, held: Sequence[str]) -> list[str]:
 
 
 def _end(
-    asked: datetime, now: datetime, vo: Vo, member: Member, chain: VerifiedChain, cap: timedelta
+    asked: datetime, now: datetime, vo: Standing, member: Membership, chain: VerifiedChain, cap: timedelta
 ) -> tuple[datetime, str | None]:
     """When it ends, and what made that sooner than asked (None = nothing)."""
     limits = [

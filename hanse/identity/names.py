@@ -53,13 +53,12 @@ __all__ = [
 _MAX_NAME: Final = 8192  # no certificate authority of the field writes names near this long
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)  # the same few authorities and people come again and again
 def canonical(der: bytes) -> bytes:
     """The form in which names are compared: every readable string as UTF8String, sets sorted.
 
     PrintableString, IA5String and the rest carry the same text in another box: a CA that changes its string
     type does not change a person. Case and spaces stay: two names that differ in them are two names.
-    Raises NameFault.
     Raises NameFault.
     """
     return encode([tuple(_canonical_attribute(a) for a in rdn) for rdn in rdns(der)])
@@ -96,12 +95,12 @@ def _folded_attribute(attribute: Attribute) -> Attribute:
 
 def subject_der(cert: x509.Certificate) -> bytes:
     """Subject of the certificate, byte for byte as it stands in it."""
-    return _tbs_names(cert)[1]
+    return _tbs_names(cert.tbs_certificate_bytes)[1]
 
 
 def issuer_der(cert: x509.Certificate) -> bytes:
     """Issuer of the certificate, byte for byte as it stands in it."""
-    return _tbs_names(cert)[0]
+    return _tbs_names(cert.tbs_certificate_bytes)[0]
 
 
 def crl_issuer_der(crl: x509.CertificateRevocationList) -> bytes:
@@ -112,8 +111,9 @@ def crl_issuer_der(crl: x509.CertificateRevocationList) -> bytes:
     return fields[1].whole
 
 
-def _tbs_names(cert: x509.Certificate) -> tuple[bytes, bytes]:
-    fields = list(elements(one(cert.tbs_certificate_bytes).content))
+@lru_cache(maxsize=1024)
+def _tbs_names(tbs: bytes) -> tuple[bytes, bytes]:
+    fields = list(elements(one(tbs).content))
     if fields and fields[0].class_ == 2:  # [0] version, absent in version 1
         fields = fields[1:]
     return fields[2].whole, fields[4].whole  # serial, algorithm, issuer, validity, subject

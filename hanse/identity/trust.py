@@ -7,7 +7,9 @@ a current revocation list cannot vouch for anybody. Everything fails closed, wit
 from __future__ import annotations
 
 import itertools
+import math
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -59,11 +61,14 @@ class CrlState:
 class TrustStore:
     """CA certificates (*.pem, *.crt, *.0 ...) and revocation lists (*.r0 ..., *.crl, *.crl.pem) of a folder.
 
-    The folder is looked at again at every call, so a new revocation list counts at once.
+    The folder is looked at again at every call, so a new revocation list counts at once; or, for who verifies
+    hundreds of chains a second, when `look_every_s` have passed.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, look_every_s: float = 0) -> None:
         self.directory = Path(directory)
+        self._look_every_s = look_every_s
+        self._looked_at = -math.inf
         self._lock = threading.Lock()
         self._loaded: tuple[str, Anchors] | None = None
 
@@ -80,7 +85,9 @@ class TrustStore:
     def anchors(self) -> Anchors:
         """The CAs and revocation lists as the files have them now. Raises TrustError as `version` does."""
         with self._lock:
-            version = self.version
+            if self._loaded is not None and time.monotonic() - self._looked_at < self._look_every_s:
+                return self._loaded[1]
+            version, self._looked_at = self.version, time.monotonic()
             if self._loaded is None or self._loaded[0] != version:
                 self._loaded = (version, read_anchors(self.directory))
             return self._loaded[1]
@@ -266,7 +273,7 @@ def _usable_crl(anchors: Anchors, issuer: x509.Certificate, at: datetime) -> x50
         raise TrustError(
             f"There is no revocation list of {slash_name(issuer)}: nothing it issued can be trusted."
         )
-    signed = [crl for crl in named if signed_by(crl, issuer)]
+    signed = [crl for crl in named if _signed_by(anchors, crl, issuer)]
     if not signed:
         raise TrustError(f"The revocation list of {slash_name(issuer)} is not signed by it.")
     newest = max(signed, key=lambda crl: crl.last_update_utc)
@@ -283,6 +290,14 @@ def _usable_crl(anchors: Anchors, issuer: x509.Certificate, at: datetime) -> x50
                 "so it is not a complete list."
             )
     return newest
+
+
+def _signed_by(anchors: Anchors, crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    asked = id(crl), issuer.tbs_certificate_bytes
+    found = anchors.checked.get(asked)
+    if found is None:
+        found = anchors.checked[asked] = signed_by(crl, issuer)
+    return found
 
 
 def signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,8 @@ class Anchors:
     by_subject: dict[bytes, tuple[x509.Certificate, ...]]
     crls: dict[bytes, tuple[x509.CertificateRevocationList, ...]]
     problems: tuple[str, ...]
+    checked: dict[tuple[int, bytes], bool] = field(default_factory=dict, compare=False)
+    """(id of a list, its issuer's certificate without the signature) -> whether that one signed it."""
 
     def pem(self) -> bytes:
         """Everything as one PEM text, for OpenSSL."""

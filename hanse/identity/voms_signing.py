@@ -29,6 +29,8 @@ from hanse.identity.names import subject_der
 #: The C++ verifier tolerates five minutes of clock difference, the Java one none, so notBefore is put back.
 BACK_DATED = timedelta(minutes=3)
 SHA256_RSA = "1.2.840.113549.1.1.11"
+_ALGORITHM = sequence(der.oid(SHA256_RSA), write(der.NULL))
+_FQANS = der.oid(FQANS)
 
 
 class SigningAuthority:
@@ -44,7 +46,8 @@ class SigningAuthority:
             raise VomsError("The attribute authority's key does not belong to its certificate.")
         self.chain = tuple(c for c in chain if c.subject != c.issuer) or tuple(chain[:1])
         self.host, self.port, self.key = host, port, key
-        self._key_identifier = key_identifier(chain[0])
+        self._issuer = write(0xA0, sequence(write(0xA4, subject_der(self.chain[0]))))
+        self._always = self._extensions_of_all(key_identifier(chain[0]))
 
     @classmethod
     def from_files(cls, certificate: Path, key: Path, host: str, port: int) -> SigningAuthority:
@@ -70,35 +73,39 @@ class SigningAuthority:
         """
         if not fqans:
             raise VomsError("An attribute certificate without groups says nothing.")
-        algorithm = sequence(der.oid(SHA256_RSA), write(der.NULL))
         info = sequence(
             der.integer(1),
             _holder(holder),
-            write(0xA0, sequence(write(0xA4, subject_der(self.chain[0])))),
-            algorithm,
+            self._issuer,
+            _ALGORITHM,
             der.integer(secrets.randbits(127) | 1),
             sequence(*(_time(moment) for moment in lifetime)),
             sequence(self._attributes(vo, fqans)),
             self._extensions(vo, targets, generic),
         )
         signature = self.key.sign(info, padding.PKCS1v15(), hashes.SHA256())
-        return sequence(info, algorithm, write(der.BIT_STRING, b"\0", signature))
+        return sequence(info, _ALGORITHM, write(der.BIT_STRING, b"\0", signature))
 
     def _attributes(self, vo: str, fqans: Sequence[str]) -> bytes:
         values = [write(der.OCTET_STRING, inside(vo, fqan).encode("ascii")) for fqan in fqans]
         syntax = sequence(write(0xA0, self._uri(vo)), sequence(*values))
-        return sequence(der.oid(FQANS), write(der.SET, syntax))
+        return sequence(_FQANS, write(der.SET, syntax))
 
     def _uri(self, vo: str) -> bytes:
         return write(0x86, f"{vo}://{self.host}:{self.port}".encode("ascii"))
 
-    def _extensions(self, vo: str, targets: Sequence[str], generic: Sequence[tuple[str, str, str]]) -> bytes:
+    def _extensions_of_all(self, identifier: bytes) -> bytes:
         chain = (c.public_bytes(serialization.Encoding.DER) for c in self.chain)
-        found = [
-            _extension(AUTHORITY_CHAIN, sequence(sequence(*chain))),
-            _extension(NO_REVOCATION, write(der.NULL)),
-            _extension(AUTHORITY_KEY, sequence(write(0x80, self._key_identifier))),
-        ]
+        return b"".join(
+            (
+                _extension(AUTHORITY_CHAIN, sequence(sequence(*chain))),
+                _extension(NO_REVOCATION, write(der.NULL)),
+                _extension(AUTHORITY_KEY, sequence(write(0x80, identifier))),
+            )
+        )
+
+    def _extensions(self, vo: str, targets: Sequence[str], generic: Sequence[tuple[str, str, str]]) -> bytes:
+        found = [self._always]
         if targets:
             hosts = [sequence(write(0xA0, write(0x86, host.encode("ascii")))) for host in targets]
             found.append(_extension(TARGETS, sequence(sequence(*hosts)), critical=True))

@@ -179,3 +179,22 @@ def ca_file(desk: Desk) -> str:
 
 def rest(path: str) -> bytes:
     return f"GET {path} HTTP/1.0\nUser-Agent: voms APIs 2.0\nHost: localhost\n\n".encode()
+
+
+def refused_with(desk: Desk, files: tuple[Path, ...], words: str) -> None:
+    """Asks until alert or answer has the words: the authority looks at its trust folder once a second."""
+    told = ""
+    for _ in range(100):
+        told = refusal(desk, files).lower()
+        if words in told:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{words!r} is not in {told!r}")
+
+
+def refusal(desk: Desk, files: tuple[Path, ...]) -> str:
+    """The alert of the handshake, or the answer."""
+    try:
+        return speak(desk, rest(f"/generate-ac?fqans=/{VO}"), files=files).decode()
+    except ssl.SSLError as alert:
+        return str(alert)

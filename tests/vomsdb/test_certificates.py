@@ -31,6 +31,7 @@ from vomsdb.member_requests import Wish
 from vomsdb.models import AttributeClass, Certificate, Mail, Member, MemberRequest, Person
 from vomsdb.protocols import voms_keys
 from vomsdb.robots import Account
+from vomsdb.standing import looks_of
 from vomsdb.vos import Manager, identity_from_names, identity_from_pem
 
 VO = "training.egi.eu"
@@ -57,7 +58,7 @@ def _issue(house: Any, issued: Any, *wanted: str) -> tuple[str, ...]:
     chain = TrustStore(house.settings.trust_dir).verify([issued.cert])
     ask = Ask(tuple(Wanted(f"/{VO}", role or None) for role in (wanted or ("",))))
     with house.db.transaction() as session:
-        return attributes.issue(session, authority, ask, chain, timedelta(hours=12)).fqans
+        return attributes.issue(looks_of(session), authority, ask, chain, timedelta(hours=12)).fqans
 
 
 def test_each_certificate_of_a_member_works_and_is_suspended_by_itself(house: Any, ca: Any) -> None:

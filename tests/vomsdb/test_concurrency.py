@@ -13,11 +13,22 @@ from sqlalchemy import select
 
 from hanse.errors import Conflict
 from hanse.identity.trust import TrustStore
-from vomsdb import attributes, aups, decisions, groups, members, publishing, replication, suspensions
+from vomsdb import (
+    acknowledging,
+    attributes,
+    aups,
+    decisions,
+    groups,
+    members,
+    publishing,
+    replication,
+    suspensions,
+)
+from vomsdb.acknowledging import Report
 from vomsdb.attributes import Ask, Fault, Wanted
 from vomsdb.models import Member, Replica, Snapshot
 from vomsdb.protocols import voms_keys
-from vomsdb.replication import Report
+from vomsdb.standing import Looks, looks_of
 
 VO = "training.egi.eu"
 CAP = timedelta(hours=12)
@@ -70,7 +81,7 @@ def test_writers_and_sites_never_hold_one_another_up(house: Any) -> None:
     def site(name: str) -> Callable[[], None]:
         def act() -> None:
             with house.db.transaction() as session:
-                replication.manifests(session, name, house.press)
+                replication.current_manifests(session, name, house.press)
             with house.db.transaction() as session:
                 held = session.scalars(
                     select(Replica).where(Replica.site == name, Replica.sha256.is_not(None))
@@ -78,7 +89,7 @@ def test_writers_and_sites_never_hold_one_another_up(house: Any) -> None:
             if held is not None:
                 report = Report(held.vo, held.seq, held.sha256, datetime.now(UTC), {}, [], "1")
                 with house.db.transaction() as session:
-                    replication.acknowledge(session, name, report)
+                    acknowledging.acknowledge(session, name, report)
 
         return act
 
@@ -101,30 +112,46 @@ def test_writers_and_sites_never_hold_one_another_up(house: Any) -> None:
             assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_no_certificate_is_signed_after_a_suspension(house: Any) -> None:
-    """The member stays locked from the check to the signature: a suspension comes before both or after both."""
+@pytest.mark.parametrize("first", [True, False])
+def test_no_certificate_is_handed_out_after_a_suspension(house: Any, first: bool) -> None:
+    """What is committed before the first look or before the second one counts: what was signed is thrown away."""
     member, marta = house.join("Anna Lindqvist"), house.principal("Marta Kowalska")
     authority = voms_keys.keys_of(house.settings)[0].authority()
     chain = TrustStore(house.settings.trust_dir).verify([house.cast["Anna Lindqvist"].cert])
-    ask = Ask((Wanted(f"/{VO}"),))
-    signed, suspended = threading.Event(), []
+    looked = []
 
-    def suspend() -> None:
+    def query(statement: str, given: dict[str, str]) -> list[tuple[object, ...]]:
+        if len(looked) == (0 if first else 1):
+            with house.db.transaction() as session:
+                suspensions.suspend(session, member.id, "SECURITY_INCIDENT", "key lost", marta)
+        looked.append(statement)
         with house.db.transaction() as session:
-            suspensions.suspend(session, member.id, "SECURITY_INCIDENT", "key lost", marta)
-        suspended.append(signed.is_set())
+            return looks_of(session).query(statement, given)
 
+    with pytest.raises(Fault, match="key lost"):
+        attributes.issue(Looks(query), authority, Ask((Wanted(f"/{VO}"),)), chain, CAP)
+    assert len(looked) == (1 if first else 2)
+
+
+def test_a_role_that_is_given_meanwhile_is_signed_for_anew(house: Any) -> None:
+    member, marta = house.join("Anna Lindqvist"), house.principal("Marta Kowalska")
     with house.db.transaction() as session:
-        attributes.issue(session, authority, ask, chain, CAP)
-        thread = threading.Thread(target=suspend)
-        thread.start()
-        time.sleep(0.5)
-        assert suspended == []
-        signed.set()
-    thread.join()
-    assert suspended == [True]
-    with pytest.raises(Fault, match="key lost"), house.db.transaction() as session:
-        attributes.issue(session, authority, ask, chain, CAP)
+        groups.create_group(session, VO, f"/{VO}/students", "", marta)
+    authority = voms_keys.keys_of(house.settings)[0].authority()
+    chain = TrustStore(house.settings.trust_dir).verify([house.cast["Anna Lindqvist"].cert])
+    looked = []
+
+    def query(statement: str, given: dict[str, str]) -> list[tuple[object, ...]]:
+        if len(looked) == 1:
+            with house.db.transaction() as session:
+                groups.give(session, member.id, f"/{VO}/students", marta)
+        looked.append(statement)
+        with house.db.transaction() as session:
+            return looks_of(session).query(statement, given)
+
+    issued = attributes.issue(Looks(query), authority, Ask((Wanted(f"/{VO}"),)), chain, CAP)
+    assert issued.fqans == (f"/{VO}", f"/{VO}/students")
+    assert len(looked) == 3
 
 
 def test_two_groups_for_one_member_at_once_are_both_there(house: Any) -> None:

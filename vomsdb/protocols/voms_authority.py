@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -27,19 +27,23 @@ from hanse.identity.voms import VomsError
 from vomsdb import attributes
 from vomsdb.attributes import Fault
 from vomsdb.protocols import voms_aa
+from vomsdb.protocols.voms_connections import DirectQueries
 from vomsdb.protocols.voms_keys import Keys, keys_of
 from vomsdb.protocols.voms_listener import Limits, Listener
 from vomsdb.settings import VomsdbSettings
+from vomsdb.standing import Looks
 
 log = structlog.get_logger("vomsdb.aa")
+#: Seconds after which CAs, revocation lists and keys are looked at again: hundreds of connections come in each.
+LOOK_S: Final = 1.0
 _ASKS_TO_END: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Clerk:
     """Answers calls: checks the chain, reads the tables, signs, and says why not."""
 
-    def __init__(self, db: Database, keys: Keys, trust: TrustStore, cap: timedelta) -> None:
-        self._db, self._keys, self._trust, self._cap = db, keys, trust, cap
+    def __init__(self, looks: Looks, keys: Keys, trust: TrustStore, cap: timedelta) -> None:
+        self._looks, self._keys, self._trust, self._cap = looks, keys, trust, cap
 
     def respond(self, call: voms_aa.Call, chain: list[x509.Certificate]) -> bytes:
         """The whole answer; raises Fault."""
@@ -50,8 +54,7 @@ class Clerk:
         ask = voms_aa.read(call)
         try:
             verified = self._trust.verify(chain)
-            with self._db.transaction() as session:
-                issued = attributes.issue(session, self._keys.authority(), ask, verified, self._cap)
+            issued = attributes.issue(self._looks, self._keys.authority(), ask, verified, self._cap)
         except TrustError as fault:
             raise attributes.no_such_user(f"Your certificate is not accepted: {fault}") from fault
         except VomsError as fault:
@@ -77,10 +80,13 @@ class Desk:
 
     keys: Keys
     bound: socket.socket
+    _kept: list[tuple[float, ssl.SSLContext]] = field(default_factory=list)
 
     def context(self) -> ssl.SSLContext:
-        """The context for the next connection."""
-        return server_context(self.keys.tls())
+        """The context for the next connection; whether its files changed is looked at when LOOK_S have passed."""
+        if not self._kept or time.monotonic() - self._kept[0][0] > LOOK_S:
+            self._kept[:] = [(time.monotonic(), server_context(self.keys.tls()))]
+        return self._kept[0][1]
 
 
 def _desk(settings: VomsdbSettings, keys: Keys) -> Desk:
@@ -157,10 +163,13 @@ async def _serve(settings: VomsdbSettings, desks: Sequence[Desk]) -> None:
         loop.add_signal_handler(number, stop.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKS_TO_END)
     db = Database(settings.database_url, pool_size=settings.aa_threads)
-    trust, cap = TrustStore(settings.trust_dir), timedelta(seconds=settings.ac_lifetime_s)
+    looks = Looks(DirectQueries(db).query)
+    trust = TrustStore(settings.trust_dir, LOOK_S)
+    cap = timedelta(seconds=settings.ac_lifetime_s)
     limits = Limits(settings.aa_threads, settings.aa_connections, settings.aa_timeout_s)
     listeners = [
-        Listener(desk.bound, desk.context, Clerk(db, desk.keys, trust, cap).respond, limits) for desk in desks
+        Listener(desk.bound, desk.context, Clerk(looks, desk.keys, trust, cap).respond, limits)
+        for desk in desks
     ]
     await asyncio.gather(*(listener.serve(stop) for listener in listeners))
     db.close()
