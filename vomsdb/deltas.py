@@ -19,9 +19,6 @@ from vomsdb.models import Delta, Snapshot
 from vomsdb.press import Press
 from vomsdb.snapshots import Envelope, canonical
 
-WORTH = 0.5
-"""A delta that is longer than this share of the snapshot is not worth its while: the snapshot is fetched."""
-
 
 def between(session: Session, before: Snapshot, after: Snapshot, press: Press) -> Envelope:
     """The signed delta from one snapshot of a VO to a later one. Raises NotFound where the snapshot is the way."""
@@ -34,14 +31,14 @@ def between(session: Session, before: Snapshot, after: Snapshot, press: Press) -
 
 
 def _made(session: Session, before: Snapshot, after: Snapshot, press: Press) -> Delta:
-    payload = _payload(before, after)
-    if len(payload) > WORTH * len(after.payload):
+    content = payload(before, after)
+    if len(content) > len(after.payload):
         raise NotFound(f"Most of {after.vo} has changed since change {before.seq}; fetch the snapshot.")
-    envelope = press.key.sign(payload)
+    envelope = press.key.sign(content)
     values = {
         "from_sha256": before.sha256,
         "to_sha256": after.sha256,
-        "payload": payload,
+        "payload": content,
         "signature": envelope.signature,
         "key_id": envelope.key_id,
     }
@@ -50,7 +47,8 @@ def _made(session: Session, before: Snapshot, after: Snapshot, press: Press) -> 
     return Delta(**values)
 
 
-def _payload(before: Snapshot, after: Snapshot) -> bytes:
+def payload(before: Snapshot, after: Snapshot) -> bytes:
+    """The canonical bytes of the delta between two snapshots of a VO."""
     old, new = _members(before), _members(after)
     return canonical(
         {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hanse.database import Database
@@ -16,6 +17,7 @@ from hanse.jobs import Job
 from vomsdb import (
     aups,
     clients,
+    digest,
     lifetimes,
     mails,
     manifests,
@@ -26,7 +28,9 @@ from vomsdb import (
     unanswered,
     vos,
 )
+from vomsdb.models import Vo
 from vomsdb.press import Authority, Press
+from vomsdb.promise import Promise
 from vomsdb.pushing import Pace
 from vomsdb.settings import VomsdbSettings
 from vomsdb.snapshots import SigningKey
@@ -54,13 +58,13 @@ def _key(path: Path | None) -> SigningKey | None:
 
 
 def _authorities(settings: VomsdbSettings) -> list[Authority] | None:
-    """Our attribute authority as the sites' vomsdir names it; None while its certificate cannot be read."""
+    """Our attribute authority as the sites' vomsdir names it; None while a certificate of it cannot be read."""
     try:
-        texts = clients.files("vo", settings.aa_cert, settings.aa_host, settings.aa_port)
+        texts = clients.all_files("vo", settings)
     except Unavailable as fault:
         log.warning("manifests without attribute authority", reason=str(fault))
         return None
-    return [Authority(settings.aa_host, tuple(texts.lsc.splitlines()))]
+    return [Authority(one.host, tuple(one.lsc.splitlines())) for one in texts]
 
 
 def pace_of(settings: VomsdbSettings) -> Pace:
@@ -71,8 +75,9 @@ def pace_of(settings: VomsdbSettings) -> Pace:
 def jobs(settings: VomsdbSettings, db: Database) -> list[Job]:
     """The jobs of the service, as its `jobs` process runs them."""
     press, pace = press_of(settings), pace_of(settings)
+    followed: set[object] = set()
     found = [
-        Job("publish", lambda: publish(db, press), every_s=settings.publish_interval_s),
+        Job("publish", lambda: publish(db, press, followed), every_s=settings.publish_interval_s),
         Job("push", lambda: push(db, press, pace), every_s=settings.publish_interval_s),
         _replication(settings, db, press),
         Job(
@@ -81,6 +86,7 @@ def jobs(settings: VomsdbSettings, db: Database) -> list[Job]:
             every_s=60,
         ),
         Job("purge", lambda: purge(db), daily_at="02:10"),
+        Job("digest", lambda: digests(db, settings), daily_at=settings.digest_daily_at),
     ]
     if settings.smtp_host:
         relay = mails.Relay(settings.smtp_host, settings.smtp_port, settings.mail_from)
@@ -107,11 +113,19 @@ def _replication(settings: VomsdbSettings, db: Database, press: Press) -> Job:
     return Job("replication", run, every_s=interval)
 
 
-def publish(db: Database, press: Press) -> str:
-    """New snapshots where something changed, and replicas as the registry tells them."""
+def publish(db: Database, press: Press, followed: set[object] | None = None) -> str:
+    """New snapshots where something changed, and replicas as the registry tells them.
+
+    `followed` remembers from one run to the next what was read of the registry, so that nothing is asked for twice.
+    """
     with db.transaction() as session:
-        publishing.follow_the_registry(session)
+        read = publishing.registry_read(session)
+        if read is None or followed is None or read not in followed:
+            publishing.follow_the_registry(session)
         changed = publishing.publish_changed(session, press)
+    if followed is not None:
+        followed.clear()
+        followed.add(read)
     fresh = _in_batches(
         db,
         lambda session: manifests.write(session, press, older_than=press.valid_for / 3, most=manifests.BATCH),
@@ -123,6 +137,18 @@ def push(db: Database, press: Press, pace: Pace) -> str:
     """Pushes that are due."""
     taken, refused = pushing.push_due(db, press, pace, pushing.post(pace))
     return f"{taken} agents told, {refused} refused or out of reach."
+
+
+def digests(db: Database, settings: VomsdbSettings) -> str:
+    """The day's mails to the managers of VOs that are not at every site in time."""
+    promised = Promise(timedelta(seconds=settings.late_after_s), timedelta(seconds=settings.breach_after_s))
+    today, written = datetime.now(UTC).date(), 0
+    with db.transaction() as session:
+        names = list(session.scalars(select(Vo.name).order_by(Vo.name)))
+    for vo in names:
+        with db.transaction() as session:
+            written += digest.write(session, vo, promised, settings, today)
+    return f"{written} digests written."
 
 
 def by_the_clock(db: Database, confirmation_hours: float, grace_days: float = 30) -> str:

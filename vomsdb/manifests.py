@@ -7,15 +7,16 @@ by the job that looks for marked ones, some at a time, so that a change which is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import RowMapping, select, text, update
+from sqlalchemy import RowMapping, select, text
 from sqlalchemy.orm import Session
 
 from vomsdb import snapshots
-from vomsdb.models import Replica, Vo
+from vomsdb.models import Vo
 from vomsdb.press import Authority, Press
 from vomsdb.snapshots import Manifest
 
@@ -97,18 +98,39 @@ class _Head(NamedTuple):
     sha256: str
 
 
+_WRITE = text(
+    """
+    update replica r set seq = signed.seq, sha256 = signed.sha256, manifest = cast(signed.manifest as jsonb),
+        manifest_at = :now, valid_until = :until
+    from unnest(cast(:sites as text[]), cast(:vos as text[]), cast(:seqs as bigint[]), cast(:hashes as text[]),
+        cast(:manifests as text[])) signed (site, vo, seq, sha256, manifest)
+    where r.site = signed.site and r.vo = signed.vo
+    """
+)
+
+
 def _sign_all(session: Session, press: Press, rows: Sequence[RowMapping]) -> None:
-    if not rows:
-        return
+    """One statement for all of them: at a thousand sites a statement for each takes most of the time."""
+    heads = [_Head(**row) for row in rows]
     now = datetime.now(UTC)
-    known = authorities(session, press, {row["vo"] for row in rows})
-    signed = [_signed(_Head(**row), press, known.get(row["vo"]), now) for row in rows]
-    session.execute(update(Replica), signed)
+    until = now + press.valid_for
+    known = authorities(session, press, {head.vo for head in heads})
+    given = {
+        "now": now,
+        "until": until,
+        "sites": [head.site for head in heads],
+        "vos": [head.vo for head in heads],
+        "seqs": [head.seq for head in heads],
+        "hashes": [head.sha256 for head in heads],
+        "manifests": [json.dumps(_signed(head, press, known.get(head.vo), now, until)) for head in heads],
+    }
+    session.execute(_WRITE, given)
     session.expire_all()
 
 
-def _signed(head: _Head, press: Press, known: Sequence[Authority] | None, now: datetime) -> dict[str, Any]:
-    until = now + press.valid_for
+def _signed(
+    head: _Head, press: Press, known: Sequence[Authority] | None, now: datetime, until: datetime
+) -> dict[str, str]:
     manifest = Manifest(
         federation=press.federation,
         site=head.site,
@@ -119,15 +141,7 @@ def _signed(head: _Head, press: Press, known: Sequence[Authority] | None, now: d
         valid_until=snapshots.moment(until),
     )
     payload = manifest.payload(None if known is None else [one._asdict() for one in known])
-    return {
-        "site": head.site,
-        "vo": head.vo,
-        "seq": head.seq,
-        "sha256": head.sha256,
-        "manifest_at": now,
-        "valid_until": until,
-        "manifest": press.key.sign(payload).as_json(),
-    }
+    return press.key.sign(payload).as_json()
 
 
 def authorities(session: Session, press: Press, names: set[str]) -> Mapping[str, list[Authority]]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session, defer
 
+from hanse.database import FollowCursor
 from hanse.identity.names import rfc2253, slash
 from vomsdb import manifests, members, snapshots
 from vomsdb.models import (
@@ -44,6 +45,18 @@ def follow_the_registry(session: Session) -> None:
     )
     session.execute(text(wanted))
     session.execute(text(gone))
+
+
+def registry_read(session: Session) -> tuple[str | None, int, int] | None:
+    """By what replicas are to be followed anew: how far the registry's feed was read, and how many VOs there are.
+
+    None while no feed is followed.
+    """
+    query = select(FollowCursor.epoch, FollowCursor.cursor).where(FollowCursor.source == "registry")
+    place = session.execute(query).first()
+    if place is None:
+        return None
+    return place.epoch, place.cursor, session.scalar(select(func.count()).select_from(Vo)) or 0
 
 
 def publish_changed(session: Session, press: Press) -> int:

@@ -119,6 +119,11 @@ class VomsdbSettings(ServiceSettings):
     manifest_valid_s: float = Field(
         259200, gt=0, description="Seconds for which a site may keep what it holds without hearing more."
     )
+    digest_daily_at: str = Field(
+        "06:30",
+        pattern="^[0-2][0-9]:[0-5][0-9]$",
+        description="Time (UTC) of the mail to managers of VOs that are not at every site in time.",
+    )
     join_code_hours: float = Field(24, gt=0, description="Hours in which a join code must be used.")
     late_after_s: float = Field(
         64800, gt=0, description="Age of an unacknowledged change that warns, seconds."

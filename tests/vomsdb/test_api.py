@@ -225,13 +225,14 @@ def test_the_jobs_of_the_service(house: Any) -> None:
         "replication",
         "what time changes",
         "purge",
+        "digest",
         "mails",
         "follow registry",
     }
     assert quick["replication"].every_s == 5
     daily = {job.name: job for job in SERVICE.jobs(house.settings, house.db)}
     assert daily["replication"].daily_at == "03:00"
-    assert "3 manifests signed for 2 sites" in daily["replication"].run()
+    assert "3 manifests to sign for 2 sites" in daily["replication"].run()
     assert "0 agents told" in daily["push"].run()
     assert "0 VOs had changed" in daily["publish"].run()
     assert daily["purge"].run().startswith("0 old requests")

@@ -5,6 +5,7 @@ from vomsdb.views import (
     applicant,
     authority,
     cards,
+    digests,
     me,
     member_acts,
     members,
@@ -24,6 +25,7 @@ rooms = [
     affairs.pages,
     cards.pages,
     sites.pages,
+    digests.pages,
     site_files.pages,
     authority.pages,
 ]
