@@ -129,16 +129,29 @@ class Database:
 
         Raises SQLAlchemy's errors, as every other statement of the session does.
         """
+        count = 0
+        with self._copying(session, table, columns) as copy:
+            for count, row in enumerate(rows, start=1):  # noqa: B007
+                copy.write_row(row)
+        return count
+
+    def copy_text(
+        self, session: Session, table: str, columns: Sequence[str], portions: Iterable[str]
+    ) -> None:
+        """COPY what is in PostgreSQL's text format already, whole lines in each portion. Raises as `copy`."""
+        with self._copying(session, table, columns) as copy:
+            for portion in portions:
+                copy.write(portion)
+
+    @contextmanager
+    def _copying(self, session: Session, table: str, columns: Sequence[str]) -> Iterator[psycopg.Copy]:
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
             sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
         )
-        count = 0
         with driver_cursor(session, f"COPY {table}") as cursor:
             cursor.adapters.register_dumper(dict, JsonbDumper)
             with cursor.copy(statement) as copy:
-                for count, row in enumerate(rows, start=1):  # noqa: B007
-                    copy.write_row(row)
-        return count
+                yield copy
 
     def close(self) -> None:
         """Close all connections. The database can be used again after."""

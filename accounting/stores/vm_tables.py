@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple, get_type_hints
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from accounting.formats.records import VmSnapshot
+from accounting.stores import copied
 from accounting.stores.vm_tally import (
     Counted,
     Group,
     Report,
     after,
-    day_of,
 )
 from accounting.usage import Before, Interval, Reading, following, part_of
 from hanse.database import Database, driver_cursor
@@ -163,31 +164,30 @@ def counted_after(before: Before | None, stored: Iterable[Stored]) -> list[Count
     return made
 
 
-class Clock(dict[int, str]):
-    """Epoch seconds as PostgreSQL reads times; the days are few."""
-
-    def at(self, seconds: int) -> str:
-        """The time."""
-        return f"{self[seconds // 86_400]} {seconds % 86_400 // 3600}:{seconds // 60 % 60}:{seconds % 60}+00"
-
-    def __missing__(self, day: int) -> str:
-        self[day] = day_of(day).isoformat()
-        return self[day]
+_PORTION = 1000
+_TIMES = frozenset({"measured_at", "started_at", "ended_at"})
+_KINDS = tuple(get_type_hints(VmSnapshot).items())
+_WRITTEN: dict[object, Callable[[Any], Iterable[str]]] = {str: copied.texts, Decimal: copied.decimals}
 
 
-def _values(new: New, clock: Clock) -> tuple[object, ...]:
-    site, message_id, receipt, row, begin, wall, cpu, carried = new
-    at, ended = clock.at, row[3]
-    return (
-        site, message_id, receipt, row[0], at(row[1]), at(row[2]), ended if ended is None else at(ended), *row[4:],
-        at(begin), wall, cpu, carried,
-    )  # fmt: skip
+def _as_copied(reports: Sequence[New]) -> Iterator[str]:
+    """The rows for COPY, in the order of COLUMNS."""
+    clock = copied.Clock()
+    how = [clock.times if name in _TIMES else _WRITTEN.get(kind, copied.integers) for name, kind in _KINDS]
+    for start in range(0, len(reports), _PORTION):
+        some = reports[start : start + _PORTION]
+        sites, ids, receipts, rows, begins, walls, cpus, carried = zip(*some, strict=True)
+        fields = [write(column) for write, column in zip(how, zip(*rows, strict=True), strict=True)]
+        yield copied.lines(
+            copied.texts(sites), copied.integers(ids), copied.integers(receipts), *fields, clock.times(begins),
+            copied.integers(walls), copied.integers(cpus), copied.arrays(carried),
+        )  # fmt: skip
 
 
-def insert(db: Database, session: Session, reports: Iterable[New]) -> None:
+def insert(db: Database, session: Session, reports: Sequence[New]) -> None:
     """Write reports of times that are certainly not stored."""
-    clock = Clock()
-    db.copy(session, "vm_snapshot", COLUMNS, (_values(new, clock) for new in reports))
+    if reports:
+        db.copy_text(session, "vm_snapshot", COLUMNS, _as_copied(reports))
 
 
 _STAGING = text("create temporary table if not exists vm_staging (like vm_snapshot) on commit delete rows")
@@ -208,9 +208,8 @@ def upsert(db: Database, session: Session, reports: Sequence[New]) -> None:
     """Write reports that may stand in the place of stored ones."""
     if not reports:
         return
-    clock = Clock()
     session.execute(_STAGING)
-    db.copy(session, "vm_staging", COLUMNS, (_values(new, clock) for new in reports))
+    db.copy_text(session, "vm_staging", COLUMNS, _as_copied(reports))
     session.execute(_UPSERT)
     session.execute(text("truncate vm_staging"))
 
