@@ -56,6 +56,7 @@ def cross_check(settings: AccountingSettings, db: Database) -> str:
     seen = crosschecks.look(
         db, now, months=settings.cross_check_months, silent_days=settings.silent_days,
         ask_members=asked.subjects if asked else None,
+        issuers=[provider.issuer for provider in settings.sign_in.values()],
     )  # fmt: skip
     return f"{seen} {crosschecks.tell_owners(db, now, settings.url)}"
 

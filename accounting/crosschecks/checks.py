@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import text
 
 from accounting.crosschecks.found import FEDERATION, Found, Looked, Scene
 from accounting.crosschecks.known import Members, months_of_use, same_name
 from accounting.crosschecks.used import USAGE, used
+from hanse.identity.principals import oidc_key
 
 NOT_READ = "The registry's feed was never read."
 MOST_SILENT, SILENT_FOR_DAYS = 1000, 92
@@ -26,7 +27,9 @@ class Check:
 
 
 def not_a_member(scene: Scene) -> Looked:
-    """Usage under a name that is no member of the VO it names, or was none any more."""
+    """Usage under a name that is no member of the VO it names, or was none any more: a certificate's subject, or where
+    members sign in with OpenID Connect, the `sub` that their provider gives them.
+    """
     if scene.known.members is None:
         return Looked(blind={"": "Membership's feed was never read."})
     found: list[Found] = []
@@ -34,27 +37,53 @@ def not_a_member(scene: Scene) -> Looked:
     rows = used(scene, ("site", "vo", "user_name"), "vo <> '' and user_name <> ''")
     for (site, vo, user), cpu_s, first, last in rows:
         members = scene.known.members.get(vo)
-        if members is None or not user.startswith(("/", "CN=", "C=", "DC=")):
-            continue  # a VO that membership does not keep, or a name that is no certificate's subject
+        if members is None:
+            continue  # a VO that membership does not keep
+        if not user.startswith(("/", "CN=", "C=", "DC=")):
+            if members.signed_in and scene.known.issuers:
+                sentence = _stranger_signed_in(members, vo, user, scene.known.issuers, last)
+                found += _usage_of(site, vo, user, sentence, cpu_s, first, last)
+            continue  # else it may be an account's name at the site
         if not members.until and not members.nameless:
             blind[vo] = f"Membership has no member of {vo}, so nobody's usage of it is judged."
             continue
-        sentence = _stranger(members, vo, user, first, last)
+        sentence = _stranger(members, vo, user, last)
         if not sentence:
             continue
         if members.nameless and same_name(user) not in members.until:
             blind[vo] = _nameless(vo, members)
             continue
-        words = f"{sentence} {site} reports {cpu_s / 3600:,.1f} CPU hours in {months_of_use(first, last)}."
-        found.append(Found(f"{site} {vo} {user}", f"vo:{vo}", words, site, vo, user[:255], last, cpu_s))
+        found += _usage_of(site, vo, user, sentence, cpu_s, first, last)
     return Looked(found, blind)
 
 
-def _stranger(members: Members, vo: str, user: str, first: date, last: date) -> str:
+def _usage_of(
+    site: str, vo: str, user: str, sentence: str, cpu_s: int, first: date, last: date
+) -> list[Found]:
+    if not sentence:
+        return []
+    words = f"{sentence} {site} reports {cpu_s / 3600:,.1f} CPU hours in {months_of_use(first, last)}."
+    return [Found(f"{site} {vo} {user}", f"vo:{vo}", words, site, vo, user[:255], last, cpu_s)]
+
+
+def _stranger(members: Members, vo: str, user: str, last: date) -> str:
     name = same_name(user)
     if name not in members.until:
         return f"{user} is not a member of {vo}."
-    until = members.until[name]
+    return _former(members.until[name], vo, user, last)
+
+
+def _stranger_signed_in(members: Members, vo: str, user: str, issuers: Sequence[str], last: date) -> str:
+    ends = [
+        members.signed_in[key] for key in (oidc_key(one, user) for one in issuers) if key in members.signed_in
+    ]
+    if not ends:
+        return f"{user} is not a member of {vo}: no member signs in under this name."
+    still = None if None in ends else max(end for end in ends if end is not None)
+    return _former(still, vo, user, last)
+
+
+def _former(until: datetime | None, vo: str, user: str, last: date) -> str:
     if until is None or last <= until.date().replace(day=1):
         return ""
     return f"{user} is no longer a member of {vo}."

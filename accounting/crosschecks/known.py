@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +15,8 @@ from hanse.errors import Unavailable
 from hanse.identity import names
 
 Subjects = Mapping[str, str]
+Name = TypeVar("Name", bytes, str)
+OIDC = "oidc:"
 AskMembers = Callable[[str], Subjects]
 """Gives subject by certificate key of the members of a VO, as membership answers it. Raises Unavailable."""
 
@@ -34,19 +36,24 @@ class Members:
     """Who is, or was, in a VO by certificate subject: until when (None = is a member now).
 
     `nameless` counts certificates whose subject nobody told: with them, a name that is not found proves nothing.
+    `signed_in` are those who come in by OpenID Connect, by principal key.
     """
 
     until: dict[bytes, datetime | None] = field(default_factory=dict)
     nameless: int = 0
     why: str = ""
+    signed_in: dict[str, datetime | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Known:
-    """Sites by name and VOs with their members; None where the feed was never read."""
+    """Sites by name and VOs with their members; None where the feed was never read. `issuers` are the OpenID Connect
+    providers that people sign in with.
+    """
 
     sites: Mapping[str, KnownSite] | None
     members: Mapping[str, Members] | None
+    issuers: tuple[str, ...] = ()
 
 
 def same_name(subject: str) -> bytes:
@@ -57,12 +64,13 @@ def same_name(subject: str) -> bytes:
         return subject.strip().encode()
 
 
-def known(session: Session, ask_members: AskMembers | None = None) -> Known:
+def known(session: Session, ask_members: AskMembers | None = None, issuers: Sequence[str] = ()) -> Known:
     """Everything that is followed. `ask_members` fills in subjects that no feed tells."""
     read = set(session.scalars(select(FollowCursor.source).where(FollowCursor.pulled_at.is_not(None))))
     return Known(
         sites=_sites(session) if "registry" in read else None,
         members=_members(session, ask_members) if "vomsdb" in read else None,
+        issuers=tuple(issuers),
     )
 
 
@@ -102,7 +110,8 @@ def _members(session: Session, ask_members: AskMembers | None) -> dict[str, Memb
     bodies = [body for body in _bodies(session, "membership") if body.get("vo") in found]
     asked: dict[str, Subjects] = {}
     for vo in found:
-        keys = {key for body in bodies if body["vo"] == vo for key in body.get("keys") or ()}
+        held = {key for body in bodies if body["vo"] == vo for key in body.get("keys") or ()}
+        keys = {key for key in held if not key.startswith(OIDC)}
         if ask_members is not None and keys - set(told):
             asked[vo] = _asked(vo, ask_members, found[vo])
     for body in bodies:
@@ -124,13 +133,20 @@ def _enter(members: Members, body: Mapping[str, Any], told: Subjects) -> None:
     # newer feeds may tell the subjects themselves
     subjects = [subject for subject in body.get("subjects") or () if subject]
     for key in body.get("keys") or ():
-        if key in told:
+        if key.startswith(OIDC):
+            _hold(members.signed_in, key, ended)
+        elif key in told:
             subjects.append(told[key])
         elif not body.get("subjects"):
             members.nameless += 1
     for subject in map(same_name, subjects):
-        if ended is None or members.until.get(subject, ended) is not None:
-            members.until[subject] = ended
+        _hold(members.until, subject, ended)
+
+
+def _hold(until: dict[Name, datetime | None], name: Name, ended: datetime | None) -> None:
+    """Who is a member by any membership is one, whatever ended."""
+    if ended is None or until.get(name, ended) is not None:
+        until[name] = ended
 
 
 def months_of_use(first: date, last: date) -> str:

@@ -23,8 +23,9 @@ LONGEST_FACT = 1000
 
 
 def look(
-    db: Database, now: datetime, *, months: int, silent_days: int, ask_members: AskMembers | None = None
-) -> str:
+    db: Database, now: datetime, *, months: int, silent_days: int, ask_members: AskMembers | None = None,
+    issuers: Sequence[str] = (),
+) -> str:  # fmt: skip
     """Carry out every check over the last `months` months; a sentence for the run log.
 
     Each check is a transaction of its own: one that fails leaves the others' findings. What a check could not judge
@@ -33,7 +34,7 @@ def look(
     index = now.year * 12 + now.month - months
     first = date(index // 12, index % 12 + 1, 1)
     with db.transaction() as session:
-        seen = known(session, ask_members)
+        seen = known(session, ask_members, issuers)
     told: list[str] = []
     blind: list[str] = []
     for kind, check in CHECKS.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from accounting.membership import Membership
 from accounting.models import Finding, Mail
 from hanse.database import FollowCursor, Followed
 from hanse.errors import Unavailable
+from hanse.identity.principals import oidc_key
 from tests.accounting.conftest import House
 from tests.accounting.other_records import job, job_summaries, job_summary, jobs
 from tests.accounting.records import DAY, epoch, message, months_ago, record
@@ -23,6 +25,7 @@ from tests.accounting.records import DAY, epoch, message, months_ago, record
 VO = "training.egi.eu"
 ANNA = "/C=EU/O=Hanse Demo/OU=People/CN=Anna Lindqvist"
 TOMAS = "/C=EU/O=Hanse Demo/OU=People/CN=Tomás Vidal"
+ISSUER = "https://login.example.org/oidc"
 PATH = "/api/v1/cross-checks"
 
 
@@ -50,10 +53,10 @@ def member(
         house.follow("identity", key, {"key": key, "subject_slash": subject, "name": subject, "email": None})
 
 
-def look(house: House, ask: AskMembers | None = None, days: int = 0) -> str:
+def look(house: House, ask: AskMembers | None = None, days: int = 0, issuers: Sequence[str] = ()) -> str:
     """One look, as if so many days had passed."""
     now = datetime.now(UTC) + timedelta(days=days)
-    return crosschecks.look(house.db, now, months=3, silent_days=14, ask_members=ask)
+    return crosschecks.look(house.db, now, months=3, silent_days=14, ask_members=ask, issuers=issuers)
 
 
 def found(house: House, kind: str) -> list[Finding]:
@@ -103,6 +106,29 @@ def test_who_was_a_member_then_is_none_only_for_what_came_later(followed: House)
     look(followed)
     (one,) = found(followed, "not_a_member")
     assert "no longer a member" in one.sentence
+
+
+def test_members_who_sign_in_are_known_by_their_providers_name_for_them(followed: House) -> None:
+    for sub, state, until in (("anna-sub", "active", None), ("left", "expired", months_ago(1).isoformat())):
+        member(followed, oidc_key(ISSUER, sub), None, state, until)
+    names = ("anna-sub", "left", "somebody", TOMAS)
+    followed.load(message(*[record("BIFI", name, GlobalUserName=name) for name in names]))
+    look(followed)
+    assert [one.subject for one in found(followed, "not_a_member")] == [TOMAS], (
+        "without a provider no sub is judged"
+    )
+    said = look(followed, issuers=["https://elsewhere.example", ISSUER])
+    assert "does not tell the subjects" not in said
+    told = {one.subject: one.sentence for one in found(followed, "not_a_member")}
+    assert sorted(told) == sorted([TOMAS, "left", "somebody"])
+    assert "left is no longer a member" in told["left"]
+    assert "no member signs in under this name" in told["somebody"]
+
+
+def test_an_accounts_name_is_not_judged_where_nobody_signs_in(followed: House) -> None:
+    followed.load(message(record("BIFI", GlobalUserName="u0142")))
+    look(followed, issuers=[ISSUER])
+    assert found(followed, "not_a_member") == []
 
 
 def test_a_vo_without_any_member_is_not_judged(followed: House) -> None:
