@@ -4,6 +4,7 @@ TITLES = {
     "dns-unknown-name": "Host name does not exist",
     "dns-failure": "Name servers do not answer",
     "dns-timeout": "Name lookup timed out",
+    "threshold": "A figure is past its threshold",
     "tcp-refused": "TCP connection refused",
     "tcp-timeout": "TCP connection timed out",
     "tcp-unreachable": "Host cannot be reached",

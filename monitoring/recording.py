@@ -6,8 +6,9 @@ judged under the lock of its row; a result that changes nothing takes no lock bu
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import any_, select
 from sqlalchemy.dialects.postgresql import insert
@@ -32,6 +33,7 @@ from monitoring.judgement import (
     would_accuse,
 )
 from monitoring.models import Answer, Check, Endpoint, Site, StoredResult
+from monitoring.profiles.applied import Thresholds, ruling
 from monitoring.running import NETWORK
 from monitoring.schedule import Lease, hurry
 from monitoring.standing import fold_site, read_standing, write_standing
@@ -42,20 +44,24 @@ SILENCE = NETWORK | {"tls-timeout", "http-timeout", "timeout", "tcp-reset"}
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A result as a worker hands it over."""
+    """A result as a worker hands it over; what the probe said and the rule, where a thresholds profile said
+    otherwise."""
 
     lease: Lease
     result: Result
     started_at: datetime
     worker: str
+    original_status: str | None = None
+    threshold_rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What judging needs besides the tables: the rules, and whom to tell."""
+    """What judging needs besides the tables: the rules, whom to tell, thresholds for perfdata."""
 
     rules: Rules
     audience: Audience
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +82,19 @@ def record(session: Session, outcome: Outcome, bench: Bench) -> None:
     """Store the result and all that follows from it. Twice is once; an endpoint that is gone is passed
     over."""
     check = session.get(Check, outcome.lease.check_id)
-    if check is None or not _store(session, outcome):
+    if check is None:
         return
-    if _is_quiet(check, outcome):
+    outcome = ruled(session, check, outcome, bench)
+    if not _store(session, outcome):
+        return
+    if is_quiet(check, outcome):
         check = session.get_one(Check, check.id, with_for_update=True, populate_existing=True)
-        _measure(session, check, outcome)
+        measure(session, check, outcome)
         return
     site = _lock_site(session, check)
     check = session.get_one(Check, check.id, with_for_update=True, populate_existing=True)
     before = Before(check.measured, check.reason, check.measured_at)
-    _measure(session, check, outcome)
+    measure(session, check, outcome)
     if outcome.lease.due_at is None:
         _bring_forward(session, check, outcome)
         return
@@ -109,32 +118,58 @@ def settle(session: Session, endpoint: Endpoint, site: Site, bench: Bench, at: d
     incidents.follow(session, endpoint, judged, culprit, downtime, bench.audience, at)
 
 
-def _store(session: Session, outcome: Outcome) -> bool:
-    result, lease = outcome.result, outcome.lease
-    row = insert(StoredResult).values(
-        check_id=lease.check_id,
-        lease=lease.key,
-        due_at=lease.due_at,
-        started_at=outcome.started_at,
-        took_s=result.took_s,
-        status=result.status,
-        reason=result.reason,
-        summary=_clean(result.summary),
-        figures=[asdict(figure) for figure in result.figures],
-        phases=[{**asdict(phase), "seen": _clean(phase.seen)} for phase in result.phases],
-        asked_by=lease.asked_by,
-        worker=outcome.worker,
+def ruled(session: Session, check: Check, outcome: Outcome, bench: Bench) -> Outcome:
+    """The outcome with the status that a thresholds profile gives to its figures, where a rule says otherwise."""
+    rules = bench.thresholds.of(session, check.probe) if outcome.result.figures else []
+    if not rules or outcome.original_status is not None:
+        return outcome
+    endpoint = session.get_one(Endpoint, check.endpoint_id)
+    values = {figure.label: figure.value for figure in outcome.result.figures}
+    found = ruling(rules, check.probe, endpoint.hostname, endpoint.site, values)
+    if found is None or found.state == MEASURED[outcome.result.status]:
+        return outcome
+    status = Status(found.state.value)
+    said = f"{outcome.result.summary} (by a threshold {status.name}: {found.rule})"
+    result = replace(outcome.result, status=status, summary=said, reason=outcome.result.reason or "threshold")
+    return replace(
+        outcome, result=result, original_status=outcome.result.status.value, threshold_rule=found.rule
     )
+
+
+def _store(session: Session, outcome: Outcome) -> bool:
+    row = insert(StoredResult).values(**row_of(outcome))
     return session.scalar(row.on_conflict_do_nothing().returning(StoredResult.id)) is not None
 
 
-def _is_quiet(check: Check, outcome: Outcome) -> bool:
+def row_of(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as a row of the table of results."""
+    result, lease = outcome.result, outcome.lease
+    return {
+        "check_id": lease.check_id,
+        "lease": lease.key,
+        "due_at": lease.due_at,
+        "started_at": outcome.started_at,
+        "took_s": result.took_s,
+        "status": result.status,
+        "reason": result.reason,
+        "summary": _clean(result.summary),
+        "figures": [asdict(figure) for figure in result.figures],
+        "phases": [{**asdict(phase), "seen": _clean(phase.seen)} for phase in result.phases],
+        "asked_by": lease.asked_by,
+        "worker": outcome.worker,
+        "original_status": outcome.original_status,
+        "threshold_rule": outcome.threshold_rule,
+    }
+
+
+def is_quiet(check: Check, outcome: Outcome) -> bool:
     """All was well, all is well: nothing to judge."""
     good = outcome.result.status == Status.OK
     return good and check.judged == State.OK and check.candidate is None and check.held_since is None
 
 
-def _measure(session: Session, check: Check, outcome: Outcome) -> None:
+def measure(session: Session, check: Check, outcome: Outcome) -> None:
+    """Write what was measured into the (locked) check's row, and keep the raw answer."""
     result = outcome.result
     if check.lease_owner is not None and outcome.lease.key.startswith(check.lease_owner + " "):
         check.lease_owner = check.lease_until = None

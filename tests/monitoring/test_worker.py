@@ -18,7 +18,7 @@ from monitoring.schedule import ask, claim, give_back
 from monitoring.settings import MonitoringSettings
 from monitoring.storing import Store
 from monitoring.worker import ProbeWorker
-from tests.monitoring.federation import OCCI, OK, SITES, Federation
+from tests.monitoring.federation import OCCI, OK, REFUSED, SITES, Federation
 from tests.monitoring.hostile import http, saying, serving, silence
 from tests.monitoring.test_failures import MODEL, PLAIN
 from tests.peers.occi import free_port, ooi, pyssf
@@ -401,7 +401,7 @@ def test_a_result_that_cannot_be_judged_does_not_stop_the_others(
     stored: list[Outcome] = []
     queue = Store(trio.db, trio.bench, stored.append)
     for lease in leases:
-        queue.put(Outcome(lease, OK, datetime.now(UTC), "prague"))
+        queue.put(Outcome(lease, REFUSED, datetime.now(UTC), "prague"))
     stop = threading.Event()
     stop.set()
     queue.run(stop)
