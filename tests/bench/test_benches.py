@@ -54,3 +54,24 @@ def test_the_bench_of_loading_runs_and_counts_right() -> None:
         "accepting at",
     ):
         assert any(line.startswith(name) for line in done.stdout.splitlines()), done.stdout
+
+
+AUTHORITY = """
+from tests.bench.bench_authority import main
+main(members=20, asking=4, seconds=0.5, beside=False)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_bench_of_the_attribute_authority_runs_beside_its_bare_limit() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AUTHORITY], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in (
+        "certificates, older form",
+        "certificates, REST",
+        "server processor time a certificate, REST",
+    ):
+        assert any(line.startswith(name) and "bare limit" in line for line in done.stdout.splitlines())
