@@ -96,6 +96,7 @@ REMARKS: dict[str, str] = {
     "zero_service_level": "ServiceLevel 0",
     "unknown_infrastructure": "neither grid nor local",
     "no_duration": "storage without duration",
+    "negative_sum": "a sum below zero, counted as 0",
     "reaches_into_archive": "reaches into an archived month",
     "beyond_month": "accelerator available for more than its month",
     "active_beyond_available": "accelerator active for longer than available",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from accounting.formats.fields import MOST_MONTH_S, Fields, text_parts
-from accounting.formats.keyvalue import moment
+from accounting.formats.keyvalue import moment, signed_integer
 from accounting.formats.records import Format, Judging, Reading
 from accounting.formats.rows import CloudSummary
 from accounting.formats.writing import message, month_fields
@@ -47,8 +47,8 @@ def _judge(fields: Fields) -> Reading:
         wall_s=_counted(fields, "WallDuration", "no_wall", "wall time"),
         cpu_s=_counted(fields, "CpuDuration", "no_cpu", "CPU time"),
         cpu_count=fields.decimal("CpuCount"),
-        network_in=fields.number("NetworkInbound", MOST_SIZE),
-        network_out=fields.number("NetworkOutbound", MOST_SIZE),
+        network_in=_summed(fields, "NetworkInbound", MOST_SIZE),
+        network_out=_summed(fields, "NetworkOutbound", MOST_SIZE),
         memory_mb=fields.number("Memory", MOST_SIZE),
         disk_gb=fields.number("Disk", MOST_SIZE),
         benchmark_type=fields.text("BenchmarkType", 50),
@@ -64,7 +64,19 @@ def _judge(fields: Fields) -> Reading:
 def _counted(fields: Fields, key: str, code: str, what: str) -> int:
     if fields.stated(key) is None:
         fields.remark(code, key, f"{key} is not given; the record adds no {what}.")
-    return fields.number(key, MOST_MONTH_S) or 0
+    return _summed(fields, key, MOST_MONTH_S) or 0
+
+
+def _summed(fields: Fields, key: str, most: int) -> int | None:
+    """A sum that is negative where a counter began anew and somebody subtracted, as APEL does: nothing is known of what
+    was used since, so it counts as 0 with a remark, and the record's other figures count.
+    """
+    value = fields.take(key, signed_integer)
+    if value is None or value >= 0:
+        return None if value is None else fields.number(key, most)
+    words = f"{key} is {value}: a counter began anew where this was summed; counted as 0."
+    fields.remark("negative_sum", key, words)
+    return 0
 
 
 def write(site: str, rows: Iterable[CloudSummary]) -> str:

@@ -117,12 +117,18 @@ def stated(value: str) -> str | None:
 
 def integer(value: str) -> int:
     """A whole number of 0 or more that fits 64 bits. Raises BadValue."""
+    number = signed_integer(value)
+    if number < 0:
+        raise BadValue(f"is {number}; it cannot be negative.")
+    return number
+
+
+def signed_integer(value: str) -> int:
+    """A whole number that fits 64 bits. Raises BadValue."""
     if not _INTEGER.match(value):
         raise BadValue(f"is {shown(value)}; write a whole number.")
     number = int(value)
-    if number < 0:
-        raise BadValue(f"is {number}; it cannot be negative.")
-    if number > LARGEST:
+    if abs(number) > LARGEST:
         raise BadValue(f"is {number}, more than {LARGEST}, the largest number that a record can hold.")
     return number
 

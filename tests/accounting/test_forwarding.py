@@ -145,6 +145,30 @@ def test_a_group_that_is_gone_is_told_as_zero(house: House, above: StandIn) -> N
     assert "NumberOfVMs: 1\n" in by_status["completed"]
 
 
+def test_a_hanse_above_takes_all_that_is_forwarded_a_negative_month_and_what_is_gone_too(
+    house: House, above: StandIn, make_house: Callable[..., House], database_for: Any, cast: Any
+) -> None:
+    """APEL's view has a negative month where a counter began anew; above it counts as 0, with a remark."""
+    house.load(
+        message(machine("a", 2, wall=10 * DAY), machine("a", 1, wall=DAY), machine("b", 1, FQAN="chipster"))
+    )
+    forward(house)
+    ended = {"Status": "completed", "EndTime": epoch(months_ago(1))}
+    house.load(message(machine("b", 1, FQAN="chipster", **ended)))
+    forward(house)
+    assert any("WallDuration: -" in text_ for text_ in texts(above, house))
+    assert any("NumberOfVMs: 0" in text_ for text_ in texts(above, house))
+    higher = make_house(database_for("accounting"))
+    higher.register("BIFI", cast.local())
+    for at, sent in enumerate(above.published):
+        outcome = higher.load(base64.b64decode(sent["data"]), source="ams", empaid=f"up/{at}")
+        assert (outcome.state, outcome.refused) == ("loaded", 0)
+    assert set(higher.remarks()) == {"negative_sum"}
+    assert {month: wall for month, (wall, _, _) in higher.months().items()} == {
+        f"{months_ago(2):%Y-%m}": 10 * DAY, f"{months_ago(1):%Y-%m}": DAY,
+    }  # fmt: skip
+
+
 def test_what_was_told_as_zero_is_forgotten_once_it_was_taken(house: House, above: StandIn) -> None:
     """Else names that were replaced here would stay in the list of what was told."""
     ended = {"Status": "completed", "EndTime": epoch(months_ago(1))}

@@ -302,7 +302,9 @@ def test_cloud_summaries_are_read() -> None:
     ("changes", "code", "field"),
     [
         ({"Month": 13}, "bad_value", "Month"),
-        ({"WallDuration": -5}, "bad_value", "WallDuration"),
+        ({"WallDuration": "-5.5"}, "bad_value", "WallDuration"),
+        ({"NetworkInbound": -(2**70)}, "bad_value", "NetworkInbound"),
+        ({"NumberOfVMs": -1}, "bad_value", "NumberOfVMs"),
         ({"CpuCount": "NaN"}, "bad_value", "CpuCount"),
         ({"Memory": 2**70}, "bad_value", "Memory"),
         ({"NumberOfVMs": None}, "missing_field", "NumberOfVMs"),
@@ -317,6 +319,15 @@ def test_a_cloud_summary_that_cannot_be_is_refused_alone(
     good, bad = judge(cloud_summaries(cloud_summary(), cloud_summary(**changes)))
     assert good.row is not None
     assert fault(bad)[:2] == (code, field)
+
+
+def test_a_sum_below_zero_counts_as_nothing_with_a_remark_and_the_rest_of_the_record_counts() -> None:
+    reading = one(cloud_summaries(cloud_summary(WallDuration=-5, NetworkOutbound=-1)))
+    assert isinstance(reading.row, CloudSummary)
+    assert (reading.row.wall_s, reading.row.cpu_s, reading.row.network_out) == (0, 28800, 0)
+    assert [(each.code, each.field) for each in reading.remarks] == [
+        ("negative_sum", "WallDuration"), ("negative_sum", "NetworkOutbound"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("head", ["APEL-individual-job-message: v0.3", "APEL-sync-message: v0.1"])
