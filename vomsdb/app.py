@@ -25,7 +25,7 @@ from vomsdb.api import sites as sites_api
 from vomsdb.api import vos as vos_api
 from vomsdb.promise import Promise
 from vomsdb.protocols import replication as agents
-from vomsdb.protocols import site_files, vo_cards, voms_soap
+from vomsdb.protocols import scim, site_files, vo_cards, voms_admin, voms_soap
 from vomsdb.settings import VomsdbSettings
 
 
@@ -45,6 +45,7 @@ def create_app(settings: VomsdbSettings) -> Flask:
         sites_api.api,
         feed_room(),
         agents.protocol,
+        scim.protocol,
         vo_cards.protocol,
         site_files.protocol,
         voms_soap.protocol,

@@ -6,8 +6,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from hanse.errors import Conflict
-from hanse.identity.principals import Subject
-from vomsdb.models import Certificate, ProviderSubject
+from hanse.identity.permissions import check
+from hanse.identity.principals import Principal, Subject
+from vomsdb import members
+from vomsdb.ledger import actor, revision
+from vomsdb.models import Certificate, Member, Person, ProviderSubject
+from vomsdb.permissions import CERTIFY
 
 # identities of one person, as the registry's feed tells them
 _LINKED = text("""
@@ -50,3 +54,17 @@ def note_subject(session: Session, person: int, subject: Subject) -> ProviderSub
         session.add(known)
         session.flush()
     return known
+
+
+def describe(session: Session, member: Member, name: str, email: str, by: Principal) -> None:
+    """Another name or address of a member's person, in all VOs: by who may in each. Raises Forbidden, Refused."""
+    theirs = select(Member).where(Member.person_id == member.person_id, Member.state != "removed")
+    rows = list(session.scalars(theirs.order_by(Member.id).with_for_update()))
+    for row in rows:
+        check(by, CERTIFY, f"vo:{row.vo}")
+    person = session.get_one(Person, member.person_id)
+    person.name, person.email = name, email
+    session.flush()
+    with revision(session, actor(by), "name or address changed") as ledger:
+        for row in rows:
+            members.put(session, ledger, row)

@@ -33,6 +33,7 @@ from tests.registry.clouds import cloud_document, encoded
 from tests.vomsdb.conftest import House
 from vomsdb import groups
 from vomsdb.jobs import press_of
+from vomsdb.scim.group_ids import id_of
 
 Arguments = dict[str, str]
 Seed = Callable[[Flask, Database, Any, str], Arguments]
@@ -141,6 +142,7 @@ def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     vo = {"vo": "training.egi.eu", "name": "training.egi.eu", "site": "CESNET"}
     numbers = {"member": str(member.id), "member_id": str(member.id), "version": "1", "certificate": "1"}
     numbers |= {"attribute": "nickname", "value": "1", "person": "2", "subject": "1"}
+    numbers |= {"group_id": id_of("/training.egi.eu/seeded"), "described_as": "User"}
     return {**vo, **numbers, "request": str(request.id), "request_id": str(request.id), "sha256": "0" * 64}
 
 
@@ -180,6 +182,10 @@ _DOWNTIME = {
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/incidents/<int:number>/acknowledge"): {"comment": "looking at it"},
     ("POST", "/api/v1/incidents/<int:number>/comments"): {"text": "the switch is being replaced"},
+    ("POST", "/scim/v2/Users"): {"userName": "laura", "displayName": "Laura Gil"},
+    ("PUT", "/scim/v2/Users/<member>"): {"active": False},
+    ("POST", "/scim/v2/Groups"): {"displayName": "/training.egi.eu/new"},
+    ("PUT", "/scim/v2/Groups/<group_id>"): {"members": []},
     ("POST", "/api/v1/members/<member>/subjects"): {"issuer": "https://idp.example", "subject": "anna"},
     ("POST", "/api/v1/webhooks"): {"url": "https://example.org/hook"},
     ("POST", "/api/v1/subscriptions"): {"target": "site", "name": "{site}"},

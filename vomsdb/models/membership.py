@@ -154,6 +154,14 @@ class Member(Base):
         Index("member_listed", "vo", "id"),
         Index("member_ending", "until", postgresql_where=sql("state in ('active', 'suspended')")),
         Index("member_aup_due", "aup_due", postgresql_where=sql("state = 'active'")),
+        Index(
+            "member_user_name",
+            sql("lower(user_name)"),
+            "vo",
+            unique=True,
+            postgresql_where=sql("user_name is not null and state <> 'removed'"),
+        ),
+        Index("member_external_id", "external_id", postgresql_where=sql("external_id is not null")),
         Index("member_leaving", "until", postgresql_where=sql("state in ('expired', 'suspended')")),
     )
 
@@ -181,6 +189,9 @@ class Member(Base):
     """The last reminder to sign told of this many days; None = none was sent."""
     end_reminded: Mapped[int | None]
     """The last warning of the membership's end told of this many days; None = none was sent."""
+    user_name: Mapped[str | None]
+    """What a system that provisions members by SCIM calls the member; with `external_id`, its own number."""
+    external_id: Mapped[str | None]
 
 
 class MemberCertificate(Base):

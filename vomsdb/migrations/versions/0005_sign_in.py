@@ -31,9 +31,29 @@ def upgrade() -> None:
         "application",
         "(subject_der is null) = (issuer_der is null)",
     )
+    # what systems that provision members call them
+    op.add_column("member", sa.Column("user_name", sa.String(), nullable=True))
+    op.add_column("member", sa.Column("external_id", sa.String(), nullable=True))
+    op.create_index(
+        "member_user_name",
+        "member",
+        [sa.literal_column("lower(user_name)"), "vo"],
+        unique=True,
+        postgresql_where=sa.text("user_name is not null and state <> 'removed'"),
+    )
+    op.create_index(
+        "member_external_id",
+        "member",
+        ["external_id"],
+        postgresql_where=sa.text("external_id is not null"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("member_external_id", "member")
+    op.drop_index("member_user_name", "member")
+    op.drop_column("member", "external_id")
+    op.drop_column("member", "user_name")
     op.drop_constraint(op.f("application_certificate_check"), "application")
     op.execute("delete from application where subject_der is null")
     op.alter_column("application", "subject_der", nullable=False)
