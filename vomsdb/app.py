@@ -49,6 +49,7 @@ def create_app(settings: VomsdbSettings) -> Flask:
         vo_cards.protocol,
         site_files.protocol,
         voms_soap.protocol,
+        voms_admin.protocol,
         *views.rooms,
     ]
     return make_app(

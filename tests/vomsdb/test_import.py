@@ -13,7 +13,6 @@ from sqlalchemy import func, select
 
 from hanse.cli import main
 from hanse.errors import Conflict, HanseError, Refused
-from hanse.http import Client, HttpError
 from hanse.revisions import Revision, current
 from tests.tls import serving
 from tests.vomsdb.test_commands import _configured
@@ -327,45 +326,48 @@ def test_the_answers_of_users_action_are_read_whole(house: Any) -> None:
         user(1, endTime="2096-01-31T23:00:00", attributes=[{"name": "nick", "value": "one"}]),
         user(2, endTime=3978000000000, **suspended),
         user(3, certificates="none", fqans=None, attributes=[1]),
+        user(4, aupAcceptanceRecords=[{"lastAcceptanceDate": "2026-03-01T00:00:00", "valid": True}, 1]),
     )
     report = imported(house, voms_admin_json.read(given))
     found = profiles(house)
     assert found["User 1"].fqans == (f"/{VO}", f"/{VO}/g", f"/{VO}/g/Role=r")
     assert found["User 2"].member.suspension_reason == "asked"
     assert "User 3" not in found
+    assert found["User 4"].member.aup_signed_at == moment("2026-03-01")
     assert {(one.record, one.field) for one in report.unread} == {
         ("user 3", "certificates"),
         ("user 3", "attributes"),
+        ("user 4", "aupAcceptanceRecords"),
     }
     with pytest.raises(Refused) as refused:
         voms_admin_json.read(given[:1])
-    assert "2 of 3 are here" in refused.value.fields[0].reason
+    assert "2 of 4 are here" in refused.value.fields[0].reason
     for bad in (b"[", b"{}", b"[1]", b'[{"id":"1"}]', b"[" * 100_000):
         with pytest.raises(Refused):
             voms_admin_json.read([bad])
 
 
-def test_a_running_voms_admin_is_asked_page_by_page_with_the_certificate(house: Any, tmp_path: Path) -> None:
-    house.join("Anna Lindqvist")
-    host, trust = house.cast.host("CESNET"), house.settings.trust_dir
+def test_a_running_voms_admin_is_asked_page_by_page_with_the_certificate(
+    house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Anna Lindqvist", "Tomás Vidal", "Goran Petrov"):
+        house.join(name)
+    monkeypatch.setattr(voms_admin_json, "PAGE", 2)
+    marta, trust, config = (
+        house.cast["Marta Kowalska"],
+        house.settings.trust_dir,
+        _configured(house, tmp_path),
+    )
     with serving(house.app, house.settings) as url:
-        with Client(url, cert=(host.cert_path, host.key_path), ca=trust) as client, pytest.raises(HttpError):
-            client.get("https://elsewhere.example/")
-        config = _configured(house, tmp_path)
-        arguments = [
-            "voms-admin",
-            url,
-            "--vo",
-            VO,
-            "--cert",
-            str(host.cert_path),
-            "--key",
-            str(host.key_path),
-        ]
-        done = _run(config, *arguments, "--ca", str(trust), "--plan")
+        arguments = ["voms-admin", url, "--vo", VO, "--ca", str(trust), "--plan"]
+        shown = ["--cert", str(marta.cert_path), "--key", str(marta.key_path)]
+        done = _run(config, *arguments, *shown)
+        stranger = _run(config, *arguments)
     assert done.exit_code == 0, done.output
-    assert "1 of 1 people" in done.output
-    assert "1 the same already" in done.output
+    assert "2 of 3 people" in done.output
+    assert "3 the same already" in done.output
+    assert stranger.exit_code == 1
+    assert "VOMS-Admin answered 401" in stranger.output
 
 
 # --- the command --------------------------------------------------------------------------------------------------

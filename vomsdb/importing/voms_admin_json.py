@@ -65,9 +65,10 @@ def _contents(users: Mapping[str, Mapping[str, Any]]) -> Contents:
                 contents.roles.setdefault(rest.partition("/")[0], "")
         contents.attributes |= dict.fromkeys(person.attributes, ("", False))
     contents.roles.pop("NULL", None)
-    contents.remarks.append(
-        "These answers tell no signatures of the AUP: whoever was not suspended for it counts as having signed."
-    )
+    if any(person.signed is None for person in contents.people):
+        contents.remarks.append(
+            "No signatures of the AUP are told: whoever was not suspended for it counts as having signed."
+        )
     return contents
 
 
@@ -87,6 +88,7 @@ def _list(contents: Contents, record: str, user: Mapping[str, Any], name: str) -
 def _person(contents: Contents, key: str, user: Mapping[str, Any]) -> PersonRecord:
     record = f"user {key}"
     code = _text(user, "suspensionReasonCode") or "OTHER"
+    signed_at, signed = _signed(contents, record, user)
     named = " ".join(part for part in (_text(user, "name"), _text(user, "surname")) if part)
     return PersonRecord(
         key=key,
@@ -101,7 +103,24 @@ def _person(contents: Contents, key: str, user: Mapping[str, Any]) -> PersonReco
         until=_at(contents, record, user, "endTime"),
         code=code if user.get("suspended") is True else "",
         reason=_text(user, "suspensionReason"),
+        signed_at=signed_at,
+        signed=signed,
     )
+
+
+def _signed(contents: Contents, record: str, user: Mapping[str, Any]) -> tuple[datetime | None, bool | None]:
+    """(the last signature, whether one of them is valid); services before 3.8 tell none, and nobody knows then."""
+    if not isinstance(user.get("aupAcceptanceRecords"), list):
+        return None, None
+    latest, valid = None, False
+    for one in _list(contents, record, user, "aupAcceptanceRecords"):
+        if not isinstance(one, dict):
+            contents.note(record, "aupAcceptanceRecords", "must be a list of objects")
+            continue
+        at = _at(contents, record, one, "lastAcceptanceDate")
+        latest = at if latest is None or (at is not None and at > latest) else latest
+        valid = valid or one.get("valid") is True
+    return latest, valid
 
 
 def _at(contents: Contents, record: str, user: Mapping[str, Any], name: str) -> datetime | None:
