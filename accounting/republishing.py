@@ -19,6 +19,8 @@ from hanse.database import Database
 from hanse.errors import FieldFault, NotFound, Refused
 
 MOST_MONTHS = 240
+MOST_IN_A_REQUEST = 200
+"""Messages that are loaded again while somebody waits for the answer."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +169,14 @@ class PutBack:
     reason: str
 
 
-def put_back(loader: Loader, event: int, by: str, *, site: str | None = None) -> PutBack:
+def put_back(
+    loader: Loader, event: int, by: str, *, site: str | None = None, most: int | None = None
+) -> PutBack:
     """Load what a republish took out again, from the messages: the records of its site and month alone, those that a
     replay had counted for the site among them.
 
     What the site has sent of the month meanwhile stays: of two records about one thing the later receipt counts. Raises
-    NotFound for an event that is none of these, or not of `site`.
+    NotFound for an event that is none of these, or not of `site`; Refused when it names more than `most` messages.
     """
     with loader.db.transaction() as session:
         row = session.get(UsageEvent, event)
@@ -185,6 +189,11 @@ def put_back(loader: Loader, event: int, by: str, *, site: str | None = None) ->
             raise NotFound(f"Event {event} did not take a month{f' of {site}' if site else ''} out.")
         messages, site, month = list(row.details["messages"]), row.site, row.month
         assert month is not None
+        if most is not None and len(messages) > most:
+            raise Refused(
+                f"The month came in {len(messages):,} messages, more than the {most:,} that one request loads again."
+                f" The operator puts it back: hanse accounting put-back {event}."
+            )
         replayed = _replayed(session, site, messages)
     outcomes = []
     for number in messages:

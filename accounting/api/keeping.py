@@ -56,8 +56,11 @@ def republish(path: MonthPath, body: RepublishIn) -> dict[str, Any]:
     responses={200: PutBackOut},
 )
 def put_back(path: EventPath, body: NothingIn) -> dict[str, Any]:
-    """Loads its records again from their messages; what was sent meanwhile stays."""
-    return vars(republishing.put_back(loader(), path.id, current_principal().name, site=path.site))
+    """Loads its records again from their messages; what was sent meanwhile stays. A month of more than 200 messages is
+    put back by the operator's command.
+    """
+    by, most = current_principal().name, republishing.MOST_IN_A_REQUEST
+    return vars(republishing.put_back(loader(), path.id, by, site=path.site, most=most))
 
 
 @keeping_api.post(

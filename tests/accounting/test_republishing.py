@@ -161,6 +161,19 @@ def test_it_is_told_with_its_reason_and_can_be_put_back(
         republishing.put_back(used.loader, 10**6, "Laura Gil")
 
 
+def test_a_month_of_very_many_messages_is_put_back_by_the_operators_command(
+    used: House, client: FlaskClient, laura: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, event = used.vm_months(), republish(used).event
+    monkeypatch.setattr(republishing, "MOST_IN_A_REQUEST", 1)
+    answer = client.post(f"/api/v1/sites/BIFI/republished/{event}/put-back", json={}, headers=laura)
+    assert answer.status_code == 422
+    assert f"hanse accounting put-back {event}" in answer.text
+    assert used.vm_months() != before
+    republishing.put_back(used.loader, event, "the administrator")
+    assert used.vm_months() == before
+
+
 def test_a_message_that_cannot_be_read_again_keeps_the_others_out_no_longer(used: House) -> None:
     used.load(message(report("more", months_ago(1, day=11))))
     done = republish(used)
