@@ -235,7 +235,14 @@ def _forget_rows(session: Session, named: _Named) -> None:
     session.execute(delete(ProviderSubject).where(ProviderSubject.person_id == named.person.id))
     for table in (VoManager, GroupManager):
         session.execute(delete(table).where(table.key.in_(named.keys)))
-    session.execute(update(Member).where(Member.id.in_(ids)).values(suspended_by=None, purpose="", user_name=None, external_id=None))
+    session.execute(
+        update(Member)
+        .where(Member.id.in_(ids))
+        .values(suspended_by=None, purpose="", user_name=None, external_id=None)
+    )
+    # that they were imported stays known, so that the next import does not bring them back
+    imported = ImportedRecord.entity_id.in_([str(number) for number in ids])
+    session.execute(update(ImportedRecord).where(imported).values(values={}))
     for vo in session.scalars(select(Vo)):
         kept = [one for one in vo.contacts if not _is_contact(named, one)]
         if len(kept) < len(vo.contacts):
