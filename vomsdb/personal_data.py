@@ -26,6 +26,7 @@ from vomsdb.models import (
     Base,
     Certificate,
     GroupManager,
+    ImportedRecord,
     Mail,
     Member,
     MemberCertificate,
