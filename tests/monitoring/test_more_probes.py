@@ -48,16 +48,10 @@ def plugin(tmp_path: Path) -> Path:
     """A plugin that says and does what its arguments tell."""
     program = tmp_path / "check_it"
     program.write_text(
-        f"#!{sys.executable}\n"
-        "import os, sys, time, subprocess\n"
-        "code, text, *more = sys.argv[1:]\n"
-        "print(text)\n"
-        "if more == ['child']:\n"
-        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "    open(os.path.dirname(__file__) + '/child', 'w').write(str(child.pid))\n"
-        "    sys.stdout.flush()\n"
-        "    time.sleep(600)\n"
-        "sys.exit(int(code))\n"
+        "#!/bin/sh\n"
+        'if [ "$3" = child ]; then sleep 600 & echo $! > "$(dirname "$0")/child"; wait; fi\n'
+        'echo "$2"\n'
+        'exit "$1"\n'
     )
     program.chmod(0o755)
     return program
