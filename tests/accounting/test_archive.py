@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +19,7 @@ from accounting import archive, replay, summaries
 from accounting.archive import files, keeping
 from accounting.jobs import jobs as made_jobs
 from accounting.models import ArchivePart, Uncounted
-from hanse.database import is_connection_loss
+from hanse.database import Database, is_connection_loss
 from hanse.errors import NotFound, Refused
 from tests.accounting.conftest import House
 from tests.accounting.other_records import (
@@ -30,7 +32,7 @@ from tests.accounting.other_records import (
     storage,
     volume,
 )
-from tests.accounting.programs import end_backend_of
+from tests.accounting.programs import end_backend_of, wait_until
 from tests.accounting.records import DAY, NOW, epoch, message, months_ago, record
 
 BEFORE = months_ago(2).date().replace(day=1)
@@ -336,6 +338,45 @@ def test_killed_before_the_commit_nothing_has_gone(
             archive.archive(old.db, folder, BEFORE, "a test")
     assert everything(old) == before
     archive.archive(old.db, folder, BEFORE, "a test")
+    archive.restore(old.db, folder, date(2000, 1, 1), "a test")
+    assert everything(old) == before
+
+
+@pytest.mark.parametrize("where", ["as a draft", "under its name"])
+def test_a_process_killed_with_the_file_on_the_disk_and_nothing_committed_loses_nothing(
+    old: House, folder: Path, tmp_path: Path, where: str
+) -> None:
+    """SIGKILL, before the file gets its name and after."""
+    before, reached = everything(old), tmp_path / "reached"
+
+    def wait_for_the_kill(*_: object, **__: object) -> None:
+        reached.touch()
+        signal.pause()
+
+    def archive_and_stop() -> None:
+        if where == "as a draft":
+            files.os.replace = wait_for_the_kill  # type: ignore[assignment]
+        else:
+            keeping.events.tell = wait_for_the_kill  # type: ignore[assignment]
+        archive.archive(Database(old.db.url), folder, BEFORE, "a test")
+
+    process = multiprocessing.get_context("fork").Process(target=archive_and_stop)
+    process.start()
+    try:
+        wait_until(lambda: reached.exists() or not process.is_alive())
+        written = list(folder.rglob("*.parquet"))
+        assert bool(written) == (where == "under its name")
+    finally:
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert everything(old) == before
+    done = archive.archive(old.db, folder, BEFORE, "a test")
+    assert sum(each.rows for each in done) > 0
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.parquet")) == sorted(
+        each.path for each in done
+    ), "the file is written anew in the same place"
+    assert list(folder.rglob("*.new")) == []
     archive.restore(old.db, folder, date(2000, 1, 1), "a test")
     assert everything(old) == before
 
