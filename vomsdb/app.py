@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.identity.authority import Authority
 from hanse.identity.trust import TrustStore
 from hanse.web import Api, Gauge, Pages, Protocol, make_app
 from hanse.web.feed import feed_room
-from vomsdb import applications, authorities, mails, promise, views, vos
+from vomsdb import applications, authorities, mails, standings, views, vos
 from vomsdb.api import asked as asked_api
 from vomsdb.api import attributes as attributes_api
 from vomsdb.api import authority as authority_api
@@ -27,6 +28,7 @@ from vomsdb.promise import Promise
 from vomsdb.protocols import replication as agents
 from vomsdb.protocols import scim, site_files, vo_cards, voms_admin, voms_soap
 from vomsdb.settings import VomsdbSettings
+from vomsdb.standings import Standing, Summary
 
 
 def create_app(settings: VomsdbSettings) -> Flask:
@@ -67,24 +69,12 @@ def gauges(settings: VomsdbSettings, db: Database) -> Iterable[Gauge]:
     """The figures for Prometheus, all from the database."""
     promised = Promise(timedelta(seconds=settings.late_after_s), timedelta(seconds=settings.breach_after_s))
     with db.transaction() as session:
-        pairs = promise.pairs(session, promised)
+        summary = standings.summary(session, promised)
+        pairs = standings.every(session) if summary.total <= MOST_PAIRS else _behind(session)
         listed = vos.search(session, limit=500)
         pending = {one.vo.name: applications.pending_count(session, one.vo.name) for one in listed}
         waiting = mails.count_by_state(session)
-    for pair in pairs:
-        labels = {"site": pair.site, "vo": pair.vo}
-        yield Gauge(
-            "hanse_replication_unacknowledged_seconds",
-            METRICS["hanse_replication_unacknowledged_seconds"],
-            pair.age_s or 0,
-            labels,
-        )
-        yield Gauge(
-            "hanse_replication_in_step",
-            METRICS["hanse_replication_in_step"],
-            float(pair.state == promise.IN_STEP),
-            labels,
-        )
+    yield from _pairs(pairs, summary)
     for one in listed:
         yield Gauge("hanse_vo_members", METRICS["hanse_vo_members"], one.members, {"vo": one.vo.name})
         yield Gauge(
@@ -98,6 +88,28 @@ def gauges(settings: VomsdbSettings, db: Database) -> Iterable[Gauge]:
         yield Gauge("hanse_mails", METRICS["hanse_mails"], count, {"state": state})
 
 
+def _behind(session: Session) -> list[Standing]:
+    return standings.worst(session, timedelta(0), MOST_PAIRS)
+
+
+def _pairs(pairs: Iterable[Standing], summary: Summary) -> Iterable[Gauge]:
+    now = datetime.now(UTC)
+    for pair in pairs:
+        age_s = pair.age_s(now)
+        labels = {"site": pair.site, "vo": pair.vo}
+        for name, value in (
+            ("hanse_replication_unacknowledged_seconds", float(age_s or 0)),
+            ("hanse_replication_in_step", float(age_s is None)),
+        ):
+            yield Gauge(name, METRICS[name], value, labels)
+    name = "hanse_replication_pairs"
+    for state, number in summary.by_state().items():
+        yield Gauge(name, METRICS[name], number, {"state": state})
+    oldest = summary.worst.age_s(now) if summary.worst else None
+    name = "hanse_replication_oldest_seconds"
+    yield Gauge(name, METRICS[name], oldest or 0, {})
+
+
 def _certificates(settings: VomsdbSettings) -> Iterable[Gauge]:
     """One that cannot be read has ended for whoever is to be alarmed."""
     name = "hanse_attribute_authority_certificate_seconds"
@@ -107,9 +119,13 @@ def _certificates(settings: VomsdbSettings) -> Iterable[Gauge]:
         yield Gauge(name, METRICS[name], left, {"host": one.seat.host, "certificate": place})
 
 
+MOST_PAIRS = 5000
+"""With more pairs of site and VO only those that are behind have figures of their own."""
 METRICS = {
     "hanse_replication_unacknowledged_seconds": "Age of the oldest change a site has not confirmed; 0 = none.",
     "hanse_replication_in_step": "1 when the site holds exactly what it should of the VO.",
+    "hanse_replication_pairs": "Pairs of site and VO by state: in_step, behind, late (18 h), breach (24 h).",
+    "hanse_replication_oldest_seconds": "Age of the oldest change that any site has not confirmed; 0 = none.",
     "hanse_vo_members": "Active members of a VO.",
     "hanse_vo_requests_pending": "Requests to join a VO that wait for a decision.",
     "hanse_mails": "Mails by state.",

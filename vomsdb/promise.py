@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 from vomsdb.models import Attempt
 
 IN_STEP, BEHIND, LATE, BREACH = "in_step", "behind", "late", "breach"
+CLOCK_S = 300
+"""A clock that is off by more than these seconds is worth a word: sites refuse manifests from their future."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ class Pair:
     heard_at: datetime | None
     failures: int
     push_at: datetime | None
+    clock_off_s: int | None
+    """Seconds by which the site's clock is ahead of ours; None = not known."""
+
+    @property
+    def clock(self) -> str:
+        """What is wrong with the site's clock, in a few words; empty when nothing is."""
+        off = self.clock_off_s or 0
+        if abs(off) <= CLOCK_S:
+            return ""
+        return f"its clock is {abs(off) / 3600:.1f} h {'ahead' if off > 0 else 'behind'}"
 
     @property
     def joined(self) -> bool:
@@ -75,6 +87,8 @@ class Pair:
             return "holds something else than it was given"
         if not self.joined:
             return "no agent has joined"
+        if self.clock:
+            return self.clock
         if self.failures:
             return f"told {self.failures} times, not confirmed yet"
         return "on its way"
@@ -85,24 +99,31 @@ _PAIRS = text(
     select r.site, r.vo, r.since, r.seq as expected_seq, r.sha256 as expected_sha256, r.held_seq, r.held_sha256,
            r.acked_at, r.applied_at, r.valid_until, r.differs_since, r.counts, r.errors,
            a.version as agent_version, a.url as agent_url, a.heard_at, coalesce(a.failures, 0) as failures, a.push_at,
+           a.clock_off_s,
            news.missing, greatest(news.oldest, r.since) as oldest
     from replica r left join agent a on a.site = r.site
     cross join lateral (
         select count(*) as missing, min(c.at) as oldest from vo_change c
         where c.vo = r.vo and c.revision > r.held_revision
     ) news
-    where (cast(:site as text) is null or r.site = :site) and (cast(:vo as text) is null or r.vo = :vo)
+    where (cast(:sites as text[]) is null or r.site = any(:sites)) and (cast(:vo as text) is null or r.vo = :vo)
     order by r.site, r.vo
     """
 )
 
 
 def pairs(
-    session: Session, promise: Promise, *, site: str | None = None, vo: str | None = None
+    session: Session,
+    promise: Promise,
+    *,
+    site: str | None = None,
+    sites: Sequence[str] | None = None,
+    vo: str | None = None,
 ) -> list[Pair]:
-    """All pairs of site and VO, or those of one site or one VO, by site and VO."""
+    """All pairs of site and VO, or those of one site, of some sites or of one VO, by site and VO."""
     now = datetime.now(UTC)
-    rows = session.execute(_PAIRS, {"site": site, "vo": vo}).mappings()
+    chosen = list(sites) if sites is not None else None if site is None else [site]
+    rows = session.execute(_PAIRS, {"sites": chosen, "vo": vo}).mappings()
     return [_pair(row, now, promise) for row in rows]
 
 
@@ -132,6 +153,7 @@ def _pair(row: RowMapping, now: datetime, promise: Promise) -> Pair:
         heard_at=row["heard_at"],
         failures=row["failures"],
         push_at=row["push_at"],
+        clock_off_s=row["clock_off_s"],
     )
 
 

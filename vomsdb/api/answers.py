@@ -12,12 +12,12 @@ from hanse.web import ground
 from vomsdb import member_requests
 from vomsdb.member_requests import Asked
 from vomsdb.members import Profile
-from vomsdb.models import Application, Aup, GroupManager, Vo, VoManager
+from vomsdb.models import Acknowledgement, Application, Aup, GroupManager, Vo, VoManager
 from vomsdb.promise import Pair, Promise
 from vomsdb.schemas.asked import GroupManagerOut, MemberRequestOut
 from vomsdb.schemas.members import CertificateIn
 from vomsdb.schemas.people import CertificateOut, MemberOut, RequestOut, SubjectOut, SuspensionOut
-from vomsdb.schemas.replication import PairOut, State
+from vomsdb.schemas.replication import AcknowledgementOut, PairOut, State
 from vomsdb.schemas.vos import AupOut, ManagerOut, VoOut
 from vomsdb.settings import VomsdbSettings
 from vomsdb.vos import identity_from_names, identity_from_pem
@@ -199,6 +199,20 @@ def group_manager_out(manager: GroupManager) -> GroupManagerOut:
     return GroupManagerOut.model_validate(manager, from_attributes=True)
 
 
+def acknowledgement_out(row: Acknowledgement) -> AcknowledgementOut:
+    """What a site confirmed."""
+    return AcknowledgementOut(
+        id=row.id,
+        site=row.site,
+        vo=row.vo,
+        at=row.at,
+        sha256=row.sha256,
+        changes=row.changes,
+        oldest_change_at=row.oldest_change_at,
+        took_s=max(0, int((row.at - row.oldest_change_at).total_seconds())),
+    )
+
+
 def pair_out(pair: Pair) -> PairOut:
     """A VO at a site."""
     return PairOut(
@@ -218,4 +232,5 @@ def pair_out(pair: Pair) -> PairOut:
         errors=list(pair.errors),
         agent_version=pair.agent_version,
         heard_at=pair.heard_at,
+        clock_off_s=pair.clock_off_s,
     )

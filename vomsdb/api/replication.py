@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from hanse.identity.permissions import SIGNED_IN
 from hanse.web import Api, Listing, current_principal, ground
-from vomsdb import applications, mails, promise, replication, vos
-from vomsdb.api.answers import pair_out, settings
+from vomsdb import applications, mails, promise, replication, standings, vos
+from vomsdb.api.answers import acknowledgement_out, cut, number_after, pair_out, settings
 from vomsdb.api.answers import promise as promised
 from vomsdb.jobs import press_of
 from vomsdb.permissions import JOIN_CODES, OVERSEE, REPLICATE
-from vomsdb.schemas.fields import MailQuery, PairQuery, SitePath
+from vomsdb.schemas.fields import AcknowledgementQuery, MailQuery, PairQuery, SitePath
 from vomsdb.schemas.replication import (
+    AcknowledgementOut,
     AttemptOut,
     JoinCodeOut,
     LateOut,
@@ -22,6 +23,8 @@ from vomsdb.schemas.replication import (
     RunIn,
     RunOut,
 )
+
+MOST_LATE = 500
 
 api = Api("vomsdb_replication", __name__, "Replication")
 
@@ -56,6 +59,24 @@ def state(query: PairQuery) -> ReplicationOut:
     )
 
 
+@api.get(
+    "/replication/acknowledgements",
+    permission=SIGNED_IN,
+    summary="What sites confirmed",
+    responses={200: Listing[AcknowledgementOut]},
+)
+def acknowledgements(query: AcknowledgementQuery) -> Listing[AcknowledgementOut]:
+    """Newest first, kept for 90 days."""
+    before = number_after(query.cursor)
+    with ground().db.transaction() as session:
+        found = standings.acknowledgements(
+            session, site=query.site, vo=query.vo, before=before, limit=query.limit + 1
+        )
+        shown, more = cut(found, query.limit)
+        items = [acknowledgement_out(one) for one in shown]
+    return Listing[AcknowledgementOut](items=items, next=str(items[-1].id) if more else None)
+
+
 @api.post("/replication/runs", permission=REPLICATE, summary="Tell the sites now", responses={202: RunOut})
 def run(body: RunIn) -> tuple[RunOut, int]:
     """Fresh manifests are signed at once; the pushes follow within seconds."""
@@ -83,19 +104,24 @@ def attempts(path: SitePath) -> Listing[AttemptOut]:
 def overview() -> OverviewOut:
     """For the operator's page."""
     with ground().db.transaction() as session:
-        pairs = promise.pairs(session, promised())
+        summary = standings.summary(session, promised())
+        late = standings.worst(session, promised().late_after, MOST_LATE)
         pending = applications.pending_count(session)
         active = sum(listed.members for listed in vos.search(session, limit=500))
-    late = [pair for pair in pairs if pair.state in (promise.LATE, promise.BREACH)]
-    late.sort(key=lambda pair: -(pair.age_s or 0))
+    now = datetime.now(UTC)
     return OverviewOut(
-        generated_at=datetime.now(UTC),
-        late=[LateOut(site=p.site, vo=p.vo, age_s=p.age_s or 0, state=p.state) for p in late],
-        pairs_total=len(pairs),
-        in_step=sum(pair.state == promise.IN_STEP for pair in pairs),
+        generated_at=now,
+        late=[_late(one, now) for one in late],
+        pairs_total=summary.total,
+        in_step=summary.in_step,
         pending_requests=pending,
         members=active,
     )
+
+
+def _late(one: standings.Standing, now: datetime) -> LateOut:
+    age_s = one.age_s(now) or 0
+    return LateOut(site=one.site, vo=one.vo, age_s=age_s, state=promised().state(timedelta(seconds=age_s)))
 
 
 @api.get("/mails", permission=OVERSEE, summary="Mails and their delivery", responses={200: Listing[MailOut]})

@@ -156,6 +156,13 @@ class PairQuery(QueryModel):
     vo: VoName | None = None
 
 
+class AcknowledgementQuery(CursorQuery):
+    """Of which site or VO."""
+
+    site: Annotated[str, Field(max_length=100)] | None = None
+    vo: VoName | None = None
+
+
 class MailQuery(QueryModel):
     """Which mails."""
 

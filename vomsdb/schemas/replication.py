@@ -44,6 +44,7 @@ class PairOut(BaseModel):
     errors: list[str]
     agent_version: str | None
     heard_at: datetime | None
+    clock_off_s: int | None
 
 
 class ReplicationOut(BaseModel):
@@ -55,6 +56,19 @@ class ReplicationOut(BaseModel):
     median_s: int | None
     p99_s: int | None
     promise_s: float
+
+
+class AcknowledgementOut(BaseModel):
+    """Changes that a site confirmed with one acknowledgement; `took_s` is the age of the oldest of them."""
+
+    id: int
+    site: str
+    vo: str
+    at: datetime
+    sha256: str
+    changes: int
+    oldest_change_at: datetime
+    took_s: int
 
 
 class RunIn(Wire):
