@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 
 import structlog
 from sqlalchemy import text
@@ -141,12 +142,14 @@ class Loader:
     ) -> list[Outcome]:
         """One transaction; fills `claimed` with the numbers of its messages as soon as they are known."""
         with self.db.transaction() as session:
-            # Lost in a crash of the database, the transaction is lost whole, and the messages wait again.
-            session.execute(text("set local synchronous_commit = off"))
             messages = claim(session)
             claimed[:] = [message.id for message in messages]
             if not messages:
                 return []
+            if all(message.state == "waiting" for message in messages):
+                # Lost in a crash of the database, the transaction is lost whole, and the messages wait again. A
+                # replay is told to somebody as done, and so it is safe first.
+                session.execute(text("set local synchronous_commit = off"))
             known = signatures.directory(session)
             judged = [(message, self.judge(message, known, selection)) for message in messages]
             for message, verdict in judged:
@@ -233,7 +236,7 @@ def _store(db: Database, session: Session, judged: Sequence[tuple[Message, Verdi
         for said in touched.said:
             by_number[said.message_id].say(said.site, said.record, said.note)
         for each in placed:
-            latest = max(store.until(row) for _, row in each.rows)
+            latest = max(map(store.until, map(itemgetter(1), each.rows)))
             until[each.site] = max(until.get(each.site, 0), latest)
     summaries.mark_due(session, due)
     summaries.note_publishing(session, _heard(judged, until))
