@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from hanse.database import Database
 from hanse.errors import Unavailable
 from tests.accounting.conftest import House
 from tests.accounting.programs import begin, end_backend_of, wait_until
-from tests.accounting.records import DAY, NOW, epoch, message, record
+from tests.accounting.records import DAY, NOW, epoch, lines, message, record
 
 
 def fill(house: House, host: Any, count: int, records: int = 5) -> int:
@@ -199,6 +200,24 @@ def test_the_load_command_prints_what_was_loaded_and_what_not(house: House, tmp_
     assert "a.msg: 1 loaded, 1 quarantined" in printed
     assert "which is not UTF-8" in printed
     assert "2 messages: 1 records loaded, 2 quarantined" in printed
+
+
+@pytest.mark.soak
+def test_the_load_command_takes_a_file_of_50_megabytes(house: House, tmp_path: Path) -> None:
+    """Some 60,000 machines in one message, which is five times what a publisher may send."""
+    one = lines(record("BIFI", "one-000000")) + "%%\n"
+    machines_ = 50_000_000 // len(one) + 1
+    path = tmp_path / "all.txt"
+    with path.open("w") as file:
+        file.write("APEL-cloud-message: v0.4\n")
+        for number in range(machines_):
+            file.write(one.replace("one-000000", f"one-{number:06}"))
+    assert path.stat().st_size > 50_000_000
+    process = start_worker(house, "load", str(path), "--json", out=subprocess.PIPE)
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, printed
+    assert json.loads(printed.splitlines()[-1]) == {"messages": 1, "loaded": machines_, "quarantined": 0}
+    assert sum(count for _, _, count in house.months().values()) >= machines_
 
 
 def test_the_load_command_says_which_file_is_missing(house: House) -> None:
