@@ -158,19 +158,18 @@ def for_me(session: Session, principal: Principal) -> list[Role]:
 def for_me_then(session: Session, principal: Principal, number: int) -> list[RoleThen]:
     """The requests that waited after revision `number` and that the principal may decide by the rights of today."""
     waited = remembered.requests(session, number, MOST_SHOWN)
+    if is_operator(principal):
+        return waited
     owners = _owners(session, number, {role.scope for role in waited})
-    may = {
-        scope: is_operator(principal) if owner is None else may_decide_role(principal, owner)
-        for scope, owner in owners.items()
-    }
-    return [role for role in waited if may[role.scope]]
+    may = {scope for scope, owner in owners.items() if may_decide_role(principal, owner)}
+    return [role for role in waited if role.scope in may]
 
 
-def _owners(session: Session, number: int, scopes: set[str]) -> dict[str, Owner | None]:
-    """What today stands for each scope as it was called after revision `number`; None for the federation, and for what
-    has gone since.
+def _owners(session: Session, number: int, scopes: set[str]) -> dict[str, Owner]:
+    """What today stands for each scope as it was called after revision `number`; without the federation, and without
+    what has gone since.
     """
-    found: dict[str, Owner | None] = dict.fromkeys(scopes)
+    found: dict[str, Owner] = {}
     for kind, table in _TABLES.items():
         wanted = {scope.partition(":")[2] for scope in scopes if scope.startswith(f"{kind}:")}
         if not wanted:

@@ -47,6 +47,7 @@ def all_drift() -> BaseResponse:
         ),
         crumbs=[("Sites", "/sites")],
         api="/api/v1/drift",
+        csv="/api/v1/drift.csv",
         sites=found,
         now=datetime.now(UTC) if moment is None else moment.at,
     )

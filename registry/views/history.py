@@ -230,13 +230,12 @@ def undo_offer() -> Offer | None:
         return None
     with ground().db.transaction() as session:
         done = undo.offered(session, principal, datetime.now(UTC))
-    if done is None:
+    if done is None or not done.undoable or not allows(principal, READ_LOG):
         return None
     words = done.reason if done.reason.endswith((".", "!", "?")) else f"{done.reason}."
     minutes, seconds = divmod(done.left_s, 60)
     left = f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
-    undoable = done.undoable and allows(principal, READ_LOG)
-    return Offer(words, f"/history/{done.revision}/undo" if undoable else "", left)
+    return Offer(words, f"/history/{done.revision}/undo", left)
 
 
 pages.blueprint.app_context_processor(lambda: {"undo_offer": undo_offer})

@@ -50,6 +50,7 @@ def _webhooks_page(form: FormFaults, *, made: str = "", status: int = 200) -> Ba
         sentence="Addresses that are told of changes, signed, and tried again until they take it.",
         crumbs=[("History", "/history")],
         api="/api/v1/webhooks",
+        csv="/api/v1/webhooks.csv",
         status=status,
         webhooks=shown,
         form=form,
@@ -57,7 +58,7 @@ def _webhooks_page(form: FormFaults, *, made: str = "", status: int = 200) -> Ba
         made=made,
         names=names,
         ngis=ngis,
-        kinds=[(kind, kind.replace("_", " ")) for kind in TOLD],
+        kinds=[(kind, "NGI" if kind == "ngi" else kind.replace("_", " ")) for kind in TOLD],
     )
 
 
@@ -176,6 +177,7 @@ def _subscriptions_page(form: FormFaults, status: int = 200) -> BaseResponse:
         sentence="What you hear of: downtimes and changes, by mail or on a webhook.",
         crumbs=[("Account", "/account")],
         api="/api/v1/subscriptions",
+        csv="/api/v1/subscriptions.csv",
         status=status,
         subscriptions=shown,
         form=form,

@@ -30,6 +30,7 @@ def all_mails() -> BaseResponse:
         sentence=_sentence(counts),
         crumbs=[("Roles", "/roles")],
         api="/api/v1/mails",
+        csv="/api/v1/mails.csv",
         mails=found[:PAGE],
         before=found[PAGE - 1].id if len(found) > PAGE else None,
         state=state or "",

@@ -62,11 +62,10 @@ def _mine_then(moment: Moment) -> BaseResponse:
     """The sites that somebody runs today, as the log had them; what other services tell is of now and left out."""
     with ground().db.transaction() as session:
         mine = [_then(session, state, moment) for state in _states_then(session, _own(session), moment)]
-    count = len(mine)
     return page(
         "registry/mine.html",
         title="My sites",
-        sentence=f"{count} of the sites that you run now {'was' if count == 1 else 'were'} registered.",
+        sentence=_sentence_then(len(mine)),
         api="/api/v1/sites",
         mine=mine,
         tasks=[],
@@ -75,6 +74,12 @@ def _mine_then(moment: Moment) -> BaseResponse:
         settings=settings(),
         may_declare=False,
     )
+
+
+def _sentence_then(count: int) -> str:
+    if not count:
+        return "None of the sites that you run now was registered."
+    return f"{count} of the sites that you run now {'was' if count == 1 else 'were'} registered."
 
 
 def _states_then(session: Session, rows: Sequence[Site], moment: Moment) -> list[State]:

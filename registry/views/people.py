@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlencode
 
 from flask import redirect, request
 from markupsafe import Markup
@@ -52,6 +53,7 @@ def _people_page(form: FormFaults, status: int = 200) -> BaseResponse:
         title="People",
         sentence="Who holds which role" + (f" in {scope}." if scope else "."),
         api="/api/v1/people",
+        csv=_csv(q, scope),
         status=status,
         people=listed,
         next_cursor=found[PAGE - 1].id if len(found) > PAGE else None,
@@ -64,6 +66,17 @@ def _people_page(form: FormFaults, status: int = 200) -> BaseResponse:
         places=places,
         person_choices=choices,
     )
+
+
+def _csv(q: str | None, scope: str | None) -> str:
+    """The list as a file: of a scope the roles in it, since a person may hold several."""
+    given = (
+        {"q": q, "as_of": request.args.get("as_of")}
+        if scope is None
+        else {"scope": scope, "as_of": request.args.get("as_of")}
+    )
+    asked = urlencode({name: value for name, value in given.items() if value})
+    return f"/api/v1/{'people' if scope is None else 'roles'}.csv" + (f"?{asked}" if asked else "")
 
 
 def _found(session: Session, q: str | None, scope: str | None, after: int) -> Sequence[Person | PersonThen]:

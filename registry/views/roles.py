@@ -98,6 +98,7 @@ def _roles_page(
         title="Roles",
         sentence=_sentence(mine, others),
         api="/api/v1/role-requests",
+        csv="/api/v1/roles.csv" if reads else "/api/v1/role-requests.csv",
         status=status,
         **{
             **_shown(person, mine=mine, others=others, held=held, decided=decided, reads=reads),

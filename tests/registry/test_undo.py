@@ -312,6 +312,11 @@ def test_the_frame_offers_undo_to_who_just_acted(registry: Registry) -> None:
     assert f"/history/{number}/undo" not in registry.ask("GET", "/sites", "Laura Gil").text
 
 
+def test_the_frame_says_nothing_of_what_cannot_be_taken_back(registry: Registry) -> None:
+    registry.send("POST", "/api/v1/me/tokens", {"name": "a program"}, "Laura Gil")
+    assert 'class="undo"' not in registry.ask("GET", "/sites", "Laura Gil").text
+
+
 def test_undo_from_the_page(registry: Registry) -> None:
     registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Huesca"})
     number = head(registry)
