@@ -88,6 +88,7 @@ def test_who_signs_in_applies_on_the_page_and_the_manager_sees_how(house: House)
     assert "no certificate yet" in marta.get(f"/vos/{VO}/requests/{made.id}").text
     assert marta.post(f"/vos/{VO}/queue", action=f"approve:{made.id}").status_code == 303
     assert "Send my certificate" in own.get("/me").text
+    assert "once you have a certificate" in own.get("/me").text
     mine = own.get("/api/v1/me/memberships").get_json()["items"]
     assert [(one["vo"], one["certificates"], one["subjects"][0]["subject"]) for one in mine] == [
         (VO, [], "anna-4711")
@@ -173,6 +174,18 @@ def test_managers_add_and_take_sign_ins(house: House) -> None:
     assert page.status_code == 303
     assert not seen(house).grants
     assert told(house)["keys"] == [house.principal("Anna Lindqvist").key]
+
+
+def test_a_manager_adds_a_sign_in_on_the_members_page(house: House) -> None:
+    member = house.join("Anna Lindqvist")
+    marta = house.browser("Marta Kowalska")
+    refused = marta.post(f"/members/{member.id}", action="add-subject", issuer="no address", sub="anna-4711")
+    assert refused.status_code == 422
+    assert 'value="anna-4711"' in refused.text
+    assert marta.post(f"/members/{member.id}", action="add-subject", issuer=UNI).status_code == 422
+    added = marta.post(f"/members/{member.id}", action="add-subject", issuer=UNI, sub="anna-4711")
+    assert added.status_code == 303
+    assert seen(house).has("vo_member", f"vo:{VO}")
 
 
 def test_the_only_way_to_know_a_member_stays(house: House) -> None:

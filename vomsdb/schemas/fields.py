@@ -23,6 +23,8 @@ LongText = Annotated[str, Field(max_length=100_000), AfterValidator(_printable)]
 Pem = Annotated[str, Field(max_length=20_000)]
 VoName = Annotated[str, Field(max_length=64)]
 Fqan = Annotated[str, Field(min_length=2, max_length=500, examples=["/training.egi.eu/Role=operator"])]
+Issuer = Annotated[str, Field(max_length=255, pattern=r"^https?://[!-~]+$")]
+SubjectName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
 Id = Annotated[int, Field(ge=1, le=MOST)]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from vomsdb.schemas.fields import Id, Line, Name, Pem, Reason, Text, Wire
+from vomsdb.schemas.fields import Id, Issuer, Line, Name, Pem, Reason, SubjectName, Text, Wire
 
 
 class CertificateIn(Wire):
@@ -21,8 +21,8 @@ class CertificateIn(Wire):
 class SubjectIn(Wire):
     """A subject of an identity provider, as its tokens spell `iss` and `sub`."""
 
-    issuer: Annotated[str, Field(max_length=255, pattern=r"^https?://[!-~]+$")]
-    subject: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
+    issuer: Issuer
+    subject: SubjectName
 
 
 class LinkIn(CertificateIn):

@@ -141,7 +141,10 @@ def _steps(
     by = f"{note(decided)}, by {application.decided_by_name}" if decided else "a manager decides"
     state = "ok" if decided else "working" if confirmed else ""
     steps.append({"title": "Approved" if decided else "Decision", "state": state, "note": by})
-    if decided and chosen is not None and chosen.member.id == application.member_id:
+    own = decided and chosen is not None and chosen.member.id == application.member_id
+    if own and chosen is not None and not chosen.certificates:
+        steps.append({"title": "At the sites", "state": "", "note": "once you have a certificate"})
+    elif own and chosen is not None:
         reached = finding.reached(session, chosen.member)
         done = reached.sites > 0 and reached.there == reached.sites
         words = f"{reached.there} of {reached.sites}"

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from hanse.errors import Conflict, FieldFault, HanseError, Refused
 from hanse.identity.permissions import Permission
+from hanse.identity.principals import Subject
 from hanse.web import FormFaults, Pages, authorise, current_principal, ground, read_form
 from vomsdb import (
     aups,
@@ -28,7 +29,7 @@ from vomsdb import (
 )
 from vomsdb.permissions import ARRANGE_MEMBER, CERTIFY, LINK, PUBLISH_AUP, REMOVE, SIGN_FOR, SUSPEND
 from vomsdb.robots import Account
-from vomsdb.schemas.fields import Fqan, Id, Line, Name, Pem, Reason, Text, Wire
+from vomsdb.schemas.fields import Fqan, Id, Issuer, Line, Name, Pem, Reason, SubjectName, Text, Wire
 from vomsdb.views.members import member_page
 from vomsdb.vos import identity_from_pem
 
@@ -40,12 +41,14 @@ class MemberForm(Wire):
 
     action: Literal[
         "suspend", "restore", "give", "take", "remove", "prolong", "add", "drop", "link", "owner", "ask", "sign",
-        "value", "no-value", "drop-subject",
+        "value", "no-value", "drop-subject", "add-subject",
     ]  # fmt: skip
     code: Literal["SECURITY_INCIDENT", "HR_DB_VALIDATION", "OTHER"] = "OTHER"
     reason: Reason = ""
     certificate: Id | None = None
     subject: Id | None = None
+    issuer: Issuer | None = None
+    sub: SubjectName | None = None
     pem: Pem = ""
     fqan: Fqan | None = None
     until: date | None = None
@@ -95,6 +98,13 @@ def _arrange(session: Session, member_id: int, filled: MemberForm) -> None:
     group_managers.check_may_arrange(session, member, filled.fqan, caller)
     act = groups.give if filled.action == "give" else groups.take
     act(session, member_id, filled.fqan, caller)
+
+
+def _add_subject(session: Session, member_id: int, filled: MemberForm) -> None:
+    if filled.issuer is None or filled.sub is None:
+        missing = [name for name in ("issuer", "sub") if getattr(filled, name) is None]
+        raise Refused("Say whose sign-in it is.", *(FieldFault(name, "must be given") for name in missing))
+    subjects.add(session, member_id, Subject(filled.issuer, filled.sub), current_principal())
 
 
 def _drop_subject(session: Session, member_id: int, filled: MemberForm) -> None:
@@ -159,6 +169,7 @@ _ACTS: Mapping[str, tuple[Permission, Callable[[Session, int, MemberForm], None]
     "add": (CERTIFY, _add),
     "drop": (CERTIFY, _drop),
     "drop-subject": (CERTIFY, _drop_subject),
+    "add-subject": (CERTIFY, _add_subject),
     "link": (LINK, _link),
     "owner": (CERTIFY, _owner),
     "ask": (PUBLISH_AUP, _ask),
