@@ -160,9 +160,17 @@ def _of_vo(session: Session, feed: Feed, asked: Asked, here: VomsdbSettings) -> 
     return OfVo(
         name=vo.name,
         members=tuple(admitted(session, vo.name)) if feed.members else (),
-        rules=asked.rules or (usual_rule(vo.name),),
+        rules=completed(vo.name, asked.rules),
         authorities=tuple(_authorities(vo, here)) if feed.authorities else (),
     )
+
+
+def completed(vo: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules of a VO; where none of them names an account, or a tenant, the usual one stands at the end."""
+    usual = usual_rule(vo)
+    account = "" if any(rule.account for rule in rules) else usual.account
+    tenant = "" if any(rule.tenant for rule in rules) else usual.tenant
+    return (*rules, Rule(usual.fqan, account, tenant)) if account or tenant else tuple(rules)
 
 
 def usual_rule(vo: str) -> Rule:

@@ -27,6 +27,7 @@ from vomsdb.feeds.gridmap import old_email
 from vomsdb.feeds.material import Admitted, OfVo, Rule
 from vomsdb.models import Member
 from vomsdb.protocols import voms_soap
+from vomsdb.views import site_files as site_file_pages
 
 VO = "training.egi.eu"
 HERE = Path(__file__).with_name("samples")
@@ -431,7 +432,11 @@ def test_the_site_keeps_its_rules_and_its_machines_fetch_by_them(community: Comm
     held = lines_of(community.read("/sites/CESNET/files/grid-mapfile", "CESNET"))
     assert held == [f'"{ANNA}" ops', f'"{GORAN}" .chip,.training', f'"{TOMAS}" .training']
     tenants = community.read("/sites/CESNET/files/voms.json", "CESNET").json
-    assert tenants == {f"/{VO}/schools/Role=operator": {"tenant": "ops"}, VO: {"tenant": "training"}}
+    assert tenants == {
+        f"/{VO}/schools/Role=operator": {"tenant": "ops"},
+        VO: {"tenant": "training"},
+        "chipster": {"tenant": "chipster"},
+    }
     assert community.read("/sites/CESNET/files/vomsdir.tar.gz", "CESNET").status_code == 200
     assert community.read("/sites/CESNET/files/passwd", "CESNET").status_code == 404
     assert community.read("/sites/CESNET/files/grid-mapfile", "BIFI").status_code == 403
@@ -448,6 +453,29 @@ def test_the_site_keeps_its_rules_and_its_machines_fetch_by_them(community: Comm
     assert house.browser("Marta Kowalska").call("PUT", at, {"rules": []}).status_code == 403
     with house.db.transaction() as session:
         assert [row.fqan for row in site_files.rules_of(session, "CESNET")] == [one["fqan"] for one in given]
+
+
+def test_the_commands_of_the_page_work_in_a_shell_and_keep_what_is_there(
+    community: Community, tmp_path: Path
+) -> None:
+    house, host, here = community.house, community.house.cast.host("CESNET"), tmp_path / "grid-security"
+    here.mkdir()
+    shutil.copy(host.cert_path, here / "hostcert.pem")
+    shutil.copy(host.key_path, here / "hostkey.pem")
+    with serving(house.app, house.settings) as url:
+        shown = site_file_pages.fetching("CESNET", url, str(house.settings.trust_dir))
+        for one in (shown[0], shown[2]):
+            command = one.command.replace("/etc/grid-security", str(here)).replace("/root/", f"{tmp_path}/")
+            done = subprocess.run(
+                ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.returncode == 0, done.stderr
+    assert ANNA in (here / "grid-mapfile").read_text()
+    assert (here / f"vomsdir/{VO}/localhost.lsc").exists()
+    again = shown[0].command.replace("/etc/grid-security", str(here))  # nobody answers any more
+    failed = subprocess.run(["bash", "-c", again], capture_output=True, timeout=60, check=False)
+    assert failed.returncode != 0
+    assert ANNA in (here / "grid-mapfile").read_text()
 
 
 def test_the_page_of_the_site_gives_commands_and_keeps_the_rules(community: Community) -> None:

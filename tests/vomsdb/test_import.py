@@ -16,7 +16,16 @@ from hanse.errors import Conflict, HanseError, Refused
 from hanse.revisions import Revision, current
 from tests.tls import serving
 from tests.vomsdb.test_commands import _configured
-from vomsdb import aups, certificates, generic_attributes, groups, lifetimes, members, suspensions
+from vomsdb import (
+    aups,
+    certificates,
+    generic_attributes,
+    groups,
+    lifetimes,
+    members,
+    personal_data,
+    suspensions,
+)
 from vomsdb.import_commands import MACHINE
 from vomsdb.importing import csvfile, taking, voms_admin, voms_admin_json
 from vomsdb.importing.records import Contents, moment
@@ -232,17 +241,16 @@ def test_signatures_that_nobody_tells_are_believed_or_asked_for(house: Any) -> N
     assert profiles(house)["D"].member.aup_due is not None
 
 
-def test_who_was_erased_is_not_brought_back(house: Any) -> None:
+def test_who_was_erased_is_not_brought_back_and_leaves_no_digest(house: Any) -> None:
     imported(house, dump())
     anna = profiles(house)["Anna Lindqvist"]
     with house.db.transaction() as session:
-        lifetimes.remove(session, anna.member.id, "left", house.principal("Marta Kowalska"))
-        session.get_one(Person, anna.person.id).erased_at = datetime.now(UTC)
-        row = session.get_one(ImportedRecord, (VO, "voms-admin", "1"))
-        session.delete(row)
+        personal_data.erase(session, anna.person.id, "asked", house.principal("Ingrid Holm"))
+        assert session.get_one(ImportedRecord, (VO, "voms-admin", "1")).values == {}
     report = imported(house, dump())
     (one,) = [one for one in report.findings if one.record == "usr 1"]
-    assert (one.action, "forgotten" in one.notes[-1]) == ("skip", True)
+    assert (one.action, one.notes[-1]) == ("keep", "was removed here since the last import")
+    assert "Anna Lindqvist" not in profiles(house)
 
 
 def test_a_plan_that_no_longer_holds_is_not_carried_out(house: Any) -> None:

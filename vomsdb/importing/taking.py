@@ -162,8 +162,6 @@ class _Taking:
     def _added(self, one: Judged) -> Finding:
         people = self._people_of(one)
         owner = self._session.get_one(Person, people[0]) if people else None
-        if owner is not None and owner.erased_at is not None:
-            raise Refused("This person asked to be forgotten here, and is not brought back.")
         asked = self._options.ask_to_sign
         member = admit(self._session, self._vo, one, owner, asked, self._contents.source, self._by)
         self._seen.add(member.id)

@@ -68,9 +68,6 @@ class _Updating:
     def person(self) -> None:
         """Name, address and institution, known again by their digests."""
         person, one = self._session.get_one(Person, self._member.person_id), self._one
-        if person.erased_at is not None:
-            one.notes.append("this person asked to be forgotten here; name and address stay away")
-            return
         for name in ("name", "email", "institution"):
             theirs, ours = getattr(one, name), getattr(person, name)
             before = self._last.get(name)

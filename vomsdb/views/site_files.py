@@ -22,6 +22,8 @@ from vomsdb.schemas.sites import RulesForm
 
 pages = Pages("vomsdb_site_file_pages", __name__)
 _FOLDER = "/etc/grid-security"
+_TARGETS = {"voms.json": "/etc/keystone/voms.json", "vomsdir.tar.gz": "/root/vomsdir.tar.gz"}
+_AFTER = {"vomsdir.tar.gz": f" \\\n  && tar xzf /root/vomsdir.tar.gz -C {_FOLDER}"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,20 @@ def fetch_command(url: str, target: str, trust: str) -> str:
     return (
         f"curl -fsS --cert {_FOLDER}/hostcert.pem --key {_FOLDER}/hostkey.pem \\\n"
         f"  --capath {shown} -o {target}.new \\\n"
-        f"  '{url}' && mv {target}.new {target}"
+        f"  '{url}' \\\n"
+        f"  && mv {target}.new {target}"
     )
+
+
+def fetching(site: str, tls_url: str, trust: str) -> list[Fetching]:
+    """The files of the site, and the command that brings each to its place."""
+    base = f"{tls_url.rstrip('/')}/sites/{site}/files"
+    found = []
+    for feed in FEEDS.values():
+        target = _TARGETS.get(feed.name, f"{_FOLDER}/{feed.name}")
+        command = fetch_command(f"{base}/{feed.name}", target, trust)
+        found.append(Fetching(feed.name, feed.what, command + _AFTER.get(feed.name, "")))
+    return found
 
 
 def mkgridmap_lines(vos: list[str], rules: list[SiteRule]) -> str:
@@ -48,7 +62,7 @@ def mkgridmap_lines(vos: list[str], rules: list[SiteRule]) -> str:
     here = urlsplit(settings().tls_url)
     place = f"vomss://{here.hostname}:{here.port or 443}/voms"
     lines = [f"group {place}/{row.vo}?{row.fqan} {row.account}" for row in rules if row.account]
-    ruled = {row.vo for row in rules}
+    ruled = {row.vo for row in rules if row.account}
     usual = [(vo, site_files.usual_rule(vo)) for vo in vos if vo not in ruled]
     return "\n".join([*lines, *(f"group {place}/{vo}?{rule.fqan} {rule.account}" for vo, rule in usual)])
 
@@ -122,22 +136,6 @@ def _page(site: str, form: FormFaults, status: int = 200) -> Response:
     with ground().db.transaction() as session:
         supported = site_files.vos_of_site(session, site)
         rules = site_files.rules_of(session, site)
-    base = f"{here.tls_url.rstrip('/')}/sites/{site}/files"
-    targets = {"voms.json": "/etc/keystone/voms.json", "vomsdir.tar.gz": "/root/vomsdir.tar.gz"}
-    unpack = {"vomsdir.tar.gz": f" \\\n  && tar xzf /root/vomsdir.tar.gz -C {_FOLDER}"}
-    fetching = [
-        Fetching(
-            feed.name,
-            feed.what,
-            fetch_command(
-                f"{base}/{feed.name}",
-                targets.get(feed.name, f"{_FOLDER}/{feed.name}"),
-                here.client_certificates_dir,
-            )
-            + unpack.get(feed.name, ""),
-        )
-        for feed in FEEDS.values()
-    ]
     return page(
         "vomsdb/old_means.html",
         title=f"{site}: by your old means",
@@ -150,7 +148,7 @@ def _page(site: str, form: FormFaults, status: int = 200) -> Response:
         form=form if form else FormFaults(kept={"rules": _typed(rules)}),
         site=site,
         supported=supported,
-        fetching=fetching,
+        fetching=fetching(site, here.tls_url, here.client_certificates_dir),
         mkgridmap=mkgridmap_lines(supported, rules),
         usual=[site_files.usual_rule(vo) for vo in supported],
     )
