@@ -32,8 +32,8 @@ from vomsdb.models.replication import (
     Snapshot,
     VoChange,
 )
-
 from vomsdb.models.sites import ImportedRecord, SiteRule
+
 metadatas = (Base.metadata, GroundBase.metadata, RevisionBase.metadata)
 
 __all__ = [
@@ -50,8 +50,8 @@ __all__ = [
     "Digest",
     "Group",
     "GroupManager",
-    "JoinCode",
     "ImportedRecord",
+    "JoinCode",
     "KeyNotice",
     "Mail",
     "Member",
@@ -63,9 +63,9 @@ __all__ = [
     "ProviderSubject",
     "Replica",
     "Role",
+    "SiteRule",
     "Snapshot",
     "Vo",
-    "SiteRule",
     "VoChange",
     "VoManager",
     "metadatas",
