@@ -22,6 +22,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import MetaData, create_engine, pool, text
 from sqlalchemy.engine import Connection
 
@@ -103,6 +104,14 @@ def differences(package: str, url: str, *metadata: MetaData) -> list[Any]:
 def heads(package: str) -> tuple[str, ...]:
     """The newest migrations of `package`; more than one is a fault that a test finds."""
     return tuple(ScriptDirectory.from_config(_config(package, None)).get_heads())
+
+
+def knows(package: str, revision: str) -> bool:
+    """Whether a migration is one of this version's."""
+    try:
+        return ScriptDirectory.from_config(_config(package, None)).get_revision(revision) is not None
+    except CommandError:
+        return False
 
 
 def is_current(package: str, connection: Connection) -> bool:
