@@ -7,9 +7,12 @@ import http.client
 import json
 import multiprocessing
 import os
+import pwd
 import random
+import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -309,6 +312,76 @@ def test_a_full_disk_is_503_and_loses_nothing(house: House, cast: Any) -> None:
         send_all(made, sent, key, lambda: None)
         settle(house)
     check(house, sent)
+
+
+@pytest.fixture
+def small_disk(house: House) -> Iterator[Callable[[str], None]]:
+    """The inbox's table on a disk of its own of 4 MB; gives a function that makes the disk another size."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("a disk of its own for the test can only be mounted by root")
+    disk = Path(tempfile.mkdtemp(prefix="hanse-disk-"))
+    options = f"size=4m,mode=700,uid={pwd.getpwnam('nobody').pw_uid}"
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        disk.rmdir()
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    name = disk.name.replace("-", "_")
+    tables = house.db.engine.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        with tables.connect() as connection:
+            connection.execute(text(f"create tablespace {name} location '{disk}'"))
+            connection.execute(text(f"alter table message set tablespace {name}"))
+        yield lambda size: _remount(disk, size)
+        with tables.connect() as connection:
+            connection.execute(text("alter table message set tablespace pg_default"))
+            connection.execute(text(f"drop tablespace {name}"))
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+        disk.rmdir()
+
+
+def _remount(disk: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
+
+
+def test_a_disk_that_is_really_full_is_503_and_what_was_acknowledged_is_there(
+    house: House, cast: Any, small_disk: Callable[[str], None]
+) -> None:
+    """PostgreSQL itself says that there is no space left on the device; then the disk grows."""
+    sent, key = reports(house, cast, 3), token(house)
+    noise = random.Random(7)
+    app = create_app(house.settings)
+    taken: list[bytes] = []
+    with app.test_client() as client:
+
+        def publish(body: bytes, empaid: str) -> int:
+            data = {"attributes": {"empaid": empaid}, "data": base64.b64encode(body).decode()}
+            return client.post(PATH, json={"messages": [data]}, headers={"x-api-key": key}).status_code
+
+        assert publish(sent.bodies[0], "queue/0") == 200
+        for number in range(40):
+            filling = noise.randbytes(400_000)
+            status = publish(filling, f"noise/{number}")
+            if status == 503:
+                break
+            assert status == 200
+            taken.append(filling)
+        assert status == 503, "the disk was never full"
+        assert taken
+        small_disk("64m")
+        answers = [publish(body, f"queue/{number}") for number, body in enumerate(sent.bodies)]
+    app.extensions["hanse"].db.close()
+    assert answers == [200, 200, 200]
+    with house.db.transaction() as session:
+        stored = {bytes(body) for body in session.scalars(text("select body from message"))}
+    assert stored == {*taken, *sent.bodies}
+    while house.loader.load_batch():
+        pass
+    settle(house)
+    assert _count(house, "vm_snapshot") == len(sent.bodies) * sent.machines
+    assert sum(wall for wall, _, _ in house.months().values()) == sent.wall_s
 
 
 def test_a_full_disk_makes_the_loader_wait_and_blames_no_message(house: House, cast: Any) -> None:
