@@ -27,6 +27,8 @@ PATH = "/signin/with"
 MINUTES = 10
 #: Sign-ins that a browser may have under way at once; older ones are forgotten.
 _UNDER_WAY = 4
+#: A longer address to come back to is forgotten: all cookies together must fit into one header line.
+_LONGEST_TARGET = 400
 _REFUSALS = {
     "access_denied": "The sign-in was refused or called off there.",
     "login_required": "You are not signed in there.",
@@ -130,7 +132,11 @@ def _cookie_name(state: str) -> str:
 
 
 def _remember(answer: Response, begun: _UnderWay) -> None:
-    said = [begun.provider, vars(begun.attempt), begun.target[:1500]]
+    said = [
+        begun.provider,
+        vars(begun.attempt),
+        begun.target if len(begun.target) <= _LONGEST_TARGET else "/",
+    ]
     answer.set_cookie(
         _cookie_name(begun.attempt.state),
         _seal().close(json.dumps(said)),
@@ -165,8 +171,12 @@ def _go(target: str) -> Response:
 
 
 def ways(target: str) -> list[tuple[str, str]]:
-    """(label, address) of each provider, for the page of sign-in; `target` is where to go after."""
+    """(label, address) of each provider, for the page of sign-in; `target` is where to go after.
+
+    The addresses are those of the plain side, where the provider sends people back to, so that the cookie meets them.
+    """
+    here = ground().settings.url.rstrip("/")
     return [
-        (one.label, f"{PATH}/{name}?{urlencode({'next': target})}")
+        (one.label, f"{here}{PATH}/{name}?{urlencode({'next': target})}")
         for name, one in ground().providers.by_name.items()
     ]

@@ -79,7 +79,7 @@ def who(browser: FlaskClient) -> dict[str, Any] | None:
 def test_a_sign_in_leads_back_to_the_page_that_was_wanted(house: WebHouse, idp: LyingProvider) -> None:
     browser = house.app.test_client()
     page = browser.get("/signin?next=/sites").text
-    assert 'href="/signin/with/uni?next=%2Fsites">Sign in with Uni' in page
+    assert 'href="http://localhost:7010/signin/with/uni?next=%2Fsites">Sign in with Uni' in page
     address = begin(browser)
     asked = parse_qs(urlsplit(address).query)
     assert asked["redirect_uri"] == ["http://localhost:7010/signin/with/uni/answer"]
@@ -199,11 +199,13 @@ def test_a_refusal_there_is_told_here_in_our_words(house: WebHouse, idp: LyingPr
 
 def test_only_the_last_attempts_of_a_browser_are_kept(house: WebHouse, idp: LyingProvider) -> None:
     browser = house.app.test_client()
-    attempts = [begin(browser) for _ in range(8)]
+    attempts = [begin(browser, "/" + "x" * length) for length in (*range(394, 400), 4000, 399)]
     names = [
         cookie.key for cookie in (browser._cookies or {}).values() if cookie.key.startswith("hanse_signin_")
     ]
     assert len(names) <= 4
+    cookies = browser.get("/signin/with/none").request.headers["Cookie"]
+    assert len(cookies) < 6000, "they must fit into one line"
     assert come_back(browser, idp.agree(attempts[-1])).status_code == 303
 
 

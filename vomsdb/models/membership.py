@@ -104,6 +104,7 @@ class Person(Base):
     """What is known of somebody; erasable without touching anything else."""
 
     __tablename__ = "person"
+    __table_args__ = (Index("person_email", sql("lower(email)")),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     name: Mapped[str]

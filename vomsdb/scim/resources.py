@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import func, select, union_all
@@ -16,7 +17,7 @@ from hanse.revisions import History, Revision
 from vomsdb import groups, members
 from vomsdb.models import AttributeValue, Group, Member, MemberGroup, Person
 from vomsdb.scim import group_ids
-from vomsdb.scim.faults import bad_filter
+from vomsdb.scim.faults import ScimRefused
 from vomsdb.scim.names import CORE, EXTENSIONS, GROUP, INDIGO_USER, MEMBERSHIP, USER
 
 Resource = dict[str, Any]
@@ -105,13 +106,18 @@ def _group_of_user(path: str, base: str) -> Resource:
     return {"value": number, "display": path, "$ref": f"{base}/Groups/{number}", "type": "direct"}
 
 
+@lru_cache(maxsize=20_000)
+def _printed(name: bytes) -> str:
+    return rfc2253(name)
+
+
 def _certificate(held: members.Held, first: bool) -> Resource:
     """Names as RFC 2253 has them, which INDIGO IAM writes too."""
     return {
         "display": held.certificate.subject,
         "primary": first,
-        "subjectDn": rfc2253(held.certificate.subject_der),
-        "issuerDn": rfc2253(held.certificate.issuer_der),
+        "subjectDn": _printed(held.certificate.subject_der),
+        "issuerDn": _printed(held.certificate.issuer_der),
         "active": held.state == "active",
     }
 
@@ -144,9 +150,8 @@ def _members(session: Session, paths: Sequence[str], base: str) -> dict[str, lis
     )
     both = union_all(below, in_root).subquery()
     if (session.scalar(select(func.count()).select_from(both)) or 0) > MOST_MEMBERS:
-        raise bad_filter(
-            f"These groups have more than {MOST_MEMBERS} members; read them by /Users?filter=groups.value eq ..."
-        )
+        words = f"These groups have more than {MOST_MEMBERS} members; read them by /Users?filter=groups.value eq ..."
+        raise ScimRefused("tooMany", words)
     found: dict[str, list[Resource]] = {}
     for path, number, name in session.execute(select(both).order_by(both.c.id)):
         entry = {"value": str(number), "display": name, "$ref": f"{base}/Users/{number}", "type": "User"}

@@ -41,6 +41,7 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("user_name is not null and state <> 'removed'"),
     )
+    op.create_index("person_email", "person", [sa.literal_column("lower(email)")])
     op.create_index(
         "member_external_id",
         "member",
@@ -50,6 +51,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("person_email", "person")
     op.drop_index("member_external_id", "member")
     op.drop_index("member_user_name", "member")
     op.drop_column("member", "external_id")
