@@ -14,6 +14,7 @@ from sqlalchemy import text
 from hanse.errors import Refused, TooLarge
 from registry import federation
 from registry.renderings.federation_yaml import FederationDoc, parse, write
+from registry.renderings.plain_yaml import dump, read_plain
 
 from .conftest import ISSUER, OCCI, Cast, Registry, site_document
 
@@ -386,6 +387,15 @@ NORWAY = {
     ],
     "people": [],
 }
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from("\n\t"), max_size=200)
+
+
+@given(st.lists(TEXTS, max_size=5))
+@settings(max_examples=100, deadline=None)
+def test_any_text_is_read_as_it_was_written(texts: list[str]) -> None:
+    assert read_plain(dump({"texts": texts}), 10**6) == {"texts": texts}
 
 
 @example(NORWAY)
