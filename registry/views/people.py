@@ -23,7 +23,7 @@ from registry.models import Person, Role
 from registry.models.role_names import ROLE_TYPES, shown
 from registry.people_then import PersonThen
 from registry.rights import GRANT_ROLES, READ_PEOPLE, RUN_FEDERATION, is_operator
-from registry.schemas.people import RoleIn
+from registry.schemas.people import DecisionIn, RoleIn
 from registry.views import saving
 from registry.views.home import settings
 
@@ -154,6 +154,13 @@ def _is_person(path: str) -> bool:
 @pages.get("/people/<int:number>", permission=READ_PEOPLE)
 def one_person(number: int) -> BaseResponse:
     """One person: identities, roles, requests, what was decided; that it was read is written down."""
+    return _person_page(number)
+
+
+def _person_page(
+    number: int, form: FormFaults | None = None, identity: int = 0, status: int = 200
+) -> BaseResponse:
+    """With what was wrong in the form about one of the identities."""
     note_read("one person", [number])
     with ground().db.transaction() as session:
         moment = states.moment(session, request.args.get("as_of"))
@@ -172,7 +179,10 @@ def one_person(number: int) -> BaseResponse:
         sentence=_sentence(person),
         crumbs=[("People", "/people")],
         api=f"/api/v1/people/{number}",
+        status=status,
         person=person,
+        form=form or FormFaults(),
+        identity=identity,
         role_name=shown,
         requests=requests,
         decided=decided,
@@ -195,9 +205,19 @@ def act_on_identity(number: int, identity: int, act: str) -> BaseResponse:
     done = {"suspend": identities.suspend, "let-in": identities.let_in, "unlink": identities.unlink}
     if act not in done:
         return redirect(f"/people/{number}", 303)
-    reason = request.form.get("reason", "").strip()[:300]
-    done[act](ground().db, current_principal(), number, identity, reason)
-    return redirect(f"/people/{number}", 303)
+
+    def carry_out(db: Database, form: DecisionIn) -> int:
+        done[act](db, current_principal(), number, identity, form.reason)
+        return number
+
+    return saving.small(
+        DecisionIn,
+        carry_out,
+        {"reason": "Why"},
+        lambda faults, status: _person_page(number, faults, identity, status),
+        lambda _: redirect(f"/people/{number}", 303),
+        all_told=False,
+    )
 
 
 @pages.get("/people/<int:number>/erase", permission=RUN_FEDERATION)

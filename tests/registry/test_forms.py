@@ -532,6 +532,22 @@ def live(registry: Registry, page: str, action: str, who: str, prefix: str = "")
     return form
 
 
+def test_suspending_an_identity_is_checked_and_keeps_what_was_typed(registry: Registry) -> None:
+    (laura,) = registry.get("/api/v1/people?q=Laura")["items"]
+    number = laura["identities"][0]["id"]
+    action, prefix = f"/people/{laura['id']}/identities/{number}/suspend", f"i{number}-"
+    live(registry, f"/people/{laura['id']}", action, "Ingrid Holm", prefix)
+    told = document(registry.ask("POST", action, data={"reason": "x" * 301, "check": prefix}))
+    assert "300" in words(told.get_element_by_id(f"about-{prefix}reason"))
+    fine = document(registry.ask("POST", action, data={"reason": "key lost", "check": prefix}))
+    assert "Nothing of this would be refused" in words(fine.get_element_by_id(f"{prefix}checked"))
+    refused = registry.ask("POST", action, data={"reason": "y" * 301})
+    assert refused.status_code == 422
+    assert document(refused).get_element_by_id(f"in-{prefix}reason").get("value") == "y" * 301
+    assert registry.get(f"/api/v1/people/{laura['id']}")["identities"][0]["suspended_at"] is None
+    assert registry.ask("POST", action, data={"reason": "key lost"}).status_code == 303
+
+
 def test_an_undo_is_checked_while_it_is_typed(registry: Registry) -> None:
     number = registry.send("PATCH", "/api/v1/sites/BIFI", {"location": "Huesca"})["revision"]
     action = f"/history/{number}/undo"
