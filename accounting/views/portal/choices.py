@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from urllib.parse import quote, urlencode
 
 from accounting import asking
 from accounting.asking import DECLARED, DIMENSIONS, KINDS, MEASURES, MOST_MONTHS_BY_DAY, PLACES, TIMES
+from accounting.permissions import READ_RECORDS
 from accounting.places import Place
 from accounting.views.portal.address import Address
+from hanse.identity.permissions import allows
+from hanse.identity.principals import Principal
 
 Options = list[tuple[str, str]]
 BACK = 36
@@ -54,6 +58,19 @@ def _each(view: Address) -> Options:
     kept = view.kind.source(names, asked.figures.sums) is not None and asked.figures.per != DECLARED
     days = [("day", "day")] if kept and months <= MOST_MONTHS_BY_DAY else []
     return [("month", "month"), *days]
+
+
+def cuts(view: Address, principal: Principal) -> list[tuple[str, str, bool]]:
+    """How months are cut, where the reader may see both ways: of one site's clouds."""
+    asked = view.question
+    sites = asked.wanted("site")
+    if asked.kind != "cloud" or len(sites) != 1:
+        return []
+    if not allows(principal, READ_RECORDS, f"site:{sites[0]}"):
+        return []
+    period = urlencode({"from": f"{asked.first:%Y-%m}", "to": f"{asked.last:%Y-%m}"})
+    other = f"/usage/apel/{quote(sites[0], safe='')}?{period}"
+    return [("in proportion to time", view.url(), True), ("as APEL cuts them", other, False)]
 
 
 def filters(view: Address) -> list[tuple[str, str, str]]:

@@ -16,7 +16,7 @@ from accounting.asking import DIMENSIONS, MEASURES, Capacity, Line, Pivot
 from accounting.places import Place
 from accounting.views.portal import bubbles, words
 from accounting.views.portal.address import CELLS, CHARTS, Address, read
-from accounting.views.portal.choices import choices, filters, more_filters
+from accounting.views.portal.choices import choices, cuts, filters, more_filters
 from accounting.views.portal.figures import key_figures
 from accounting.views.portal.grid import grid, name
 from hanse.identity.permissions import PUBLIC
@@ -105,7 +105,7 @@ class _Shown:
             "chart_links": [(label, view.url(chart=key), chosen) for key, label, chosen in _charts(view)],
             "cell_links": [(label, view.url(cells=key) + "#pivot", key == view.cells) for key, label in CELLS.items()],
             "choices": choices(view, self.known, self.vos), "filters": filters(view), "kept": _kept(view),
-            "more_filters": more_filters(view, self.known),
+            "more_filters": more_filters(view, self.known), "cuts": cuts(view, current_principal()),
         } | _addresses(view)  # fmt: skip
 
     def _chart(self) -> Stack:
