@@ -373,6 +373,12 @@ def test_bodies_that_are_none_are_refused(scim: House) -> None:
         answer = client.post("/scim/v2/Users", data=data, content_type=kind, headers=headers)
         refused(answer, 400, "invalidSyntax")
     refused(call(scim, "POST", "/Users", {"userName": "a\x00b"}), 400, "invalidValue")
+    half = {"displayName": f"/{VO}/x", MEMBERSHIP: {"description": "half \ud800 a pair"}}
+    refused(call(scim, "POST", "/Groups", half), 400, "invalidSyntax")
+    deep: Any = "x"
+    for _ in range(400):
+        deep = [deep]
+    refused(call(scim, "POST", "/Users", newcomer(scim, emails=deep)), 400, "invalidValue")
 
 
 def test_active_suspends_and_restores_with_the_reason(scim: House) -> None:

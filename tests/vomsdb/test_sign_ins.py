@@ -82,6 +82,8 @@ def test_who_signs_in_applies_on_the_page_and_the_manager_sees_how(house: House)
         assert (made.subject_der, made.subject, made.issuer, made.key) == (None, "anna-4711", UNI, ANNA.key)
     house.confirm(made)
     marta = house.browser("Marta Kowalska")
+    waiting = marta.get(f"/api/v1/vos/{VO}/requests").get_json()["items"]
+    assert [(one["known_by"], one["subject"]) for one in waiting] == [("sign_in", "anna-4711")]
     queue = marta.get(f"/vos/{VO}/queue").text
     assert "sign-in anna-4711" in queue
     assert "idp.uni.example" in queue

@@ -112,6 +112,7 @@ def request_out(application: Application, doubts: Sequence[str] = ()) -> Request
         email=application.email,
         institution=application.institution,
         motivation=application.motivation,
+        known_by="certificate" if application.subject_der is not None else "sign_in",
         subject=application.subject,
         issuer=application.issuer,
         aup_version=application.aup_version,

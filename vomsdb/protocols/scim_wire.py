@@ -99,11 +99,13 @@ def body_of_request() -> dict[str, Any]:
         raise bad_syntax(f"Send {CONTENT_TYPE}.")
     try:
         body = json.loads(request.get_data())
+        text = json.dumps(body, ensure_ascii=False)
+        text.encode()  # half of a pair of surrogates is no text
     except (ValueError, RecursionError):
         raise bad_syntax("The body is no JSON.") from None
     if not isinstance(body, dict):
         raise bad_syntax("The body is no JSON object.")
-    if "\\u0000" in json.dumps(body):
+    if "\\u0000" in text:
         raise bad_value("No text holds a NUL.")
     return body
 

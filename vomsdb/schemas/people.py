@@ -31,6 +31,7 @@ class RequestOut(BaseModel):
     email: str
     institution: str
     motivation: str
+    known_by: Literal["certificate", "sign_in"]
     subject: str
     issuer: str
     aup_version: int
