@@ -56,23 +56,36 @@ _FORGET_DAYS = text(
 def write_tally(db: Database, session: Session, tally: Tally) -> None:
     """Add what changed to the months of the machines and to the days of their sites."""
     db.copy(session, "vm_month", MONTH_COLUMNS, _months(tally, tally.fresh))
-    if tally.added:
+    _add(db, session, tally, tally.added)
+    taken = {key for key, amounts in tally.changed.items() if min(*amounts[:4], amounts[6]) < 0}
+    _add(db, session, tally, {key: each for key, each in tally.changed.items() if key not in taken})
+    if taken:
+        _take_away(db, session, {key: tally.changed[key] for key in taken})
+    _write_days(session, tally)
+
+
+def _add(db: Database, session: Session, tally: Tally, table: Mapping[MonthKey, list[int]]) -> None:
+    """Add to rows, or insert them. Conflicts are found by the primary key, whatever the planner knows of the table: it
+    would rather read all of a table of moderate size, for each batch, to join a few rows.
+    """
+    if table:
         session.execute(text(_ADDED[0]))
-        db.copy(session, "vm_month_added", MONTH_COLUMNS, _months(tally, tally.added))
+        db.copy(session, "vm_month_added", MONTH_COLUMNS, _months(tally, table))
         session.execute(text(_ADDED[1]))
         session.execute(text("truncate vm_month_added"))
-    if tally.changed:
-        session.execute(text(_CHANGED[0]))
-        rows = (
-            (site, vmuuid, first_day(month), part, *amounts)
-            for (site, vmuuid, month, part), amounts in tally.changed.items()
-        )
-        db.copy(session, "vm_month_changed", (*MONTH_COLUMNS[:4], *AMOUNTS), rows)
-        session.execute(text(_CHANGED[1]))
-        if any(min(*amounts[:4], amounts[6]) < 0 for amounts in tally.changed.values()):
-            session.execute(_FORGET_MONTHS)
-        session.execute(text("truncate vm_month_changed"))
-    _write_days(session, tally)
+
+
+def _take_away(db: Database, session: Session, table: Mapping[MonthKey, list[int]]) -> None:
+    """Change rows that are there and lose something; what has nothing left goes."""
+    session.execute(text(_CHANGED[0]))
+    rows = (
+        (site, vmuuid, first_day(month), part, *amounts)
+        for (site, vmuuid, month, part), amounts in table.items()
+    )
+    db.copy(session, "vm_month_changed", (*MONTH_COLUMNS[:4], *AMOUNTS), rows)
+    session.execute(text(_CHANGED[1]))
+    session.execute(_FORGET_MONTHS)
+    session.execute(text("truncate vm_month_changed"))
 
 
 def _write_days(session: Session, tally: Tally) -> None:
