@@ -5,7 +5,8 @@ told to those who were told of the outage, and never overtakes it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select, text
@@ -13,6 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from monitoring import feed, reasons
+from monitoring.clock import database_time
+from monitoring.flapping import FlapRule
 from monitoring.letters import Letter, Means, shown
 from monitoring.models import Endpoint, Incident, IncidentEndpoint, IncidentNote, Notification
 from monitoring.settings import MonitoringSettings
@@ -20,13 +23,15 @@ from monitoring.settings import MonitoringSettings
 # The contact kinds that are asked for alerts, the first that the site has.
 CONTACT_KINDS = ("alarm", "operations", "helpdesk", "admin")
 OUTAGE, DEGRADED, DOUBT, RECOVERY = "outage", "degraded", "doubt", "recovery"
+ESCALATION, REMINDER = "escalation", "reminder"
 _EVENTS = {"down": OUTAGE, "degraded": DEGRADED, "doubt": DOUBT}
 _WORDS = {"down": "down", "degraded": "degraded", "doubt": "in doubt"}
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Where alerts go: the federation's webhooks and mail addresses, and the sites' own contacts."""
+    """Where alerts go: the federation's webhooks and mail addresses, the sites' own contacts, and `others` as
+    (notifier, address)."""
 
     webhooks: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
@@ -34,6 +39,9 @@ class Audience:
     mail: bool = True
     url: str = ""
     federation: str = ""
+    others: tuple[tuple[str, str], ...] = ()
+    escalations: tuple[str, ...] = ()
+    flaps: FlapRule = field(default_factory=FlapRule)
 
 
 def audience_of(settings: MonitoringSettings) -> Audience:
@@ -45,12 +53,26 @@ def audience_of(settings: MonitoringSettings) -> Audience:
         bool(settings.smtp_host),
         settings.monitoring_url or settings.url,
         settings.federation,
+        (
+            *(("alertmanager", url) for url in settings.alertmanager_urls),
+            *(("chat", url) for url in settings.chat_urls),
+            *((("ticket", settings.ticket_url),) if settings.ticket_url else ()),
+        ),
+        tuple(settings.escalation_mail),
+        FlapRule(settings.flap_changes, timedelta(minutes=settings.calm_min)),
     )
 
 
 def means_of(settings: MonitoringSettings) -> Means:
     """How messages go out."""
-    return Means(settings.smtp_host, settings.smtp_port, settings.mail_from, settings.webhook_token)
+    return Means(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.mail_from,
+        settings.webhook_token,
+        settings.ticket_token,
+        settings.ticket_template,
+    )
 
 
 def contacts(session: Session, site: str) -> list[dict[str, str]]:
@@ -70,11 +92,22 @@ def contacts_of(site: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def tell(session: Session, incident: Incident, audience: Audience) -> None:
-    """Queue the incident's alert to everybody concerned."""
-    event = _EVENTS[incident.severity]
-    recipients = [("webhook", url) for url in audience.webhooks]
+    """Queue the incident's alert to everybody concerned; while it is silenced nobody is told."""
+    if incident.silenced_until is None or incident.silenced_until <= database_time(session):
+        _tell_all(session, incident, _EVENTS[incident.severity], audience)
+
+
+def tell_again(session: Session, incident: Incident, event: str, audience: Audience) -> None:
+    """Queue a reminder or escalation; `event` names it, and the same is queued once."""
+    _tell_all(session, incident, event, audience)
+
+
+def _tell_all(session: Session, incident: Incident, event: str, audience: Audience) -> None:
+    recipients = [("webhook", url) for url in audience.webhooks] + list(audience.others)
     if audience.mail:
         mails = list(audience.operators)
+        if event == ESCALATION:
+            mails += audience.escalations
         if incident.site and audience.mail_sites:
             mails += [contact["email"] for contact in contacts(session, incident.site)]
         recipients += [("smtp", address) for address in dict.fromkeys(mails)]
@@ -119,6 +152,8 @@ def message(session: Session, incident: Incident, event: str, audience: Audience
     where = incident.site or "Monitoring"
     heading = reasons.title(incident.reason)
     subject = f"{where}: {heading}" if event != RECOVERY else f"{where}: in order again ({heading})"
+    if event not in (*_EVENTS.values(), RECOVERY):
+        subject = f"{subject} ({event})"
     link = f"{audience.url}/incidents/{incident.number}"
     return {
         "event": event,
@@ -180,9 +215,8 @@ def claim(session: Session, limit: int) -> list[Letter]:
 def sent(session: Session, letter: Letter, detail: str) -> None:
     """The message has gone out; it is told in the incident's story."""
     _close(session, letter, "sent", detail)
-    said = (
-        f"{'Mail' if letter.notifier == 'smtp' else 'Webhook'} to {shown(letter)}: {letter.event}, {detail}"
-    )
+    way = "Mail" if letter.notifier == "smtp" else letter.notifier.capitalize()
+    said = f"{way} to {shown(letter)}: {letter.event}, {detail}"
     session.add(
         IncidentNote(number=letter.number, at=func.clock_timestamp(), kind="told", text=said, by=None)
     )

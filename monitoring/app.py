@@ -11,6 +11,7 @@ from hanse.identity.authority import Authority
 from hanse.identity.trust import TrustStore
 from hanse.web import make_app
 from monitoring import story
+from monitoring.api.availability import availability_api
 from monitoring.api.endpoints import endpoints_api
 from monitoring.api.incidents import incidents_api
 from monitoring.api.status import status_api
@@ -23,8 +24,11 @@ from monitoring.protocols.argo_status import argo_status
 from monitoring.protocols.argo_topology import argo_topology
 from monitoring.settings import MonitoringSettings
 from monitoring.views import monitoring_pages
+from monitoring.views.availability import availability_pages
+from monitoring.views.public import public_pages
 
 __all__ = ["METRICS", "create_app"]
+PAGES = (monitoring_pages, availability_pages, public_pages)
 ARGO = (argo_results, argo_status, argo_topology, argo_profiles, argo_recomputations, argo_metrics)
 
 
@@ -36,7 +40,7 @@ def create_app(settings: MonitoringSettings) -> Flask:
         settings,
         db,
         import_name="monitoring",
-        rooms=[status_api, endpoints_api, incidents_api, *ARGO, monitoring_pages],
+        rooms=[status_api, endpoints_api, incidents_api, availability_api, *ARGO, *PAGES],
         authority=Authority(db, settings.service_tokens, TrustStore(settings.trust_dir)),
         ready={"registry": _registry_followed(settings, db)},
         gauges=lambda: gauges(db),

@@ -12,6 +12,7 @@ from monitoring.alerts import Audience
 from monitoring.algebra import State
 from monitoring.clock import database_time
 from monitoring.downtimes import Downtime
+from monitoring.flapping import is_calm, is_flapping
 from monitoring.models import Check, Endpoint, Incident, IncidentEndpoint, IncidentNote
 
 _SEVERITY = {State.CRITICAL: "down", State.WARNING: "degraded", State.UNKNOWN: "doubt"}
@@ -49,7 +50,39 @@ def follow(
             _change(session, fitting, judged, culprit, audience, at)
         _mute_or_unmute(session, fitting, downtime, audience, at)
     elif judged == State.OK:
-        _leave(session, mine, endpoint, audience, at)
+        _recover(session, mine, endpoint, audience, at)
+
+
+def _recover(
+    session: Session, mine: list[Incident], endpoint: Endpoint, audience: Audience, at: datetime
+) -> None:
+    """End the endpoint's incidents; those of an endpoint that flaps stay open, silent, until it is calm."""
+    flapping = is_flapping(session, endpoint.id, at, audience.flaps)
+    for incident in mine if flapping else []:
+        if not incident.flapping and incident.severity != "doubt":
+            incident.flapping = True
+            calm = round(audience.flaps.calm.total_seconds() / 60)
+            said = f"{endpoint.url} is flapping: the incident stays open until it is calm for {calm} min"
+            note(session, incident, at, "flapping", said)
+    _leave(session, [i for i in mine if not i.flapping], endpoint, audience, at)
+
+
+def end_calm(session: Session, incident: Incident, audience: Audience, at: datetime) -> bool:
+    """End a flapping incident whose endpoints are in order and calm; whether it ended."""
+    if not is_calm(session, incident.number, at, audience.flaps):
+        return False
+    members = list(
+        session.scalars(
+            select(Endpoint)
+            .join(IncidentEndpoint, IncidentEndpoint.endpoint_id == Endpoint.id)
+            .where(IncidentEndpoint.number == incident.number, IncidentEndpoint.ended_at.is_(None))
+        )
+    )
+    if any(one.judged not in (State.OK, State.MISSING) for one in members):
+        return False
+    for endpoint in members:
+        _leave(session, [incident], endpoint, audience, at)
+    return incident.ended_at is not None
 
 
 def _open_of(session: Session, endpoint_id: str) -> list[Incident]:

@@ -15,6 +15,8 @@ class Means:
     smtp_port: int = 25
     mail_from: str = ""
     webhook_token: SecretStr = field(default_factory=lambda: SecretStr(""))
+    ticket_token: SecretStr = field(default_factory=lambda: SecretStr(""))
+    ticket_template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def shown(letter: Letter) -> str:
 
 
 def public_recipient(notifier: str, recipient: str) -> str:
-    """A webhook by its host alone: its path and query may be a secret. A mail address as it is."""
-    if notifier != "webhook":
+    """An address for machines by its host alone: its path and query may be a secret. A mail address as it is."""
+    if notifier == "smtp":
         return recipient
     return recipient.partition("://")[2].partition("/")[0].rpartition("@")[2].partition("?")[0]

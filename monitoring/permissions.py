@@ -8,6 +8,7 @@ PROBE = Permission("have this endpoint probed", _SITE_PEOPLE, None)
 OVERVIEW = Permission(
     "read the operator's overview", frozenset({"service", "federation_operator"}), "federation"
 )
+TRY_OUT = Permission("try out alerts", frozenset({"federation_operator"}), "federation")
 PROFILES = Permission("edit profiles, weights and reports", frozenset({"federation_operator"}), "federation")
 RECOMPUTE = Permission(
     "ask for a recomputation", frozenset({"federation_operator", "ngi_manager", "site_administrator"}), None

@@ -211,6 +211,24 @@ class IncidentOut(BaseModel):
     muted_by: str | None
     acknowledged_at: datetime | None
     acknowledged_by: str | None
+    assigned_to: str | None
+    silenced_until: datetime | None
+    escalated_at: datetime | None
+    flapping: bool
+
+
+class TriedOut(BaseModel):
+    """Where a test message was sent, and what became of it."""
+
+    notifier: str
+    recipient: str
+    outcome: str
+
+
+class TriedOutAll(BaseModel):
+    """One entry an address; none = no address is set up."""
+
+    items: list[TriedOut]
 
 
 class IncidentDetail(IncidentOut):

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from hanse.settings import ServiceSettings
 from monitoring.judgement import Rules
+from monitoring.notifiers.ticket import DEFAULT, FIELDS, filled
 from monitoring.probes import BY_SERVICE_TYPE, DEFAULT_PROBES, PROBES
 
 
@@ -56,6 +57,47 @@ class MonitoringSettings(ServiceSettings):
     mail_sites: bool = Field(
         True, description="Mail alerts to the contacts that the registry holds for the site."
     )
+    alertmanager_urls: list[str] = Field(
+        default_factory=list,
+        description="Addresses of Alertmanagers that every alert is sent to, such as http://alertmanager:9093.",
+    )
+    chat_urls: list[str] = Field(
+        default_factory=list,
+        description="Incoming webhooks of chat rooms (Slack, Mattermost, Matrix) that every alert is sent to.",
+    )
+    ticket_url: str = Field(
+        "", description="Address of a help desk that tickets are POSTed to; empty = none."
+    )
+    ticket_token: SecretStr = Field(
+        SecretStr(""), description="Sent to the help desk as Authorization: Bearer; empty = not sent."
+    )
+    ticket_template: str = Field(
+        "",
+        description="JSON of a ticket with $key, $action, $subject, $text, ... (no quotes); empty = the built-in one.",
+    )
+    escalate_after_min: float = Field(
+        30,
+        ge=0,
+        le=10_080,
+        description="Minutes without acknowledgement after which an outage is told again; 0 = never.",
+    )
+    escalation_mail: list[str] = Field(
+        default_factory=list,
+        description="Addresses that are mailed when an outage is escalated, beside all others.",
+    )
+    remind_after_h: float = Field(
+        24,
+        ge=0,
+        le=720,
+        description="Hours after which an incident that is still open is told again; 0 = never.",
+    )
+    flap_changes: int = Field(
+        4, ge=2, le=100, description="Changes of an endpoint within an hour from which on it is flapping."
+    )
+    calm_min: float = Field(
+        30, ge=1, le=1440, description="Minutes without a change after which flapping is over."
+    )
+    digest: bool = Field(False, description="Mail alert_mail each morning what is open and what was over.")
     keep_results_days: int = Field(
         30, ge=1, le=3650, description="Days that single results are kept; timelines stay."
     )
@@ -67,6 +109,12 @@ class MonitoringSettings(ServiceSettings):
             if name not in PROBES:
                 raise ValueError(f"there is no probe {name}; there are {', '.join(PROBES)}")
         return rows
+
+    @field_validator("ticket_template")
+    @classmethod
+    def _fillable(cls, template: str) -> str:
+        filled(template or DEFAULT, dict.fromkeys(FIELDS, ""))
+        return template
 
     @property
     def rules(self) -> Rules:

@@ -14,7 +14,7 @@ from monitoring.models import Check, Endpoint, Incident, IncidentEndpoint, Incid
 from monitoring.reading import EndpointLine, checks_of, endpoint_lines
 
 # What people wrote and who was told is not for strangers.
-_PRIVATE_NOTES = ("told", "acknowledged", "comment")
+_PRIVATE_NOTES = ("told", "acknowledged", "comment", "assigned", "silenced", "escalated")
 _SEVERITY_ORDER = {"down": 0, "doubt": 1, "degraded": 2}
 
 

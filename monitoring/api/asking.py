@@ -68,6 +68,18 @@ class AcknowledgeIn(Wire):
     comment: str = Field("", max_length=2000, pattern=r"^[^\x00]*$")
 
 
+class AssignIn(Wire):
+    """Whose it is; empty = nobody's."""
+
+    to: str = Field(max_length=200, pattern=r"^[^\x00]*$")
+
+
+class SilenceIn(Wire):
+    """For how long nobody is told; 0 ends a silence."""
+
+    hours: float = Field(ge=0, le=720)
+
+
 class CommentIn(Wire):
     """A line for the story."""
 

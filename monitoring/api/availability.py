@@ -1,6 +1,6 @@
 """/api/v1/availability: figures of NGIs, sites, services and endpoints by day, month or period; as CSV too."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -8,7 +8,6 @@ from flask import Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from hanse.errors import FieldFault, Refused
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, QueryModel, csv_response, ground
 from monitoring.figures import noting, reading
@@ -37,7 +36,9 @@ class FiguresQuery(QueryModel):
 
     report: str = Field("Default", max_length=200)
     level: Literal["ngi", "site", "service", "endpoint"] = "site"
-    first: date | None = Field(None, description="First UTC day; without it the first of this month.")
+    first: date | None = Field(
+        None, description="First UTC day, at most 399 before `last`; without it the first of that month."
+    )
     last: date | None = Field(None, description="Last UTC day; without it today.")
     granularity: Literal["daily", "monthly", "custom"] = "custom"
     ngi: str = Field("", max_length=200)
@@ -95,15 +96,12 @@ def availability_csv(query: FiguresQuery) -> Response:
 
 
 def read_figures(session: Session, query: FiguresQuery) -> FiguresOut:
-    """The figures as API and page show them. Raises Refused, NotFound when there is no such report."""
+    """The figures as API and page show them. Raises NotFound when there is no such report."""
     today = noting.today(session)
     last = query.last or today
-    first = query.first or min(today, last).replace(day=1)
-    if not 0 <= (last - first).days < MOST_DAYS:
-        raise Refused(
-            "The period cannot be read.",
-            FieldFault("last", f"must be up to {MOST_DAYS - 1} days after first"),
-        )
+    first = query.first or last.replace(day=1)
+    if (last - first).days >= MOST_DAYS:
+        first = last - timedelta(days=MOST_DAYS - 1)
     version = kept.named(session, "report", query.report, last)
     promised = Report.model_validate(version.body).thresholds
     rows = _ngi_rows if query.level == "ngi" else _rows

@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session
 from hanse.errors import FieldFault, Refused
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, Listing, after, authorise, csv_response, current_principal, cursor_page, ground
-from monitoring import incidents, reasons, schemas, story
+from monitoring import attending, handling, incidents, reasons, schemas, story
+from monitoring.alerts import audience_of
 from monitoring.api import asking
 from monitoring.api.endpoints import endpoint_state
 from monitoring.letters import public_recipient
 from monitoring.models import Incident, Notification
-from monitoring.permissions import ACKNOWLEDGE
+from monitoring.permissions import ACKNOWLEDGE, TRY_OUT
+from monitoring.settings import MonitoringSettings
 
 incidents_api = Api("monitoring_incidents", __name__, "Incidents")
 INCIDENT_COLUMNS = ("number", "site", "severity", "title", "cause", "began_at", "ended_at", "acknowledged_by")
@@ -83,6 +85,72 @@ def comment(path: asking.IncidentPath, body: asking.CommentIn) -> tuple[schemas.
         return incident_out(incidents.comment(session, path.number, current_principal().name, body.text)), 201
 
 
+@incidents_api.post(
+    "/incidents/<int:number>/assign",
+    permission=ACKNOWLEDGE,
+    summary="Assign an incident",
+    responses={200: schemas.IncidentOut},
+)
+def assign(path: asking.IncidentPath, body: asking.AssignIn) -> schemas.IncidentOut:
+    """Say whose it is. 409 when it is over."""
+    with ground().db.transaction() as session:
+        authorise_incident(incidents.find(session, path.number))
+        return incident_out(handling.assign(session, path.number, current_principal().name, body.to))
+
+
+@incidents_api.post(
+    "/incidents/<int:number>/silence",
+    permission=ACKNOWLEDGE,
+    summary="Silence an incident",
+    responses={200: schemas.IncidentOut},
+)
+def silence(path: asking.IncidentPath, body: asking.SilenceIn) -> schemas.IncidentOut:
+    """No alerts of it for some hours; its end is told all the same. 409 when it is over."""
+    with ground().db.transaction() as session:
+        authorise_incident(incidents.find(session, path.number))
+        return incident_out(handling.silence(session, path.number, current_principal().name, body.hours))
+
+
+@incidents_api.post(
+    "/incidents/<int:number>/escalate",
+    permission=ACKNOWLEDGE,
+    summary="Escalate an incident",
+    responses={200: schemas.IncidentOut},
+)
+def escalate(path: asking.IncidentPath) -> schemas.IncidentOut:
+    """Tell everybody once more, and those for escalations. 409 when it was escalated or is over."""
+    audience = audience_of(monitoring_settings())
+    with ground().db.transaction() as session:
+        authorise_incident(incidents.find(session, path.number))
+        return incident_out(handling.escalate(session, path.number, current_principal().name, audience))
+
+
+@incidents_api.post(
+    "/notifications/test",
+    permission=TRY_OUT,
+    summary="Try out the alerts",
+    responses={200: schemas.TriedOutAll},
+)
+def try_out() -> schemas.TriedOutAll:
+    """Send a test message to each of the federation's own addresses, and say what became of it."""
+    found = attending.try_out(monitoring_settings(), current_principal().name)
+    return schemas.TriedOutAll(
+        items=[
+            schemas.TriedOut(
+                notifier=notifier, recipient=public_recipient(notifier, recipient), outcome=outcome
+            )
+            for notifier, recipient, outcome in found
+        ]
+    )
+
+
+def monitoring_settings() -> MonitoringSettings:
+    """The settings of this service."""
+    settings = ground().settings
+    assert isinstance(settings, MonitoringSettings)
+    return settings
+
+
 def authorise_incident(incident: Incident) -> None:
     """The incident's site decides who may; the monitor's own are the federation's."""
     authorise(ACKNOWLEDGE, f"site:{incident.site}" if incident.site else "federation")
@@ -104,6 +172,10 @@ def incident_out(row: Incident) -> schemas.IncidentOut:
         muted_by=row.muted_by,
         acknowledged_at=row.acknowledged_at,
         acknowledged_by=row.acknowledged_by if current_principal().signed_in else None,
+        assigned_to=row.assigned_to if current_principal().signed_in else None,
+        silenced_until=row.silenced_until,
+        escalated_at=row.escalated_at,
+        flapping=row.flapping,
     )
 
 

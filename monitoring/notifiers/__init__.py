@@ -9,7 +9,7 @@ when a worker dies between sending and noting it; its fingerprint goes along, so
 from collections.abc import Callable
 
 from monitoring.letters import Letter, Means
-from monitoring.notifiers import smtp, webhook
+from monitoring.notifiers import alertmanager, chat, smtp, ticket, webhook
 from monitoring.notifiers.fault import NotSent
 
 __all__ = ["NOTIFIERS", "NotSent"]
@@ -17,4 +17,7 @@ __all__ = ["NOTIFIERS", "NotSent"]
 NOTIFIERS: dict[str, Callable[[Letter, Means], str]] = {
     "webhook": webhook.send,
     "smtp": smtp.send,
+    "alertmanager": alertmanager.send,
+    "chat": chat.send,
+    "ticket": ticket.send,
 }

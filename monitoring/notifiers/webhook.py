@@ -1,12 +1,7 @@
 """webhook: the alert as one JSON document by POST. `Idempotency-Key` is the same at every attempt."""
 
-from hanse.http import HttpError, fetch
 from monitoring.letters import Letter, Means
-from monitoring.notifiers.fault import NotSent
-
-DEADLINE_S = 15
-# What a receiver will not take, however often it is sent.
-_FOR_GOOD = frozenset({400, 405, 410, 413, 415, 422})
+from monitoring.notifiers.posting import post
 
 
 def send(letter: Letter, means: Means) -> str:
@@ -15,13 +10,4 @@ def send(letter: Letter, means: Means) -> str:
     token = means.webhook_token.get_secret_value()
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    body = {"key": letter.fingerprint, **letter.body}
-    try:
-        answer = fetch(
-            "POST", letter.recipient, headers=headers, json=body, deadline_s=DEADLINE_S, max_bytes=65_536
-        )
-    except HttpError as fault:
-        raise NotSent(str(fault)) from None
-    if not 200 <= answer.status < 300:
-        raise NotSent(f"the receiver answered {answer.status}", for_good=answer.status in _FOR_GOOD)
-    return f"accepted ({answer.status})"
+    return post(letter.recipient, {"key": letter.fingerprint, **letter.body}, headers)

@@ -9,18 +9,19 @@ from markupsafe import Markup
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
-from hanse.errors import HanseError
+from hanse.errors import FieldFault, HanseError, Refused
 from hanse.identity.permissions import PUBLIC, allows
 from hanse.jobs import last_runs
 from hanse.pages.words import age, count, percent
 from hanse.web import FormFaults, Pages, authorise, current_principal, ground, page
-from monitoring import alerts, feed, incidents, phases, reading, reasons, schedule, story
+from monitoring import alerts, attending, feed, handling, incidents, phases, reading, reasons, schedule, story
 from monitoring.api.endpoints import check_out, read_endpoint
-from monitoring.api.incidents import authorise_incident, incident_detail
+from monitoring.api.incidents import authorise_incident, incident_detail, monitoring_settings
 from monitoring.api.status import read_probes, read_status
 from monitoring.clock import database_time
+from monitoring.letters import public_recipient
 from monitoring.models import Incident, Site
-from monitoring.permissions import ACKNOWLEDGE, PROBE
+from monitoring.permissions import ACKNOWLEDGE, PROBE, TRY_OUT
 from monitoring.words import IN_WORDS, ORDER, kind, worst_first
 
 monitoring_pages = Pages(
@@ -159,6 +160,67 @@ def comment(number: int) -> BaseResponse:
     """A line for the story."""
     return _act(
         number, lambda session, by: incidents.comment(session, number, by, request.form.get("text", ""))
+    )
+
+
+@monitoring_pages.post("/incidents/<int:number>/assign", permission=ACKNOWLEDGE)
+def assign(number: int) -> BaseResponse:
+    """Say whose it is."""
+    return _act(number, lambda session, by: handling.assign(session, number, by, request.form.get("to", "")))
+
+
+@monitoring_pages.post("/incidents/<int:number>/silence", permission=ACKNOWLEDGE)
+def silence(number: int) -> BaseResponse:
+    """No alerts of it for a while."""
+    return _act(number, lambda session, by: handling.silence(session, number, by, _hours()))
+
+
+@monitoring_pages.post("/incidents/<int:number>/escalate", permission=ACKNOWLEDGE)
+def escalate(number: int) -> BaseResponse:
+    """Tell everybody once more, and those for escalations."""
+    audience = alerts.audience_of(monitoring_settings())
+    return _act(number, lambda session, by: handling.escalate(session, number, by, audience))
+
+
+def _hours() -> float:
+    given = request.form.get("hours", "")
+    try:
+        return float(given)
+    except ValueError:
+        raise Refused("Not silenced.", FieldFault("hours", "is a number of hours from 0 to 720")) from None
+
+
+@monitoring_pages.get("/notifications", permission=TRY_OUT)
+def notifications() -> Response:
+    """Where alerts go, and a test of it."""
+    return _notifications_page([])
+
+
+@monitoring_pages.post("/notifications", permission=TRY_OUT)
+def try_out() -> BaseResponse:
+    """Send a test message to each address."""
+    return _notifications_page(attending.try_out(monitoring_settings(), current_principal().name))
+
+
+def _notifications_page(tried: Sequence[tuple[str, str, str]]) -> Response:
+    audience = alerts.audience_of(monitoring_settings())
+    known = [("webhook", url) for url in audience.webhooks] + list(audience.others)
+    if audience.mail:
+        known += [("smtp", address) for address in (*audience.operators, *audience.escalations)]
+    outcome = {(notifier, recipient): said for notifier, recipient, said in tried}
+    return page(
+        "monitoring/notifications.html",
+        title="Notifications",
+        sentence=Markup("Alerts go to <b>{}</b> of the federation{}.").format(
+            count(len(known), "address", "addresses"),
+            " and to the contacts of the sites" if audience.mail and audience.mail_sites else "",
+        ),
+        crumbs=[("Incidents", "/incidents"), ("Notifications", "")],
+        within="/incidents",
+        known=[
+            (notifier, public_recipient(notifier, recipient), outcome.get((notifier, recipient), ""))
+            for notifier, recipient in dict.fromkeys(known)
+        ],
     )
 
 

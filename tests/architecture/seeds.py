@@ -183,6 +183,8 @@ _DOWNTIME = {
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/incidents/<int:number>/acknowledge"): {"comment": "looking at it"},
     ("POST", "/api/v1/incidents/<int:number>/comments"): {"text": "the switch is being replaced"},
+    ("POST", "/api/v1/incidents/<int:number>/assign"): {"to": "Eliška Malá"},
+    ("POST", "/api/v1/incidents/<int:number>/silence"): {"hours": 1},
     ("POST", "/scim/v2/Users"): {"userName": "laura", "displayName": "Laura Gil"},
     ("PUT", "/scim/v2/Users/<member>"): {"active": False},
     ("POST", "/scim/v2/Groups"): {"displayName": "/training.egi.eu/new"},

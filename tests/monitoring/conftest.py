@@ -12,6 +12,7 @@ from hanse.identity.tokens import token_key
 from monitoring.app import create_app
 from monitoring.settings import MonitoringSettings
 from tests.monitoring.federation import SITES, Federation
+from tests.monitoring.history import CONSUMER, two_ngis
 
 
 @pytest.fixture
@@ -75,3 +76,36 @@ def as_person(federation: Federation) -> Callable[[str, str, str], dict[str, str
         return {"Authorization": f"Bearer {token}"}
 
     return grant
+
+
+@pytest.fixture(scope="module")
+def counted_once(
+    module_database_for: Callable[[str], Database], tmp_path_factory: pytest.TempPathFactory
+) -> Federation:
+    """Two sites of two NGIs with counted days, for all reads of a module: nothing changes them."""
+    db = module_database_for("monitoring")
+    folder = tmp_path_factory.mktemp("counted")
+    settings = MonitoringSettings.model_validate(
+        {
+            "service": "monitoring",
+            "database_url": db.url,
+            "secret_key": "a secret of the tests alone",
+            "data_dir": folder,
+            "trust_dir": folder,
+            "secure_cookies": False,
+            "url": "http://monitoring.example:7030",
+        }
+    )
+    federation = two_ngis(Federation(db, settings))
+    key = token_key(CONSUMER)
+    federation.put(
+        "identity", key, {"key": key, "person": None, "site": None, "name": "A consumer", "email": None}
+    )
+    return federation
+
+
+@pytest.fixture(scope="module")
+def app_once(counted_once: Federation) -> Iterator[Flask]:
+    made = create_app(counted_once.settings)
+    yield made
+    made.extensions["hanse"].db.close()

@@ -13,6 +13,7 @@ TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 LATELY = TODAY - timedelta(days=3)  # so that a midnight during the tests changes nothing
 DAY = LATELY.date()
 HOUR = timedelta(hours=1)
+CONSUMER = "hpt_of-a-consumer-of-figures"
 
 
 def write_line(

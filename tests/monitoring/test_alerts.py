@@ -268,7 +268,7 @@ def test_a_recovery_never_overtakes_its_outage(
 def test_a_silent_hook_holds_up_no_other(
     trio: Federation, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitoring.notifiers.webhook.DEADLINE_S", 1)
+    monkeypatch.setattr("monitoring.notifiers.posting.DEADLINE_S", 1)
     with serving(silence) as port:
         trio.settings = trio.settings.model_copy(
             update={"webhook_urls": [f"http://127.0.0.1:{port}/", hook.url]}

@@ -1,20 +1,16 @@
 """ARGO's web API, read side: the skeletons of its answers to the byte, and its errors."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from hanse.database import Database
-from hanse.identity.tokens import token_key
-from monitoring.app import create_app
 from monitoring.figures import noting
-from monitoring.settings import MonitoringSettings
 from tests.monitoring.federation import OCCI, Federation
-from tests.monitoring.history import DAY, two_ngis
+from tests.monitoring.history import CONSUMER, DAY
 
 WHEN = f"start_time={DAY}T00:00:00Z&end_time={DAY}T23:59:59Z"
 MONTH = f"{DAY:%Y-%m}"
@@ -25,48 +21,21 @@ QUARTER_DOWN = {
     "uptime": "0.75",
     "downtime": "0",
 }
-TOKEN = "hpt_of-the-tests-of-argo"
 
 
 @pytest.fixture(scope="module")
-def counted(
-    module_database_for: Callable[[str], Database], tmp_path_factory: pytest.TempPathFactory
-) -> Federation:
-    """One federation for all reads: nothing here changes it."""
-    db = module_database_for("monitoring")
-    folder = tmp_path_factory.mktemp("argo")
-    settings = MonitoringSettings.model_validate(
-        {
-            "service": "monitoring",
-            "database_url": db.url,
-            "secret_key": "a secret of the tests alone",
-            "data_dir": folder,
-            "trust_dir": folder,
-            "secure_cookies": False,
-        }
-    )
-    federation = two_ngis(Federation(db, settings))
-    key = token_key(TOKEN)
-    identity = {"key": key, "person": None, "site": None, "name": "A consumer", "email": None}
-    federation.put("identity", key, identity)
-    return federation
+def counted(counted_once: Federation) -> Federation:
+    return counted_once
 
 
 @pytest.fixture(scope="module")
-def app(counted: Federation) -> Iterator[Flask]:
-    made = create_app(counted.settings)
-    yield made
-    made.extensions["hanse"].db.close()
-
-
-@pytest.fixture(scope="module")
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+def client(app_once: Flask) -> FlaskClient:
+    return app_once.test_client()
 
 
 @pytest.fixture(scope="module")
 def ingrid() -> dict[str, str]:
-    return {"x-api-key": TOKEN, "Accept": "application/json"}
+    return {"x-api-key": CONSUMER, "Accept": "application/json"}
 
 
 @pytest.fixture(scope="module")
