@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from vomsdb.importing import csvfile, taking, voms_admin, voms_admin_json
 from vomsdb.importing.records import Contents, moment
 from vomsdb.importing.report import Report
 from vomsdb.importing.taking import Options
-from vomsdb.models import ImportedRecord, Mail, Member, Person, VoChange
+from vomsdb.models import Group, ImportedRecord, Mail, Member, Person, VoChange
 
 SAMPLE = Path(__file__).with_name("samples") / "voms-admin.sql"
 VO = "training.egi.eu"
@@ -262,6 +263,23 @@ def test_a_plan_that_no_longer_holds_is_not_carried_out(house: Any) -> None:
     assert profiles(house) == {}
     with pytest.raises(HanseError):
         taking.plan(house.db, "nowhere.example.org", dump(), Options(), MACHINE)
+
+
+def test_signs_that_no_database_keeps_cost_a_field_and_not_the_import(house: Any) -> None:
+    contents = dump(
+        ("Schools; summer", "Schools\\0summer"),
+        ("'room'", "'ro\\0om'"),
+        (f"/{VO}/not a name", f"/{VO}/no\\0"),
+    )
+    contents.people[0] = replace(
+        contents.people[0], name="A\0\ud800nna", fqans=(f"/{VO}", f"/{VO}/\0"), attributes={"x\0": "y"}
+    )
+    report = imported(house, contents)
+    assert "A nna" in profiles(house)
+    (one,) = [one for one in report.findings if one.record == "usr 1"]
+    assert "signs that cannot be printed" in " ".join(one.notes)
+    with house.db.transaction() as session:
+        assert session.get_one(Group, f"/{VO}/schools").description == "Schools summer"
 
 
 # --- tables -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.errors import HanseError, Refused, TooLarge
-from vomsdb.importing import sqldump, voms_admin
+from vomsdb.importing import judged, sqldump, voms_admin, voms_admin_json
 
 SAMPLE = Path(__file__).with_name("samples") / "voms-admin.sql"
 VO = "training.egi.eu"
@@ -58,6 +59,28 @@ def test_noise_is_refused_with_a_sentence_or_read_and_never_more(noise: bytes, a
     except HanseError:
         return
     assert all(len(row) <= sqldump.MAX_COLUMNS for row in found.of("t"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("name", "surname", "emailAddress", "endTime", "creationTime", "suspended", "suspensionReasonCode")
+LISTS = ("certificates", "fqans", "attributes", "aupAcceptanceRecords")
+USERS = st.fixed_dictionaries({"id": st.integers(1, 9)}, optional=dict.fromkeys((*FIELDS, *LISTS), JSON))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(USERS, max_size=3))
+def test_no_answer_of_another_service_breaks_reading_or_judging(users: list[dict[str, object]]) -> None:
+    contents = voms_admin_json.read([json.dumps({"result": users, "count": 0}).encode()])
+    for record in contents.people:
+        one = judged.judged(record)
+        assert one.name
+        assert one.name.isprintable()
+        assert all(fqan.isprintable() for fqan in one.record.fqans)
+        json.dumps(one.values()).encode()
 
 
 def test_bits_are_read_however_they_were_written() -> None:

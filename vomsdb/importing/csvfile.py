@@ -16,6 +16,7 @@ from hanse.errors import FieldFault, Refused, TooLarge
 from vomsdb.importing.records import CertificateRecord, Contents, PersonRecord, enough, moment_or_note
 
 MAX_BYTES = 100_000_000
+LONGEST_ID = 200
 COLUMNS = (
     "id",
     "subject",
@@ -92,7 +93,12 @@ def _add(contents: Contents, people: dict[str, PersonRecord], line: int, row: di
     record = f"line {line}"
     subject, issuer = row["subject"], row["issuer"]
     # without an id the certificate is it; a digest, so that no name is kept when the person is forgotten
-    key = row.get("id") or "certificate " + sha256(f"{subject}\n{issuer}".encode()).hexdigest()[:32]
+    given = row.get("id", "")
+    key = given[:LONGEST_ID] or "certificate " + sha256(f"{subject}\n{issuer}".encode()).hexdigest()[:32]
+    if len(given) > LONGEST_ID or not key.isprintable():
+        raise Refused(
+            "The table cannot be read.", FieldFault(record, f"id: {LONGEST_ID} printable signs at most")
+        )
     certificate = CertificateRecord(subject, issuer, row.get("certificate_suspended", ""))
     if (before := people.get(key)) is not None:
         people[key] = replace(before, certificates=(*before.certificates, certificate))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -71,6 +71,7 @@ class Judged:
 def judged(record: PersonRecord) -> Judged:
     """The person by our rules; a person without a certificate that can be read has none in the answer."""
     notes: list[str] = []
+    record = _printable(record, notes)
     shown = _certificates(record, notes)
     fallback = shown[0].identity.name if shown else record.record
     return Judged(
@@ -83,6 +84,15 @@ def judged(record: PersonRecord) -> Judged:
         reason=_line(record.reason, "reason", notes, LONGEST_REASON) or _words(record.code),
         notes=notes,
     )
+
+
+def _printable(record: PersonRecord, notes: list[str]) -> PersonRecord:
+    """Without groups and attributes whose names no database could keep."""
+    fqans = tuple(fqan for fqan in record.fqans if fqan.isprintable() and len(fqan) <= LONGEST_REASON)
+    attributes = {name: value for name, value in record.attributes.items() if name.isprintable()}
+    if len(fqans) < len(record.fqans) or len(attributes) < len(record.attributes):
+        notes.append("groups or attributes left out, in whose names stand signs that cannot be printed")
+    return replace(record, fqans=fqans, attributes=attributes)
 
 
 def _certificates(record: PersonRecord, notes: list[str]) -> list[Shown]:

@@ -23,6 +23,10 @@ def sentence(fault: HanseError) -> str:
     return " ".join([fault.detail, *(f"{one.field}: {one.reason}" for one in fault.fields)])
 
 
+def _clean(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)[:LONGEST]
+
+
 def build(session: Session, vo: str, contents: Contents, by: Principal) -> list[Finding]:
     """Makes what is missing, groups after those above them; what our rules refuse is told and left out."""
     building = _Building(session, vo, contents, by)
@@ -45,7 +49,7 @@ class _Building:
         wanted = {path: text for path, text in self._contents.groups.items() if path != f"/{self._vo}"}
         for path in sorted(self._with_parents(list(wanted))):
             if self._session.get(Group, path) is None:
-                text = wanted.get(path, "")[:LONGEST]
+                text = _clean(wanted.get(path, ""))
                 act = partial(groups.create_group, self._session, self._vo, path, text, self._by)
                 self._try("group", path, act)
 
@@ -62,16 +66,16 @@ class _Building:
     def roles(self) -> None:
         """By name."""
         for name, text in sorted(self._contents.roles.items()):
-            if self._session.get(Role, (self._vo, name)) is None:
-                act = partial(groups.create_role, self._session, self._vo, name, text[:LONGEST], self._by)
+            if self._kept("role", name) and self._session.get(Role, (self._vo, name)) is None:
+                act = partial(groups.create_role, self._session, self._vo, name, _clean(text), self._by)
                 self._try("role", name, act)
 
     def attributes(self) -> None:
         """By name."""
         for name, (text, distinct) in sorted(self._contents.attributes.items()):
-            if self._session.get(AttributeClass, (self._vo, name)) is None:
+            if self._kept("attribute", name) and self._session.get(AttributeClass, (self._vo, name)) is None:
                 given = AttributeClass(
-                    vo=self._vo, name=name, description=text[:LONGEST], distinct_values=distinct
+                    vo=self._vo, name=name, description=_clean(text), distinct_values=distinct
                 )
                 act = partial(generic_attributes.define, self._session, self._vo, given, self._by)
                 self._try("attribute", name, act)
@@ -83,11 +87,18 @@ class _Building:
             for row in generic_attributes.of_groups(self._session, self._vo)
         }
         for fqan, name, value in self._contents.shared:
-            if (fqan, name) not in present:
+            if (fqan, name) not in present and self._kept("attribute value", f"{fqan} {name}{value}"):
                 act = partial(
                     generic_attributes.set_of_fqan, self._session, self._vo, fqan, name, value, self._by
                 )
                 self._try("attribute value", f"{fqan} {name}", act)
+
+    def _kept(self, kind: str, name: str) -> bool:
+        """Whether a database can keep the name; one that it cannot is told."""
+        if not name.isprintable():
+            note = "has signs in it that cannot be printed"
+            self.findings.append(Finding("skip", kind, repr(name), repr(name), notes=(note,)))
+        return name.isprintable()
 
     def _try(self, kind: str, name: str, act: Callable[[], object]) -> None:
         try:

@@ -183,8 +183,11 @@ READS: Mapping[str, Callable[[str], Answer]] = {
 def _body() -> Mapping[str, Any]:
     if (request.content_length or 0) > LONGEST_BODY:
         raise Refused(f"The body has more than {LONGEST_BODY:,} bytes.")
+    sent = request.get_data()
+    if len(sent) > LONGEST_BODY:
+        raise Refused(f"The body has more than {LONGEST_BODY:,} bytes.")
     try:
-        body = json.loads(request.get_data())
+        body = json.loads(sent)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
