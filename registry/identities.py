@@ -18,7 +18,7 @@ from hanse.revisions import Change
 from registry import mails, people
 from registry.models import Credential, LinkCode, Person
 from registry.recording import recording
-from registry.schemas.people import OidcLinkIn
+from registry.schemas.people import MeIn, OidcLinkIn
 
 LINK_HOURS = 24
 MAILS_PER_HOUR = 3
@@ -26,6 +26,27 @@ SENT = (
     "If somebody here has this e-mail address, a code was sent to it. Enter the code on your account page within"
     f" {LINK_HOURS} hours."
 )
+
+
+def register(db: Database, principal: Principal, form: MeIn, realms: Mapping[str, str]) -> int:
+    """Make a person of whoever shows a certificate or signs in with a provider; the id, also of who is here already.
+
+    `realms` are the names of providers, each with its issuer. Raises Forbidden, Conflict.
+    """
+    if principal.oidc is None or principal.person is not None:
+        return people.register_me(db, principal, form)
+    shown = principal.oidc
+    name = form.name or principal.name
+    with recording(db, principal, f"{name} registered") as (session, recorded):
+        person = people.create(session, recorded, name, form.email or principal.email)
+        people.set_personal(person, form)
+        realm = _realm_of(shown.issuer, realms)
+        add_oidc_identity(session, recorded, person, realm, shown.issuer, shown.subject)
+        return person.id
+
+
+def _realm_of(issuer: str, realms: Mapping[str, str]) -> str:
+    return next((name for name, known in realms.items() if known == issuer), issuer)
 
 
 def ask_to_join(
@@ -80,7 +101,7 @@ def ask_to_link(
 def _waiting_key(principal: Principal, realms: Mapping[str, str]) -> LinkCode:
     if principal.oidc is not None:
         issuer, subject = principal.oidc.issuer, principal.oidc.subject
-        realm = next((name for name, known in realms.items() if known == issuer), issuer)
+        realm = _realm_of(issuer, realms)
         return LinkCode(key=principal.key, realm=realm, oidc_issuer=issuer, oidc_subject=subject)
     code = LinkCode(key=principal.key, realm="X.509")
     if principal.x509 is not None:

@@ -60,10 +60,11 @@ def me() -> Body:
         return person_answer(people.own(session, current_principal()))
 
 
-@api.post("/me", permission=SIGNED_IN, summary="Register with a certificate", responses={201: PersonOut})
+@api.post("/me", permission=SIGNED_IN, summary="Register", responses={201: PersonOut})
 def register_me(body: MeIn) -> tuple[Body, int]:
-    """The owner of the certificate becomes a person here; done again it changes nothing."""
-    return _person(people.register_me(ground().db, current_principal(), body)), 201
+    """Who shows a certificate or signs in with a provider becomes a person here; done again it changes nothing."""
+    realms = _settings().oidc_realms
+    return _person(identities.register(ground().db, current_principal(), body, realms)), 201
 
 
 @api.patch("/me", permission=SIGNED_IN, summary="Change own name or address", responses={200: PersonOut})

@@ -91,10 +91,15 @@ def _refused(form: str, error: HanseError) -> BaseResponse:
 def save_me() -> BaseResponse:
     """Register, or change what is said about oneself."""
     principal = current_principal()
-    use_case = people.register_me if principal.person is None else people.edit_me
+
+    def act(db: Database, form: MeIn) -> int:
+        if principal.person is not None:
+            return people.edit_me(db, principal, form)
+        return identities.register(db, principal, form, settings().oidc_realms)
+
     return saving.small(
         MeIn,
-        lambda db, form: use_case(db, principal, form),
+        act,
         _ABOUT_ME,
         _again("me"),
         lambda _: redirect("/account", 303),

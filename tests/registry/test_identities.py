@@ -89,6 +89,32 @@ def test_a_sign_in_of_an_institution_joins_the_person_by_a_mailed_code(laura: Re
     assert not elsewhere.grants
 
 
+def test_who_signs_in_with_an_institution_registers_and_asks_for_roles(registry: Registry) -> None:
+    authority = Authority(registry.db, {})
+    subject = Subject(EGI, SUBJECT)
+    newcomer = authority.for_subject(subject, "Anna of the institution", "anna@uni.example")
+    number = identities.register(registry.db, newcomer, MeIn(), REALMS)
+    known = authority.for_subject(subject)
+    assert (known.person, known.name, known.email) == (
+        str(number),
+        "Anna of the institution",
+        "anna@uni.example",
+    )
+    assert identities.register(registry.db, known, MeIn(name="Other"), REALMS) == number
+    identities.suspend(
+        registry.db, registry.principal("Ingrid Holm"), number, _only_identity(registry, number), "x"
+    )
+    suspended = authority.for_subject(subject)
+    assert suspended.person is None
+    with pytest.raises(Conflict):  # a suspended identity does not come in again as somebody new
+        identities.register(registry.db, suspended, MeIn(), REALMS)
+
+
+def _only_identity(registry: Registry, person: int) -> int:
+    with registry.db.transaction() as session:
+        return session.scalars(select(Credential.id).where(Credential.person_id == person)).one()
+
+
 def test_nobody_learns_who_is_here(laura: Registry, cast: Cast) -> None:
     newcomer = caller(laura, cast["Tomás Vidal"])
     identities.ask_to_join(laura.db, newcomer, "nobody@bifi.example")
