@@ -75,3 +75,36 @@ def test_the_bench_of_the_attribute_authority_runs_beside_its_bare_limit() -> No
         "server processor time a certificate, REST",
     ):
         assert any(line.startswith(name) and "bare limit" in line for line in done.stdout.splitlines())
+
+
+REPLICATION = """
+import structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+from tests.bench.big_vos import SMALL
+from tests.bench import bench_members, bench_replication
+bench_replication.main(SMALL)
+bench_members.main(SMALL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_benches_of_replication_and_members_run_and_say_figures_with_units() -> None:
+    """They check by themselves that every pair is in step, and that members are as the service would write them."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICATION],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in (
+        "one suspension at all 6 sites, work",
+        "a full daily run, nothing changed, work",
+        "10,000 sites: work of a quiet day",
+        "page /vos/VO/queue, p95",
+        "page /members/ID, p95",
+    ):
+        assert any(line.startswith(name) for line in done.stdout.splitlines()), done.stdout
