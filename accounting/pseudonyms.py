@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounting.judging import Verdict
@@ -25,6 +26,12 @@ PREFIX = "pseudonym-"
 SHORTEST_LEFT = 6
 """What is left of a name without its letters beyond ASCII is looked for from so many on: "na" is in any text."""
 _HEX = re.compile(r"\\u[0-9a-f]{4}")
+NOBODY = PREFIX + "of-nobody"
+"""Stands beside what the key makes of no name: by it another key is known."""
+OTHER_KEY = (
+    "Names were replaced by pseudonyms here under another pseudonym_key, so this process would not know them. Set the"
+    " one that the other processes of accounting have; the messages wait."
+)
 NO_KEY = (
     "Names cannot be replaced: set pseudonym_key, the same for all processes of accounting, and keep it apart from the"
     " database."
@@ -32,7 +39,7 @@ NO_KEY = (
 
 
 class KeyMissing(Refused):
-    """There are names to hide and no key to know them by: nothing that may name somebody can be stored."""
+    """There are names to hide and no key to know them by, or another: nothing that may name somebody can be stored."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +86,51 @@ def hidden(key: str, name: str) -> Hidden:
 
 
 def demand_key(db: Database, key: str) -> None:
-    """Raise KeyMissing when there are names to hide and no key."""
+    """Raise KeyMissing when there are names to hide and no key, or another."""
     with db.transaction() as session:
-        if not key and session.scalar(select(Pseudonym.digest).limit(1)) is not None:
-            raise KeyMissing(
-                "Names were replaced by pseudonyms here, and this process has no key to know them by. Set"
-                " pseudonym_key as the other processes of accounting have it; the messages wait."
-            )
+        known = _known(session)
+    if known and not key:
+        raise KeyMissing(
+            "Names were replaced by pseudonyms here, and this process has no key to know them by. Set"
+            " pseudonym_key as the other processes of accounting have it; the messages wait."
+        )
+    demand_same(known, key)
+
+
+def demand_same(known: Mapping[bytes, str], key: str) -> None:
+    """Raise KeyMissing when the pseudonyms by digest were made under another key."""
+    if NOBODY in known.values() and key and known.get(hidden(key, "").digest) != NOBODY:
+        raise KeyMissing(OTHER_KEY)
+
+
+def remember_key(session: Session, key: str) -> None:
+    """Let another key be known as such from now on. Raises KeyMissing when this is one."""
+    demand_same(_known(session), key)
+    row = insert(Pseudonym).values(digest=hidden(key, "").digest, name=NOBODY, made_by="")
+    session.execute(row.on_conflict_do_nothing())
+
+
+def forget_name(session: Session, what: Hidden) -> None:
+    """Take a name off the list again; with the last one any key may be the first."""
+    session.execute(delete(Pseudonym).where(Pseudonym.digest == what.digest))
+    others = select(Pseudonym.digest).where(Pseudonym.name != NOBODY).limit(1)
+    if session.scalar(others) is None:
+        session.execute(delete(Pseudonym))
+
+
+def _known(session: Session) -> dict[bytes, str]:
+    return {digest: name for digest, name in session.execute(select(Pseudonym.digest, Pseudonym.name))}
 
 
 def hide(session: Session, verdicts: Iterable[Verdict], key: str) -> None:
     """Replace names that are to be hidden in records that are about to be stored.
 
-    Raises KeyMissing when there are such names and no key to know them by.
+    Raises KeyMissing when there are such names and no key to know them by, or another.
     """
-    known = {digest: name for digest, name in session.execute(select(Pseudonym.digest, Pseudonym.name))}
+    known = _known(session)
     if not known:
         return
+    demand_same(known, key)
     names: dict[str, str] = {"": ""}
     for verdict in verdicts:
         for site, rows in verdict.placed.items():

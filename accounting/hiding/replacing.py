@@ -14,7 +14,7 @@ from accounting.archive.kept import ARCHIVING
 from accounting.forwarding.due import note_named
 from accounting.hiding import archives, messages, tables
 from accounting.models import Pseudonym
-from accounting.pseudonyms import NO_KEY, PREFIX, hidden
+from accounting.pseudonyms import NO_KEY, PREFIX, forget_name, hidden, remember_key
 from accounting.signatures import Envelope
 from hanse.database import Database
 from hanse.errors import Conflict, NotFound, Refused
@@ -50,6 +50,7 @@ def replace_name(
     with alone(db):
         with db.transaction() as session:
             session.execute(ARCHIVING)
+            remember_key(session, key)
             row = insert(Pseudonym).values(digest=what.digest, name=what.pseudonym, made_by=by)
             session.execute(row.on_conflict_do_nothing())
             of_rows = tables.messages_of(session, name)
@@ -61,7 +62,7 @@ def replace_name(
             with db.transaction() as session:
                 held = session.get_one(Pseudonym, what.digest)
                 if held.made_at >= now:  # asked for now, and for nothing
-                    session.delete(held)
+                    forget_name(session, what)
             raise NotFound("Nobody of this name has used anything; write the name as the records carry it.")
         words = (
             f"A person's name was replaced by {what.pseudonym} in {in_rows:,} rows, {in_bodies.replaced:,} messages and"

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import structlog
 from flask.testing import FlaskClient
+from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from accounting import archive, hiding
 from accounting.hiding import archives
 from accounting.loading import make_loader
 from accounting.models import Base, Message, UsageEvent
-from accounting.pseudonyms import NO_KEY, KeyMissing, hidden
+from accounting.pseudonyms import NO_KEY, KeyMissing, demand_key, hidden
 from accounting.worker import Worker
 from hanse import cms
 from hanse.errors import Conflict, NotFound, Refused
@@ -295,9 +296,26 @@ def test_a_worker_does_not_begin_without_the_key(keyless: House) -> None:
     assert "Traceback" not in printed
 
 
+def test_under_another_key_nothing_is_stored_and_no_name_replaced(named: House) -> None:
+    replace(named)
+    other = named.settings.model_copy(update={"pseudonym_key": SecretStr(KEY + "x")})
+    number = named.receive(message(record("BIFI", "late", GlobalUserName=TOMAS)), source="load")
+    with pytest.raises(KeyMissing, match="under another pseudonym_key"):
+        make_loader(other, named.db).load(number)
+    with pytest.raises(KeyMissing, match="under another pseudonym_key"):
+        demand_key(named.db, KEY + "x")
+    with pytest.raises(KeyMissing, match="under another pseudonym_key"):
+        replace(House(named.db, other, named.loader, named.inbox), ANNA)
+    assert TOMAS not in by_user(named)
+    demand_key(named.db, KEY)
+    named.loader.load(number)
+    assert TOMAS not in by_user(named)
+
+
 def test_a_name_that_nobody_has_is_not_found_and_a_pseudonym_is_no_name(named: House) -> None:
     with pytest.raises(NotFound, match="Nobody of this name"):
         replace(named, "/CN=Nobody")
+    demand_key(named.db, KEY + "x")  # it was for nothing, so it binds to no key
     done = replace(named)
     with pytest.raises(Refused, match="a pseudonym already"):
         replace(named, done.pseudonym)
