@@ -227,6 +227,8 @@ def checked_rule(vo: str, rule: Rule, field: str) -> Rule:
         raise Refused(
             "The rules cannot be used.", FieldFault(field, "must have an account or a tenant, or both")
         )
+    if not rule.tenant.isprintable():
+        raise Refused("The rules cannot be used.", FieldFault(f"{field}.tenant", "must be printable text"))
     account = checked_account(rule.account, f"{field}.account") if rule.account else ""
     return Rule(f"{path}/Role={role}" if role else path, account, rule.tenant)
 

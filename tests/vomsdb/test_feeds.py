@@ -366,6 +366,8 @@ def test_accounts_and_groups_that_cannot_stand_in_a_grid_mapfile_are_refused(com
         answer = community.read(f"/vos/{VO}/grid-mapfile?{query}", "CESNET")
         assert answer.status_code == 422, query
         assert answer.json["errors"][0]["field"]
+    tenant = community.read(f"/vos/{VO}/voms.json?map=/{VO}=a%0Ab", "CESNET")
+    assert (tenant.status_code, tenant.json["errors"][0]["field"]) == (422, "map.0.tenant")
 
 
 def test_voms_json_is_what_keystone_reads(community: Community) -> None:
