@@ -18,6 +18,7 @@ from vomsdb.api import asked as asked_api
 from vomsdb.api import attributes as attributes_api
 from vomsdb.api import authority as authority_api
 from vomsdb.api import cards as cards_api
+from vomsdb.api import letters as letters_api
 from vomsdb.api import members as members_api
 from vomsdb.api import people as people_api
 from vomsdb.api import personal as personal_api
@@ -41,6 +42,7 @@ def create_app(settings: VomsdbSettings) -> Flask:
         asked_api.api,
         attributes_api.api,
         authority_api.api,
+        letters_api.api,
         cards_api.api,
         personal_api.api,
         replication_api.api,

@@ -38,3 +38,8 @@ def written(template: str, **facts: object) -> tuple[str, str]:
     """(subject, body) of the mail `template` with the facts filled in; a fact that lacks raises UndefinedError."""
     subject, _, body = _TEMPLATES.get_template(f"{template}.txt").render(**facts).partition("\n")
     return subject.strip(), body.lstrip("\n")
+
+
+def rendered(snippet: str, **facts: object) -> str:
+    """A line of our own, as `{{ member.until|moment }}`, with the facts filled in."""
+    return _TEMPLATES.from_string(snippet).render(**facts)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from hanse import mails
 from hanse.database import Database
 from hanse.mails import STATES, Relay, Send
-from vomsdb import letters
+from vomsdb import own_letters
 from vomsdb.models import Mail
 
 __all__ = [
@@ -36,9 +36,12 @@ def queue(session: Session, recipient: str, subject: str, body: str, about: str,
 
 
 def write(session: Session, recipient: str, template: str, about: str, vo: str, **facts: object) -> None:
-    """Queues the mail of a template (`vomsdb.letters`); whoever gave no address, or was erased, gets none."""
+    """Queues the mail of a template, in the VO's own words where it has some (`vomsdb.own_letters`).
+
+    Whoever gave no address, or was erased, gets none.
+    """
     if recipient and not session.info.get(_QUIET):
-        subject, body = letters.written(template, **facts)
+        subject, body = own_letters.written(session, template, vo, **facts)
         queue(session, recipient, subject, body, about, vo)
 
 

@@ -24,6 +24,10 @@ def approve(session: Session, vo: str, request_id: int, reason: str, by: Princip
         member_requests.tell_member(session, request)
         lifetimes.remove_as(session, [member], "asked to leave", actor(by))
     elif request.kind == "certificate":
+        if request.proved_at is None:
+            raise Conflict(
+                "The member has not proved yet that this certificate is theirs; they do it on their page /me."
+            )
         assert request.subject_der is not None
         assert request.issuer_der is not None
         certificates.attach(session, member, X509Identity(request.subject_der, request.issuer_der))

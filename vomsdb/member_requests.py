@@ -5,6 +5,7 @@ pending -> approved | rejected (reason) | withdrawn | expired
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -30,6 +31,8 @@ class Wish:
     fqan: str | None = None
     identity: X509Identity | None = None
     motivation: str = ""
+    certificate: bytes | None = None
+    """The certificate itself (DER), so that its key can prove whose it is."""
 
 
 def fqan_of(request: MemberRequest) -> str | None:
@@ -62,7 +65,8 @@ def ask(session: Session, vo: str, wish: Wish, by: Principal, within: timedelta)
             session.flush()
     except IntegrityError as fault:
         raise Conflict("You asked for this already, and it waits for a decision; see /me.") from fault
-    _tell_deciders(session, request, member)
+    if request.kind != "certificate":  # those are told when it is proved
+        tell_deciders(session, request)
     with revision(session, actor(by), f"asked for {what(request)}") as ledger:
         put(ledger, request)
     return request
@@ -91,6 +95,7 @@ def _fill(session: Session, request: MemberRequest, member: Member, wish: Wish) 
             identity.issuer_slash,
         )
         request.subject_der, request.issuer_der = identity.subject_der, identity.issuer_der
+        request.certificate, request.challenge = wish.certificate, challenge(member.vo)
 
 
 def _fill_fqan(session: Session, request: MemberRequest, member: Member, fqan: str) -> None:
@@ -109,7 +114,14 @@ def _fill_fqan(session: Session, request: MemberRequest, member: Member, fqan: s
     request.path, request.role = path, role
 
 
-def _tell_deciders(session: Session, request: MemberRequest, member: Member) -> None:
+def challenge(vo: str) -> str:
+    """A text for a key to sign: nobody can have had it signed before."""
+    return f"Hanse, membership of {vo}: this key is mine. {secrets.token_hex(16)}"
+
+
+def tell_deciders(session: Session, request: MemberRequest) -> None:
+    """Queues a mail to everybody who may decide."""
+    member = session.get_one(Member, request.member_id)
     deciders = {manager.email: manager.name for manager in vos.managers_of(session, request.vo)}
     if request.path is not None:
         managers = group_managers.above(session, request.vo, request.path)
@@ -211,6 +223,8 @@ def _doubts(request: MemberRequest, profile: members.Profile) -> tuple[str, ...]
     if request.kind == "role":
         notes.append(f"asks for a role: {request.role}")
     held = profile.certificates
+    if request.kind == "certificate" and request.proved_at is None:
+        notes.append("not proved yet that its key is the member's")
     if request.kind == "certificate" and request.subject in {one.certificate.subject for one in held}:
         notes.append("same name, another CA")
     elif request.kind == "certificate" and held:

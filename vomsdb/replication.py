@@ -169,7 +169,9 @@ def _serves(session: Session, vo: str, sites: Sequence[str]) -> str:
 
 def _found(session: Session, vo: str, sha256: str, press: Press) -> Snapshot:
     """The snapshot, under the key that signs now; raises NotFound."""
-    snapshot = session.get(Snapshot, sha256, options=[defer(Snapshot.payload)])  # megabytes, read only when needed
+    snapshot = session.get(
+        Snapshot, sha256, options=[defer(Snapshot.payload)]
+    )  # megabytes, read only when needed
     if snapshot is None or snapshot.vo != vo:
         raise NotFound(f"{vo} has no snapshot {sha256[:16]}; fetch the manifests again.")
     if snapshot.key_id != press.key.key_id:

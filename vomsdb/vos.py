@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
@@ -49,6 +50,12 @@ def identity_from_pem(pem: str, field: str) -> X509Identity:
     except ValueError as fault:
         reason = "is not a certificate in PEM; paste the text from BEGIN CERTIFICATE to END CERTIFICATE"
         raise Refused("The certificate cannot be read.", FieldFault(field, reason)) from fault
+
+
+def certificate_from_text(pem: str, field: str) -> bytes:
+    """The certificate in PEM as DER; raises Refused naming the field."""
+    identity_from_pem(pem, field)
+    return certificate_from_pem(pem.encode()).public_bytes(Encoding.DER)
 
 
 def identity_from_names(subject: str, issuer: str, field: str) -> X509Identity:

@@ -269,6 +269,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/api/v1/people/<person>/erasure"): {"reason": "asked by letter"},
     ("POST", "/api/v1/vos/<vo>/attributes"): {"name": "nickname"},
+    ("PUT", "/api/v1/vos/<vo>/letters/<letter>"): {"subject": "Bye", "body": "{{name}}"},
     ("PUT", "/api/v1/vos/<vo>/attribute-values"): {"attribute": "nickname", "value": "anna", "member": 1},
     ("POST", "/api/v1/vos/<vo>/prolongations"): {"members": [1]},
     ("POST", "/api/v1/vos/<vo>/robots"): {

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from hanse.errors import Conflict, Forbidden, HanseError, NotFound, Refused
-from vomsdb import group_managers, groups, member_decisions, member_requests, members, vos
+from vomsdb import group_managers, groups, member_decisions, member_requests, members, proofs, vos
 from vomsdb.jobs import by_the_clock, purge
 from vomsdb.member_requests import Wish
 from vomsdb.models import Mail, Member, MemberRequest
@@ -259,6 +259,8 @@ def test_a_further_certificate_is_the_members_when_approved(school: Any, ca: Any
     assert not school.of(second.cert).has("vo_member", f"vo:{VO}")
     with pytest.raises(Forbidden):
         _approve(school, request, "Laura Gil")
+    with school.db.transaction() as session:
+        proofs.by_sign_in(session, request.id, school.of(second.cert))
     _approve(school, request, "Marta Kowalska")
     assert school.of(second.cert).has("vo_member", f"vo:{VO}")
     with school.db.transaction() as session:

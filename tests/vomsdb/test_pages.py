@@ -13,7 +13,10 @@ from vomsdb.models import Application, Member
 VO = "training.egi.eu"
 PUBLIC = ["/vos", f"/vos/{VO}", f"/vos/{VO}/vomses", f"/vos/{VO}/lsc", f"/vos/{VO}/client.tar.gz", "/aups"]
 PUBLIC += [f"/vos/{VO}/aups/1"]
-MANAGED = [f"/vos/{VO}/{tab}" for tab in ("queue", "members", "members.csv", "groups", "aup", "history")]
+MANAGED = [
+    f"/vos/{VO}/{tab}"
+    for tab in ("queue", "members", "members.csv", "groups", "attributes", "letters", "aup", "history")
+]
 
 
 @pytest.mark.parametrize("path", PUBLIC)
@@ -151,3 +154,30 @@ def test_a_new_aup_asks_the_members_to_sign(house: Any) -> None:
     assert "waits for your signature" in anna.get("/me").text
     assert anna.post(f"/vos/{VO}/aups/2/sign").status_code == 303
     assert "waits for your signature" not in anna.get("/me").text
+
+
+def test_generic_attributes_are_defined_set_and_taken_on_their_page(house: Any) -> None:
+    member, marta = house.join("Anna Lindqvist"), house.browser("Marta Kowalska")
+    here = f"/vos/{VO}/attributes"
+    assert "There is no generic attribute" in marta.get(here).text
+    assert marta.post(here, action="define", name="nickname", distinct_values="true").status_code == 303
+    assert marta.post(here, action="define", name="site").status_code == 303
+    assert (
+        marta.post(here, action="set", name="nickname", whose=str(member.id), value="anna").status_code == 303
+    )
+    assert marta.post(here, action="set", name="site", whose=f"/{VO}", value="all").status_code == 303
+    shown = marta.get(here).text
+    assert "nickname = anna" in shown
+    assert "site = all" in shown
+    for wrong, words in (
+        ({"whose": "nobody", "value": "x"}, "must be a member, a group, or a role"),
+        ({"whose": str(member.id), "value": "a\nb"}, "must be printable text"),
+        ({"whose": "999999", "value": "x"}, "has no member 999999"),
+    ):
+        refused = marta.post(here, action="set", name="nickname", **wrong)
+        assert refused.status_code == 422
+        assert words in refused.text
+    assert marta.post(here, action="forget", name="nickname").status_code == 303
+    assert "nickname" not in marta.get(here).text
+    assert house.browser("Anna Lindqvist").get(here).status_code == 403
+    assert house.browser("Paavo Salo").post(here, action="forget", name="site").status_code == 403

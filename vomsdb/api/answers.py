@@ -185,6 +185,8 @@ def asked_out(asked: Asked) -> MemberRequestOut:
         subject=request.subject,
         issuer=request.issuer,
         motivation=request.motivation,
+        challenge=request.challenge,
+        proved_at=request.proved_at,
         state=request.state,
         created_at=request.created_at,
         expires_at=request.expires_at,

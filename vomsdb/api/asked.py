@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from hanse.errors import HanseError
+from hanse.errors import HanseError, NotFound
 from hanse.identity.permissions import SIGNED_IN
+from hanse.identity.trust import TrustStore
 from hanse.web import Api, Listing, current_principal, ground
-from vomsdb import decisions, group_managers, member_decisions, member_requests, vos
+from vomsdb import decisions, group_managers, member_decisions, member_requests, proofs, vos
 from vomsdb.api.answers import asked_out, cut, group_manager_out, number_after, settings
 from vomsdb.api.vos import manager_of
 from vomsdb.member_requests import Wish
 from vomsdb.permissions import APPOINT_IN_GROUP, DECIDE_MEMBER, SEE_ASKED, SEE_MEMBERS
+from vomsdb.proofs import signature_from_text
 from vomsdb.schemas.asked import (
     DecidedOut,
     DecisionsIn,
@@ -23,11 +25,13 @@ from vomsdb.schemas.asked import (
     MemberRequestIn,
     MemberRequestOut,
     MemberRequestPage,
+    ProofIn,
+    ProofOut,
 )
 from vomsdb.schemas.fields import AskedQuery, RequestPath, VoPath
 from vomsdb.schemas.people import DecisionIn
 from vomsdb.schemas.vos import ManagerIn
-from vomsdb.vos import identity_from_pem
+from vomsdb.vos import certificate_from_text, identity_from_pem
 
 api = Api("vomsdb_asked", __name__, "Requests of members")
 
@@ -37,7 +41,8 @@ def ask(path: VoPath, body: MemberRequestIn) -> tuple[MemberRequestOut, int]:
     """A member asks for a group, a role, a further certificate, or to leave."""
     caller = current_principal()
     identity = identity_from_pem(body.certificate, "certificate") if body.certificate else None
-    wish = Wish(body.kind, body.fqan, identity, body.motivation)
+    held = certificate_from_text(body.certificate, "certificate") if body.certificate else None
+    wish = Wish(body.kind, body.fqan, identity, body.motivation, held)
     with ground().db.transaction() as session:
         vos.found(session, path.vo)
         made = member_requests.ask(session, path.vo, wish, caller, timedelta(days=settings().request_days))
@@ -103,6 +108,30 @@ def withdraw(path: RequestPath) -> MemberRequestOut:
     with ground().db.transaction() as session:
         member_decisions.withdraw(session, path.vo, path.request, caller)
         return asked_out(member_requests.one(session, path.vo, path.request, caller))
+
+
+@api.post(
+    "/vos/<vo>/member-requests/<request>/proof",
+    permission=SIGNED_IN,
+    summary="Prove that a certificate is one's own",
+    responses={200: ProofOut},
+)
+def prove(path: RequestPath, body: ProofIn) -> ProofOut:
+    """With a signature by the member who asked, without one by who signed in with the certificate itself."""
+    caller = current_principal()
+    with ground().db.transaction() as session:
+        request, own = proofs.asked(session, path.request, caller)
+        if request.vo != path.vo:
+            raise NotFound(f"{path.vo} has no request {path.request}.")
+        if body.signature or own:
+            signature = signature_from_text(body.signature)
+            done = proofs.by_signature(
+                session, path.request, signature, caller, TrustStore(settings().trust_dir)
+            )
+        else:
+            done = proofs.by_sign_in(session, path.request, caller)
+        assert done.proved_at is not None
+        return ProofOut(id=done.id, vo=done.vo, subject=done.subject or "", proved_at=done.proved_at)
 
 
 @api.get(

@@ -3,7 +3,7 @@
 from hanse.database import GroundBase
 from hanse.revisions import RevisionBase
 from vomsdb.models.base import Base
-from vomsdb.models.mail import Mail
+from vomsdb.models.mail import Mail, VoLetter
 from vomsdb.models.membership import (
     Application,
     Aup,
@@ -67,6 +67,7 @@ __all__ = [
     "Snapshot",
     "Vo",
     "VoChange",
+    "VoLetter",
     "VoManager",
     "metadatas",
 ]

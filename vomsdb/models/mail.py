@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, text
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from hanse.database import UtcTime
 from hanse.mails import STATES, MailColumns
 from vomsdb.models.base import Base, one_of
 
@@ -23,3 +26,16 @@ class Mail(MailColumns, Base):
     vo: Mapped[str | None]
     """Whose managers may see what became of it."""
     attempts: Mapped[int] = mapped_column(server_default="0")
+
+
+class VoLetter(Base):
+    """A letter in the words of a VO's managers, in place of the usual ones. `name` is that of its template."""
+
+    __tablename__ = "vo_letter"
+
+    vo: Mapped[str] = mapped_column(ForeignKey("vo.name"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str]
+    body: Mapped[str]
+    changed_by: Mapped[str]
+    changed_at: Mapped[datetime] = mapped_column(UtcTime, server_default=text("now()"))

@@ -51,6 +51,11 @@ class MemberRequest(Base):
     issuer_der: Mapped[bytes | None]
     subject: Mapped[str | None]
     issuer: Mapped[str | None]
+    certificate: Mapped[bytes | None]
+    """The certificate that is asked for (DER), by whose key it is proved to be the member's."""
+    challenge: Mapped[str | None]
+    """What that key is to sign; or its owner signs in with it."""
+    proved_at: Mapped[datetime | None] = mapped_column(UtcTime)
     motivation: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime] = mapped_column(UtcTime, server_default=sql("now()"))
     expires_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -31,6 +31,8 @@ class MemberRequestOut(BaseModel):
     subject: str | None
     issuer: str | None
     motivation: str
+    challenge: str | None
+    proved_at: datetime | None
     state: str
     created_at: datetime
     expires_at: datetime
@@ -38,6 +40,24 @@ class MemberRequestOut(BaseModel):
     decided_by: str | None
     reason: str | None
     doubts: list[str] = []
+
+
+class ProofIn(Wire):
+    """What the key of the certificate made of the request's challenge (RSA or ECDSA with SHA-256), in base64.
+
+    Empty for who signed in with the certificate itself.
+    """
+
+    signature: Annotated[str, Field(max_length=4096)] = ""
+
+
+class ProofOut(BaseModel):
+    """A certificate that was proved to be the member's."""
+
+    id: int
+    vo: str
+    subject: str
+    proved_at: datetime
 
 
 class MemberRequestPage(BaseModel):

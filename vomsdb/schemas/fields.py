@@ -107,6 +107,12 @@ class AttributePath(VoPath):
     attribute: Annotated[str, Field(max_length=64)]
 
 
+class LetterPath(VoPath):
+    """A letter of a VO, by the name of its template."""
+
+    letter: Annotated[str, Field(max_length=64)]
+
+
 class ValuePath(VoPath):
     """A value of a generic attribute."""
 

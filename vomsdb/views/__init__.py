@@ -3,12 +3,15 @@
 from vomsdb.views import (
     affairs,
     applicant,
+    attributes,
     authority,
     cards,
     digests,
+    letters,
     me,
     member_acts,
     members,
+    proofs,
     queue,
     site_files,
     sites,
@@ -28,5 +31,8 @@ rooms = [
     digests.pages,
     site_files.pages,
     authority.pages,
+    proofs.pages,
+    letters.pages,
+    attributes.pages,
 ]
 __all__ = ["rooms"]

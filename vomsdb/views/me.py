@@ -34,7 +34,7 @@ from vomsdb.api.answers import settings
 from vomsdb.member_requests import Wish
 from vomsdb.models import Application
 from vomsdb.schemas.fields import Fqan, Pem, Text, Wire
-from vomsdb.vos import identity_from_pem
+from vomsdb.vos import certificate_from_text, identity_from_pem
 
 pages = Pages("vomsdb_me_pages", __name__)
 
@@ -233,13 +233,14 @@ def send_ask(name: str) -> AnyResponse:
         return _ask_page(name, form, 422)
     try:
         identity = identity_from_pem(filled.pem, "pem") if filled.kind == "certificate" else None
-        wish = Wish(filled.kind, filled.fqan, identity, filled.motivation)
+        held = certificate_from_text(filled.pem, "pem") if filled.kind == "certificate" else None
+        wish = Wish(filled.kind, filled.fqan, identity, filled.motivation, held)
         with ground().db.transaction() as session:
             within = timedelta(days=settings().request_days)
-            member_requests.ask(session, name, wish, current_principal(), within)
+            made = member_requests.ask(session, name, wish, current_principal(), within)
     except (Refused, Conflict) as fault:
         return _ask_page(name, FormFaults.of(fault, request.form.to_dict()), 422)
-    return redirect("/me", 303)
+    return redirect("/me" if identity is None else f"/me/asked/{made.id}/prove", 303)
 
 
 def _ask_page(name: str, form: FormFaults, status: int = 200) -> Response:
