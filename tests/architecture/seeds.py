@@ -141,7 +141,7 @@ def vomsdb(app: Flask, db: Database, cast: Any, operator: str) -> Arguments:
     house.join("Goran Petrov")
     vo = {"vo": "training.egi.eu", "name": "training.egi.eu", "site": "CESNET"}
     numbers = {"member": str(member.id), "member_id": str(member.id), "version": "1", "certificate": "1"}
-    numbers |= {"attribute": "nickname", "value": "1", "person": "2", "subject": "1"}
+    numbers |= {"attribute": "nickname", "value": "1", "person": "2", "subject": "1", "letter": "ended"}
     numbers |= {"action": "users"}
     numbers |= {"group_id": id_of("/training.egi.eu/seeded"), "described_as": "User"}
     return {**vo, **numbers, "request": str(request.id), "request_id": str(request.id), "sha256": "0" * 64}
