@@ -247,6 +247,12 @@ def pending_count(session: Session, vo: str | None = None) -> int:
     return session.scalar(query if vo is None else query.where(Application.vo == vo)) or 0
 
 
+def unconfirmed_count(session: Session, vo: str) -> int:
+    """How many applicants have not confirmed their address yet."""
+    query = select(func.count()).select_from(Application)
+    return session.scalar(query.where(Application.vo == vo, Application.state == "submitted")) or 0
+
+
 def doubts(session: Session, applications: Sequence[Application]) -> dict[int, list[str]]:
     """What a manager should know before approving, for each request; nothing speaks against most."""
     subjects = [application.subject for application in applications]

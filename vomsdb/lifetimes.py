@@ -179,7 +179,7 @@ def _ending_within(vo: str, days: int) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def ending(session: Session, vo: str, days: int, limit: int = 500) -> list[members.Profile]:
+def ending(session: Session, vo: str, days: int, limit: int = 100) -> list[members.Profile]:
     """Members whose membership ends within so many days, or has ended and is not removed yet, soonest first."""
     soonest = (
         select(Member.id).where(*_ending_within(vo, days)).order_by(Member.until, Member.id).limit(limit)

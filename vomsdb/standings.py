@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from vomsdb.models import Acknowledgement
-from vomsdb.promise import BEHIND, BREACH, IN_STEP, LATE, Promise
+from vomsdb.promise import BEHIND, BREACH, IN_STEP, LATE, Pair, Promise, pairs
 
 _PAIRS = """
     with head as (
@@ -102,6 +102,13 @@ def sites(session: Session, *, vo: str | None, words: str, behind: bool, past: i
     """Names of sites, the worst first, then by name; only those that are behind if asked; after the first `past`."""
     given = {"vo": vo, "words": words.lower(), "all": not behind, "past": past, "most": most}
     return list(session.execute(_SITES, given).scalars())
+
+
+def worst_sites(session: Session, promised: Promise, vo: str, most: int = 12) -> list[Pair]:
+    """The VO at the sites where it is furthest behind, then by name: what fits on a page about something else."""
+    names = sites(session, vo=vo, words="", behind=False, past=0, most=most)
+    place = {name: number for number, name in enumerate(names)}
+    return sorted(pairs(session, promised, sites=names, vo=vo), key=lambda pair: place[pair.site])
 
 
 def acknowledgements(

@@ -71,6 +71,8 @@ class Vo(Base):
     validated_at: Mapped[datetime | None] = mapped_column(UtcTime)
     validated_by: Mapped[str | None]
     state_reason: Mapped[str] = mapped_column(server_default="")
+    least_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """No state of it that is published gets a lower number: sites may hold what a restored database has forgotten."""
 
 
 class Aup(Base):
@@ -153,6 +155,7 @@ class Member(Base):
         CheckConstraint("(state = 'suspended') = (suspension_code is not null)", name="suspension"),
         Index("member_once", "vo", "person_id", unique=True, postgresql_where=sql("state <> 'removed'")),
         Index("member_listed", "vo", "id"),
+        Index("member_by_end", "vo", "until"),
         Index("member_ending", "until", postgresql_where=sql("state in ('active', 'suspended')")),
         Index("member_aup_due", "aup_due", postgresql_where=sql("state = 'active'")),
         Index(

@@ -157,17 +157,19 @@ def ending(vo: str) -> Response:
     with ground().db.transaction() as session:
         whole = frame(session, vo, "ending")
         found = lifetimes.ending(session, vo, ENDING_DAYS)
+        total = lifetimes.ending_count(session, vo, ENDING_DAYS)
+        ended = lifetimes.ending_count(session, vo, 0)
         weeks = lifetimes.ending_by_week(session, vo, 13)
         days = whole["vo"].membership_days
-    ended = sum(profile.member.state == "expired" for profile in found)
     words = Markup("Ending within 90 days: <b>{}</b>; ended and still to be prolonged: {}.")
     return page(
         "vomsdb/ending.html",
         title=vo,
-        sentence=words.format(count(len(found) - ended, "membership"), ended),
+        sentence=words.format(count(total - ended, "membership"), ended),
         crumbs=[("VOs", "/vos")],
         api=f"/api/v1/vos/{vo}/members",
         profiles=found,
+        total=total,
         weeks=weeks,
         days=days,
         warned=lifetimes.WARNED,

@@ -27,6 +27,7 @@ from vomsdb import (
     member_requests,
     members,
     promise,
+    standings,
 )
 from vomsdb.api.answers import promise as promised
 from vomsdb.api.answers import settings
@@ -38,7 +39,8 @@ from vomsdb.views.frame import frame
 
 pages = Pages("vomsdb_queue_pages", __name__)
 KINDS = ("member", "group", "role", "certificate", "removal")
-MOST = 200
+MOST = 50
+"""So many of a kind are shown, the oldest: deciding brings the next ones."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,12 @@ def queue(vo: str) -> Response:
         whole = frame(session, vo, "queue")
         waiting = _waiting(session, vo)
         beside = _beside(session, vo) if allows(caller, SEE_QUEUE, f"vo:{vo}") else {}
+        total = _total(session, vo, waiting)
     return page(
         "vomsdb/queue.html",
         title=vo,
-        sentence=_sentence(waiting, beside),
+        sentence=_sentence(waiting, total, beside),
+        total=total,
         crumbs=[("VOs", "/vos")],
         api=f"/api/v1/vos/{vo}/requests?state=pending",
         refresh_s=30,
@@ -143,24 +147,33 @@ def queue(vo: str) -> Response:
 
 def _beside(session: Session, vo: str) -> dict[str, Any]:
     return {
-        "unconfirmed": len(applications.in_vo(session, vo, "submitted", limit=MOST)),
+        "unconfirmed": applications.unconfirmed_count(session, vo),
         "aup": aups.in_force(session, vo),
         "signed": aups.signed_counts(session, vo),
         "unsigned": aups.unsigned(session, vo),
         "ending": lifetimes.ending_by_week(session, vo, 13),
         "soon": lifetimes.ending_count(session, vo, 15),
-        "pairs": promise.pairs(session, promised(), vo=vo),
+        "pairs": standings.worst_sites(session, promised(), vo),
+        "sites": standings.summary(session, promised(), vo=vo).total,
         "newest": members.search(session, vo, limit=8),
         "speed": promise.speed(session),
     }
 
 
-def _sentence(waiting: Sequence[Waiting], beside: dict[str, Any]) -> Markup:
+def _total(session: Session, vo: str, waiting: Sequence[Waiting]) -> int:
+    """How many wait, those included for whom there is no place on the page."""
+    applicants = sum(not row.ref.startswith("m") for row in waiting)
+    if applicants < MOST:
+        return len(waiting)
+    return len(waiting) - applicants + applications.pending_count(session, vo)
+
+
+def _sentence(waiting: Sequence[Waiting], total: int, beside: dict[str, Any]) -> Markup:
     if not waiting:
         first = Markup("<b>Nobody waits for your decision.</b>")
     else:
         words = Markup("<b>{} for your decision,</b> the oldest for {}.")
-        many = "1 person waits" if len(waiting) == 1 else f"{len(waiting)} people wait"
+        many = "1 person waits" if total == 1 else f"{total:,} people wait"
         first = words.format(many, age(ago(waiting[0].since)))
     parts = []
     if beside.get("soon"):

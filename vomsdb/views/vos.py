@@ -12,7 +12,7 @@ from hanse.errors import NotFound
 from hanse.identity.permissions import PUBLIC, allows
 from hanse.pages.words import count
 from hanse.web import Pages, current_principal, ground, page
-from vomsdb import aups, authorities, clients, groups, promise, vos
+from vomsdb import aups, authorities, clients, groups, standings, vos
 from vomsdb.api.answers import promise as promised
 from vomsdb.api.answers import settings
 from vomsdb.permissions import CREATE_VO, DECIDE
@@ -69,7 +69,8 @@ def card(name: str) -> Response:
             "aup": aups.in_force(session, name),
             "groups": groups.tree(session, name),
             "roles": vos.roles_of(session, name),
-            "pairs": promise.pairs(session, promised(), vo=name),
+            "pairs": standings.worst_sites(session, promised(), name),
+            "sites": standings.summary(session, promised(), vo=name).total,
         }
     sentence = Markup("<b>{}</b> {}").format(count(context["members"], "active member") + ".", vo.description)
     return page(

@@ -57,9 +57,11 @@ def upgrade() -> None:
     op.create_index("replica_renewal", "replica", ["manifest_at"])
     op.create_index("acknowledgement_by_site", "acknowledgement", ["site", "id"])
     op.create_index("acknowledgement_by_vo", "acknowledgement", ["vo", "id"])
+    op.create_index("member_by_end", "member", ["vo", "until"])
 
 
 def downgrade() -> None:
+    op.drop_index("member_by_end", "member")
     op.drop_index("acknowledgement_by_vo", "acknowledgement")
     op.drop_index("acknowledgement_by_site", "acknowledgement")
     op.drop_index("replica_renewal", "replica")
