@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from cryptography import x509
 from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from hanse.database import Database, Followed
 from hanse.identity.principals import X509Identity
@@ -62,7 +63,9 @@ def add_local_operator(db: Database, certificate: x509.Certificate, name: str) -
 
 @dataclass(frozen=True)
 class Service(Generic[S]):
-    """One service. `add_operator(db, certificate, name)` makes the first operator and returns its key."""
+    """One service. `add_operator(db, certificate, name)` makes the first operator and returns its key;
+    `restored(session)` is called in a database that was restored from a backup.
+    """
 
     name: str
     package: str
@@ -71,3 +74,4 @@ class Service(Generic[S]):
     jobs: Callable[[S, Database], list[Job]]
     metadatas: tuple[MetaData, ...]
     add_operator: Callable[[Database, x509.Certificate, str], str] = add_local_operator
+    restored: Callable[[Session], None] | None = None

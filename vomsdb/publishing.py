@@ -91,10 +91,20 @@ def _publish(session: Session, vo: str, press: Press) -> bool | None:
         _cover(session, last, covered)
         return None
     urgent = _urgent(session, vo, last.revision if last else 0)
-    session.add(_make(vo, last.seq + 1 if last else 1, covered, current, content, press))
+    number = max(last.seq + 1 if last else 1, session.get_one(Vo, vo).least_seq)
+    session.add(_make(vo, number, covered, current, content, press))
     session.flush()
     manifests.write(session, press, vo=vo)
     return urgent
+
+
+def restored(session: Session) -> None:
+    """After a restore: every VO is published anew, under a number that no site has seen.
+
+    Sites refuse a state with a lower number than theirs. Seconds since 1970 are more than anything published before.
+    """
+    session.execute(update(Vo).values(least_seq=func.floor(func.extract("epoch", func.clock_timestamp()))))
+    session.execute(update(Snapshot).values(content="", revision=-1))
 
 
 def _cover(session: Session, snapshot: Snapshot, revision: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hanse.service import Service
 from vomsdb.jobs import jobs
 from vomsdb.models import metadatas
+from vomsdb.publishing import restored
 from vomsdb.settings import VomsdbSettings
 
 if TYPE_CHECKING:
@@ -27,4 +28,5 @@ SERVICE: Service[VomsdbSettings] = Service(
     create_app=_create_app,
     jobs=jobs,
     metadatas=metadatas,
+    restored=restored,
 )

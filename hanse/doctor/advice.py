@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from hanse.settings import ServiceSettings
 
 
@@ -30,11 +32,13 @@ class Advice:
 
 @dataclass(frozen=True)
 class Patient:
-    """The service that is looked at: its name, its package (for migrations), and its settings."""
+    """The service that is looked at: its name, its package (for migrations), its settings, and what it does when it was
+    restored."""
 
     name: str
     package: str
     settings: ServiceSettings
+    restored: Callable[[Session], None] | None = None
 
     def paths(self) -> dict[str, Path]:
         """Settings that are files and folders, by key; those that are not given are left out."""

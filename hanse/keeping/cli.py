@@ -19,7 +19,12 @@ def _patients(ctx: click.Context, names: tuple[str, ...]) -> list[Patient]:
     if unknown:
         raise click.UsageError(f"There is no service {unknown[0]}; there are {', '.join(sorted(installed))}.")
     return [
-        Patient(name, installed[name].package, installed[name].settings.load(name, config))
+        Patient(
+            name,
+            installed[name].package,
+            installed[name].settings.load(name, config),
+            installed[name].restored,
+        )
         for name in names or configured(config)
     ]
 

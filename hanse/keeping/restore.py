@@ -99,6 +99,8 @@ def _put_back(folder: Path, patient: Patient, kept: Kept, server: int, replace: 
         with db.transaction() as session:
             if session.execute(text("select to_regclass('feed_identity')")).scalar() is not None:
                 new_epoch(session)
+            if patient.restored is not None:
+                patient.restored(session)
     finally:
         db.close()
     _files(folder / kept.files.file, patient.settings.data_dir)
