@@ -4,14 +4,31 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from monitoring.algebra import Change, State, Tally, spans, tally
 from monitoring.models import StatusChange
 
 KEPT = timedelta(days=30)
+# One look into the index a subject: years of changes before `start` are not read.
+_BEFORE = text(
+    """
+    select w.subject, c.at, c.state
+    from unnest(cast(:subjects as text[])) as w (subject),
+    lateral (select at, state from status_change
+             where level = :level and subject = w.subject and at <= :start
+             order by at desc, id desc limit 1) as c
+    """
+)
+_WITHIN = text(
+    """
+    select c.subject, c.at, c.state
+    from unnest(cast(:subjects as text[])) as w (subject)
+    join status_change c on c.level = :level and c.subject = w.subject and c.at > :start and c.at < :end
+    order by c.at, c.id
+    """
+)
 
 
 def append(session: Session, level: str, subject: str, state: State, at: datetime, reason: str = "") -> None:
@@ -36,24 +53,10 @@ def changes(
     """Changes of each subject in order of time, beginning with the one in force at `start`."""
     wanted = list(subjects)
     found: dict[str, list[Change]] = defaultdict(list)
-    before = (
-        select(StatusChange)
-        .ext(distinct_on(StatusChange.subject))
-        .where(StatusChange.level == level, StatusChange.subject.in_(wanted), StatusChange.at <= start)
-        .order_by(StatusChange.subject, StatusChange.at.desc(), StatusChange.id.desc())
-    )
-    within = (
-        select(StatusChange)
-        .where(
-            StatusChange.level == level,
-            StatusChange.subject.in_(wanted),
-            StatusChange.at > start,
-            StatusChange.at < end,
-        )
-        .order_by(StatusChange.at, StatusChange.id)
-    )
-    for row in (*session.scalars(before), *session.scalars(within)):
-        found[row.subject].append(Change(row.at, State(row.state)))
+    given = {"level": level, "subjects": wanted, "start": start, "end": end}
+    for statement in (_BEFORE, _WITHIN):
+        for subject, at, state in session.execute(statement, given):
+            found[subject].append(Change(at, State(state)))
     return {subject: found[subject] for subject in wanted}
 
 

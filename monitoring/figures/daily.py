@@ -1,6 +1,8 @@
 """The job that keeps the figures of the days: today's as far as it is, and those anew that something changed."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import structlog
 from sqlalchemy import delete, func, select
@@ -12,6 +14,7 @@ from hanse.errors import HanseError
 from monitoring.clock import database_time
 from monitoring.figures import inputs, noting, recomputations, reports, topology
 from monitoring.figures.judging import judge_day
+from monitoring.figures.ratios import Figures
 from monitoring.models import StatusChange
 from monitoring.models.figures import (
     ComputedDay,
@@ -24,6 +27,21 @@ from monitoring.profiles import defaults, kept
 from monitoring.settings import MonitoringSettings
 
 MOST_DAYS = 40  # in one run; the rest follow in the next
+_COLUMNS = (
+    "report_id",
+    "day",
+    "level",
+    "site",
+    "service",
+    "endpoint_id",
+    "ngi",
+    "availability",
+    "reliability",
+    "uptime",
+    "unknown",
+    "downtime",
+    "line",
+)
 LATE = timedelta(minutes=10)  # as the index status_change_late
 log = structlog.get_logger(__name__)
 
@@ -60,35 +78,41 @@ def make_day(db: Database, day: date) -> None:
             except HanseError as fault:
                 log.warning("a report is not computed", report=version.name, reason=fault.detail)
                 continue
-            _put(session, report, rows, day, began)
+            _put(db, session, report, rows, day, began)
         session.execute(delete(NotedDay).where(NotedDay.day == day, NotedDay.noted_at <= began))
 
 
+def _told(figures: Figures) -> tuple[Decimal, ...]:
+    """The figures as they are kept: a fraction of no time at all is 0."""
+    shares = (figures.uptime, figures.unknown, figures.downtime)
+    return (figures.availability, figures.reliability, *(max(share, Decimal(0)) for share in shares))
+
+
 def _put(
-    session: Session, report: reports.ReportOnDay, rows: list[TopologyRow], day: date, now: datetime
+    db: Database,
+    session: Session,
+    report: reports.ReportOnDay,
+    rows: list[TopologyRow],
+    day: date,
+    now: datetime,
 ) -> None:
     given = inputs.of_day(session, report, rows, day, now)
     session.execute(delete(DayFigure).where(DayFigure.report_id == report.id, DayFigure.day == day))
-    found = [
-        {
-            "report_id": report.id,
-            "day": day,
-            "level": one.level,
-            "site": one.site,
-            "service": one.service,
-            "endpoint_id": one.endpoint_id,
-            "ngi": one.ngi,
-            "availability": one.figures.availability,
-            "reliability": one.figures.reliability,
-            "uptime": max(one.figures.uptime, 0),
-            "unknown": max(one.figures.unknown, 0),
-            "downtime": max(one.figures.downtime, 0),
-            "line": [[second, state] for second, state in one.line],
-        }
+    rows_of_day = (
+        (
+            report.id,
+            day,
+            one.level,
+            one.site,
+            one.service,
+            one.endpoint_id,
+            one.ngi,
+            *_told(one.figures),
+            json.dumps(one.line),
+        )
         for one in judge_day(given, report.rules)
-    ]
-    if found:
-        session.execute(insert(DayFigure), found)
+    )
+    db.copy(session, "day_figure", _COLUMNS, rows_of_day)
     made = insert(ComputedDay).values(report_id=report.id, day=day, computed_at=now)
     session.execute(
         made.on_conflict_do_update(index_elements=["report_id", "day"], set_={"computed_at": now})

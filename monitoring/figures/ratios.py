@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from monitoring.algebra import State
 from monitoring.figures.lines import DAY_S, Held, Line, seconds
@@ -43,6 +44,7 @@ def five(value: Fraction) -> Decimal:
     return Decimal(whole) * _FIVE
 
 
+@lru_cache(maxsize=4096)
 def of_day(line: Line, until: int = DAY_S) -> Figures:
     """The figures of a day, or of its part before second `until`; all -1 where that is none."""
     return of_seconds(seconds(line, until), until)
@@ -69,24 +71,26 @@ def _share(part: int, whole: int) -> Decimal:
 def of_period(days: Sequence[Figures]) -> Figures | None:
     """The figures of several days from the means of their fractions, not rounded (to fifteen digits); None where no
     day has any."""
-    counted = [day for day in days if day.uptime >= 0]
-    if not counted:
+    if not days:
         return None
-    up = _mean(day.uptime for day in counted)
-    unknown = _mean(day.unknown for day in counted)
-    down = _mean(day.downtime for day in counted)
-    return Figures(
-        _period_share(up, _ALMOST_ONE - unknown),
-        _period_share(up, _ALMOST_ONE - unknown - down),
-        _digits(up),
-        _digits(unknown),
-        _digits(down),
+    return of_sums(
+        len(days),
+        sum((day.uptime for day in days), Decimal(0)),
+        sum((day.unknown for day in days), Decimal(0)),
+        sum((day.downtime for day in days), Decimal(0)),
     )
 
 
-def _mean(values: Iterable[Decimal]) -> Fraction:
-    known = [Fraction(value) for value in values]
-    return sum(known, Fraction(0)) / len(known)
+def of_sums(days: int, up: Decimal, unknown: Decimal, down: Decimal) -> Figures:
+    """The same from the number of days and the sums of their fractions."""
+    mean_up, mean_unknown, mean_down = (Fraction(total) / days for total in (up, unknown, down))
+    return Figures(
+        _period_share(mean_up, _ALMOST_ONE - mean_unknown),
+        _period_share(mean_up, _ALMOST_ONE - mean_unknown - mean_down),
+        _digits(mean_up),
+        _digits(mean_unknown),
+        _digits(mean_down),
+    )
 
 
 def _period_share(part: Fraction, whole: Fraction) -> Decimal:
@@ -110,12 +114,12 @@ def of_supergroup(members: Iterable[tuple[Decimal, Decimal, Decimal]]) -> Pair:
 
 
 def _weighted(rows: Iterable[tuple[Decimal, Decimal]]) -> Decimal | None:
-    above, below = Fraction(0), Fraction(0)
+    above, below = Decimal(0), Decimal(0)  # sums of products with few digits: exact in 28
     for value, weight in rows:
         if value >= 0:
-            above += Fraction(value) * (Fraction(weight) + 1)
-            below += Fraction(weight) + 1
-    return five(above / below) if below else None
+            above += value * (weight + 1)
+            below += weight + 1
+    return five(Fraction(above) / Fraction(below)) if below else None
 
 
 def mean_of_days(days: Iterable[Pair]) -> Pair:

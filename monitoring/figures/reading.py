@@ -1,22 +1,24 @@
 """Figures by day, by month, or of a whole period: sites, their services and endpoints, and NGIs from their sites."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, literal, select, text
 from sqlalchemy.orm import Session
 
-from monitoring.figures.ratios import Figures, Pair, mean_of_days, of_period, of_supergroup
+from monitoring.figures.ratios import Figures, Pair, mean_of_days, of_sums, of_supergroup
 from monitoring.models.figures import DayFigure, Profile, ProfileVersion
 from monitoring.profiles.bodies import Weights
 
 Granularity = Literal["daily", "monthly", "custom"]
 Subject = tuple[str, str, str, str]  # NGI, site, service type, endpoint
 NO_WEIGHT = Decimal(0)
+Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
+_SUBJECT = (DayFigure.ngi, DayFigure.site, DayFigure.service, DayFigure.endpoint_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,49 +36,61 @@ class Asked:
 
 
 def rows(session: Session, asked: Asked) -> list[DayFigure]:
-    """The kept days, by NGI, site, service, endpoint and day."""
-    found = select(DayFigure).where(
+    """The kept days with their lines, by NGI, site, service, endpoint and day."""
+    return list(session.scalars(_narrowed(select(DayFigure), asked).order_by(*_SUBJECT, DayFigure.day)))
+
+
+def _narrowed(found: Statement, asked: Asked) -> Statement:
+    found = found.where(
         DayFigure.report_id == asked.report_id,
         DayFigure.level == asked.level,
         DayFigure.day >= asked.first,
         DayFigure.day <= asked.last,
     )
-    for column, name in (
-        (DayFigure.ngi, asked.ngi),
-        (DayFigure.site, asked.site),
-        (DayFigure.service, asked.service),
-        (DayFigure.endpoint_id, asked.endpoint_id),
-    ):
+    names = (asked.ngi, asked.site, asked.service, asked.endpoint_id)
+    for column, name in zip(_SUBJECT, names, strict=True):
         if name:
             found = found.where(column == name)
-    order = (DayFigure.ngi, DayFigure.site, DayFigure.service, DayFigure.endpoint_id, DayFigure.day)
-    return list(session.scalars(found.order_by(*order)))
-
-
-def figures_of(row: DayFigure) -> Figures:
-    """A kept day as a value."""
-    return Figures(row.availability, row.reliability, row.uptime, row.unknown, row.downtime)
+    return found
 
 
 def results(
     session: Session, asked: Asked, granularity: Granularity
 ) -> dict[Subject, list[tuple[str, Figures]]]:
     """The figures of each subject with the time that they stand for: a day, a month, or "" for the whole."""
-    days: dict[Subject, list[tuple[date, Figures]]] = defaultdict(list)
-    for row in rows(session, asked):
-        days[row.ngi, row.site, row.service, row.endpoint_id].append((row.day, figures_of(row)))
-    return {subject: by_time(found, granularity) for subject, found in days.items()}
+    return _by_day(session, asked) if granularity == "daily" else _of_periods(session, asked, granularity)
 
 
-def by_time(days: Sequence[tuple[date, Figures]], granularity: Granularity) -> list[tuple[str, Figures]]:
-    """Days as they are, or put together by month or as a whole."""
-    if granularity == "daily":
-        return [(day.isoformat(), figures) for day, figures in days]
-    parts: dict[str, list[Figures]] = defaultdict(list)
-    for day, figures in days:
-        parts[f"{day:%Y-%m}" if granularity == "monthly" else ""].append(figures)
-    found = [(name, of_period(part)) for name, part in parts.items()]
-    return [(name, figures) for name, figures in found if figures is not None]
+def _by_day(session: Session, asked: Asked) -> dict[Subject, list[tuple[str, Figures]]]:
+    found: dict[Subject, list[tuple[str, Figures]]] = defaultdict(list)
+    figures = (
+        DayFigure.availability,
+        DayFigure.reliability,
+        DayFigure.uptime,
+        DayFigure.unknown,
+        DayFigure.downtime,
+    )
+    statement = _narrowed(select(*_SUBJECT, DayFigure.day, *figures), asked).order_by(
+        *_SUBJECT, DayFigure.day
+    )
+    for ngi, site, service, endpoint, day, *values in session.execute(statement):
+        found[ngi, site, service, endpoint].append((day.isoformat(), Figures(*values)))
+    return dict(found)
+
+
+def _of_periods(
+    session: Session, asked: Asked, granularity: Granularity
+) -> dict[Subject, list[tuple[str, Figures]]]:
+    """Months or the whole: the database adds the days' fractions up, exactly."""
+    month = func.to_char(DayFigure.day, "YYYY-MM") if granularity == "monthly" else literal("")
+    sums = (func.sum(DayFigure.uptime), func.sum(DayFigure.unknown), func.sum(DayFigure.downtime))
+    statement = _narrowed(select(*_SUBJECT, month.label("month"), func.count(), *sums), asked)
+    found: dict[Subject, list[tuple[str, Figures]]] = defaultdict(list)
+    for ngi, site, service, endpoint, when, days, *added in session.execute(
+        statement.group_by(*_SUBJECT, text("month")).order_by(*_SUBJECT, text("month"))
+    ):
+        found[ngi, site, service, endpoint].append((when, of_sums(days, *added)))
+    return dict(found)
 
 
 def of_ngis(session: Session, asked: Asked, granularity: Granularity) -> dict[str, list[tuple[str, Pair]]]:
@@ -85,12 +99,12 @@ def of_ngis(session: Session, asked: Asked, granularity: Granularity) -> dict[st
     members: dict[str, dict[date, list[tuple[Decimal, Decimal, Decimal]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for row in rows(session, asked):
-        weight = weights[row.day].get(row.site, NO_WEIGHT)
-        members[row.ngi][row.day].append((row.availability, row.reliability, weight))
+    columns = (DayFigure.ngi, DayFigure.site, DayFigure.day, DayFigure.availability, DayFigure.reliability)
+    for ngi, site, day, availability, reliability in session.execute(_narrowed(select(*columns), asked)):
+        members[ngi][day].append((availability, reliability, weights[day].get(site, NO_WEIGHT)))
     return {
         ngi: _ngi_by_time([(day, of_supergroup(sites)) for day, sites in sorted(days.items())], granularity)
-        for ngi, days in members.items()
+        for ngi, days in sorted(members.items())
     }
 
 
