@@ -212,6 +212,26 @@ def test_a_certificate_of_somebody_else_is_left_out_and_two_records_are_not_one(
     assert "already" in " ".join(report.findings[1].notes)
 
 
+def test_what_could_not_be_given_is_tried_again_by_the_next_import(house: Any) -> None:
+    here, elsewhere = house.join("Anna Lindqvist"), house.join("Goran Petrov", "chipster", "Paavo Salo")
+    line = "/C=EU/O=Hanse Demo/OU=People/CN={},/C=EU/O=Hanse Demo/CN=Hanse Demo CA,1,{}\n"
+    groups_there = f"/{VO}/Role=NULL /{VO}/g/Role=NULL/Capability=NULL /else/x"
+    people = line.format("Anna Lindqvist", groups_there) + line.format("Goran Petrov", "")
+    table = ("subject,issuer,id,groups\n" + people).encode()
+    first = imported(house, csvfile.read(table))
+    assert "belongs to another person" in " ".join(note for one in first.findings for note in one.notes)
+    (profile,) = profiles(house).values()
+    assert (profile.member.id, profile.fqans) == (here.id, (f"/{VO}", f"/{VO}/g"))
+    assert len(profile.certificates) == 1
+    with house.db.transaction() as session:
+        key = members.profile(session, elsewhere.id).certificates[0].certificate.key
+        certificates.link(session, here.id, key, "seen both", house.principal("Ingrid Holm"))
+    assert imported(house, csvfile.read(table)).counts["change"] == 1
+    (profile,) = profiles(house).values()
+    assert len(profile.certificates) == 2
+    assert imported(house, csvfile.read(table)).counts["change"] == 0
+
+
 def test_those_who_are_gone_there_are_told_of_or_removed(house: Any) -> None:
     imported(house, dump())
     fewer = dump()

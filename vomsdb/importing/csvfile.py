@@ -51,12 +51,7 @@ def read(content: bytes) -> Contents:
         _add(contents, people, line, row)
         enough(people)
     contents.people = list(people.values())
-    for person in contents.people:
-        for fqan in person.fqans:
-            group, _, role = fqan.partition("/Role=")
-            contents.groups.setdefault(group, "")
-            contents.roles |= {role: ""} if role and role != "NULL" else {}
-        contents.attributes |= dict.fromkeys(person.attributes, ("", False))
+    contents.name_what_people_hold()
     return contents
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hanse.identity.names import parse
 from hanse.identity.principals import X509Identity
-from vomsdb.importing.records import CertificateRecord, PersonRecord
+from vomsdb.importing.records import CertificateRecord, PersonRecord, short_fqan
 from vomsdb.ledger import iso
 from vomsdb.lifetimes import LONGEST
 from vomsdb.models.membership import SUSPENSIONS
@@ -88,9 +88,10 @@ def judged(record: PersonRecord) -> Judged:
 
 def _printable(record: PersonRecord, notes: list[str]) -> PersonRecord:
     """Without groups and attributes whose names no database could keep."""
-    fqans = tuple(fqan for fqan in record.fqans if fqan.isprintable() and len(fqan) <= LONGEST_REASON)
+    good = (fqan for fqan in record.fqans if fqan.isprintable() and len(fqan) <= LONGEST_REASON)
+    fqans = tuple(dict.fromkeys(short_fqan(fqan) for fqan in good))
     attributes = {name: value for name, value in record.attributes.items() if name.isprintable()}
-    if len(fqans) < len(record.fqans) or len(attributes) < len(record.attributes):
+    if not all(fqan.isprintable() for fqan in record.fqans) or len(attributes) < len(record.attributes):
         notes.append("groups or attributes left out, in whose names stand signs that cannot be printed")
     return replace(record, fqans=fqans, attributes=attributes)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from hanse.errors import FieldFault, Refused
+from hanse.identity.fqans import VomsError, split_fqan
 
 MOST_PEOPLE = 200_000
 _FORMS = (
@@ -77,9 +78,27 @@ class Contents:
     unread: list[Unread] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
+    def name_what_people_hold(self) -> None:
+        """Groups, roles and attributes of a source that lists none by themselves: those that people hold."""
+        for person in self.people:
+            for fqan in map(short_fqan, person.fqans):
+                group, _, role = fqan.partition("/Role=")
+                self.groups.setdefault(group, "")
+                self.roles |= {role: ""} if role else {}
+            self.attributes |= dict.fromkeys(person.attributes, ("", False))
+
     def note(self, record: str, name: str, reason: str) -> None:
         """Something could not be used."""
         self.unread.append(Unread(record, name, reason))
+
+
+def short_fqan(fqan: str) -> str:
+    """The group or role in short form; a text that is neither stays as it is, and is refused where it is given."""
+    try:
+        path, role = split_fqan(fqan)
+    except VomsError:
+        return fqan
+    return f"{path}/Role={role}" if role else path
 
 
 def moment(text: str) -> datetime | None:

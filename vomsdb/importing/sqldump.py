@@ -212,7 +212,11 @@ class _Reader:
         if not found["number"]:
             return int(found["true"] is not None)
         try:
-            return int(found["number"]) if found["number"].isdigit() else int(float(found["number"]))
+            return (
+                int(found["number"])
+                if found["number"].lstrip(b"+-").isdigit()
+                else int(float(found["number"]))
+            )
         except (OverflowError, ValueError):
             raise self.fault(table, "a number is too large") from None
 

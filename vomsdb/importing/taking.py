@@ -6,8 +6,10 @@ last import. Who changed it since wins; where both did, or where it is the first
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,7 +17,7 @@ from sqlalchemy.orm import Session
 from hanse.database import Database
 from hanse.errors import Conflict, HanseError, Refused
 from hanse.identity.principals import Principal
-from vomsdb import lifetimes, vos
+from vomsdb import generic_attributes, lifetimes, members, vos
 from vomsdb.importing import structure
 from vomsdb.importing.admitting import admit
 from vomsdb.importing.judged import Judged, judged
@@ -172,7 +174,7 @@ class _Taking:
     def _remember(self, one: Judged, member: Member) -> None:
         """Their number stays known beside ours, with what was read now."""
         row = self._memory.get(one.record.key)
-        values = one.values()
+        values = self._taken_values(one, member, {} if row is None else row.values)
         if row is None:
             row = ImportedRecord(
                 vo=self._vo.name,
@@ -184,8 +186,28 @@ class _Taking:
             self._session.add(row)
             self._memory[one.record.key] = row
         elif row.values != values or row.entity_id != str(member.id):
-            row.entity_id, row.values = str(member.id), values
+            row.entity_id, row.values, row.imported_at = str(member.id), values, datetime.now(UTC)
         self._session.flush()
+
+    def _taken_values(self, one: Judged, member: Member, before: Mapping[str, Any]) -> dict[str, Any]:
+        """What was read, without what could not be given this time, so that the next import tries it again."""
+        values = one.values()
+        profile = members.profile(self._session, member.id)
+        values_held = generic_attributes.of_member(self._session, member)
+        held = {
+            "certificates": {each.certificate.key for each in profile.certificates},
+            "fqans": set(profile.fqans),
+            "attributes": {row.name for row in values_held},
+        }
+        for name, now in held.items():
+            kept = now | set(before.get(name, ()))
+            read = values[name]
+            values[name] = (
+                {key: value for key, value in read.items() if key in kept}
+                if isinstance(read, dict)
+                else [key for key in read if key in kept]
+            )
+        return values
 
     def gone(self) -> None:
         """Members that earlier imports brought and that the other side no longer has."""

@@ -57,14 +57,7 @@ def _contents(users: Mapping[str, Mapping[str, Any]]) -> Contents:
     contents = Contents("VOMS-Admin's answers", SYSTEM)
     for key, user in sorted(users.items(), key=lambda one: int(one[0])):
         contents.people.append(_person(contents, key, user))
-    for person in contents.people:
-        for fqan in person.fqans:
-            group, _, rest = fqan.partition("/Role=")
-            contents.groups.setdefault(group, "")
-            if rest:
-                contents.roles.setdefault(rest.partition("/")[0], "")
-        contents.attributes |= dict.fromkeys(person.attributes, ("", False))
-    contents.roles.pop("NULL", None)
+    contents.name_what_people_hold()
     if any(person.signed is None for person in contents.people):
         contents.remarks.append(
             "No signatures of the AUP are told: whoever was not suspended for it counts as having signed."
