@@ -65,7 +65,7 @@ def line_of(changes: Iterable[Change], start: datetime) -> lines.Line:
             before = change.state
         else:
             points.append((second, change.state))
-    return lines.line(points, before)
+    return lines.line(points, before) if points else lines.steady(before)
 
 
 def _downtimes(

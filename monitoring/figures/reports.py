@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
@@ -80,7 +81,8 @@ def _profile(session: Session, report: Report, kind: str, day: date) -> Mapping[
     return kept.find(session, kind, found.id, day).body
 
 
-def expected(metrics: Iterable[str], url: str) -> tuple[str, ...]:
+@lru_cache(maxsize=65_536)
+def expected(metrics: tuple[str, ...], url: str) -> tuple[str, ...]:
     """The metrics that make sense for an address: a certificate is asked of no endpoint without TLS."""
     try:
         tls = target_of(url).tls
