@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from typing import Any
 
 from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
@@ -12,9 +11,9 @@ from sqlalchemy.orm import Session
 from accounting.archive.kept import open_since
 from accounting.models import Uncounted
 from accounting.stores import vm_figures, vm_tables
-from accounting.stores.vm_tables import Machine, Parts
-from accounting.stores.vm_tally import Counted, Tally, carries
-from accounting.usage import Before, following
+from accounting.stores.vm_tables import Machine, Parts, Recounted, counted_anew
+from accounting.stores.vm_tally import Counted, Tally
+from accounting.usage import Before
 from hanse.database import Database
 
 AT_ONCE = 2000
@@ -59,18 +58,14 @@ def _count_site(db: Database, session: Session, site: str) -> set[tuple[str, dat
 
 def _count_machines(db: Database, session: Session, machines: list[Machine]) -> set[tuple[str, date]]:
     tally, parts = Tally(), Parts()
-    recounted: list[tuple[Machine, Any, Any]] = []
+    recounted: Recounted = []
     stored = vm_tables.around(session, dict.fromkeys(machines, 0), parts)
     for machine in machines:
         made: list[Counted] = []
         before: Before | None = None
         for each in stored[machine]:
-            report = each.counted.report
-            interval, before = following(report.reading, before)
-            made.append(Counted(interval, report))
-            carried = carries(report.reading, before)
-            if interval[:4] != each.counted.interval[:4] or carried != each.carried:
-                recounted.append((machine, interval, carried))
+            counted, before = counted_anew(machine, each, before, recounted)
+            made.append(counted)
         tally.count(*machine, None, (), made)
     vm_tables.recount(session, recounted)
     vm_figures.write_tally(db, session, tally)

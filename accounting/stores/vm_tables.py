@@ -17,6 +17,7 @@ from accounting.stores.vm_tally import (
     Group,
     Report,
     after,
+    carries,
 )
 from accounting.usage import Before, Interval, Reading, following, part_of
 from hanse.database import Database, driver_cursor
@@ -40,6 +41,8 @@ class Stored(NamedTuple):
     carried: list[int | None] | None
 
 
+Recounted = list[tuple[Machine, Interval, list[int | None] | None]]
+"""Intervals of stored reports to write anew, with the counters that each left out."""
 StoredRow = tuple[Any, ...]
 """What `_SHOWN` names."""
 
@@ -168,6 +171,20 @@ _PORTION = 1000
 _TIMES = frozenset({"measured_at", "started_at", "ended_at"})
 _KINDS = tuple(get_type_hints(VmSnapshot).items())
 _WRITTEN: dict[object, Callable[[Any], Iterable[str]]] = {str: copied.texts, Decimal: copied.decimals}
+
+
+def counted_anew(
+    machine: Machine, stored: Stored, before: Before | None, recounted: Recounted
+) -> tuple[Counted, Before]:
+    """A stored report counted after `before`, and where it leaves the counters; `recounted` notes it where that differs
+    from what is stored.
+    """
+    report = stored.counted.report
+    interval, left = following(report.reading, before)
+    carried = carries(report.reading, left)
+    if interval[:4] != stored.counted.interval[:4] or carried != stored.carried:
+        recounted.append((machine, interval, carried))
+    return Counted(interval, report), left
 
 
 def _as_copied(reports: Sequence[New]) -> Iterator[str]:

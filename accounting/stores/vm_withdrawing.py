@@ -9,9 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from accounting.stores import vm_figures, vm_tables
-from accounting.stores.vm_tables import Machine, Parts, Stored
-from accounting.stores.vm_tally import Counted, Tally, after, carries
-from accounting.usage import Interval, following
+from accounting.stores.vm_tables import Machine, Parts, Recounted, Stored, counted_anew, left_by
+from accounting.stores.vm_tally import Counted, Tally
 from hanse.database import Database
 
 AT_ONCE = 2000
@@ -25,7 +24,6 @@ _MACHINES = text(
 _FORGET = text(
     "delete from vm_snapshot where site = :site and measured_at >= :begin and measured_at < :until"
 )
-Recounted = list[tuple[Machine, Interval, list[int | None] | None]]
 
 
 def withdraw(
@@ -64,15 +62,9 @@ def _withdraw(
 
 
 def _made(machine: Machine, last: Stored | None, left: list[Stored], recounted: Recounted) -> list[Counted]:
-    before = None
-    if last is not None:
-        before = after(last.counted.interval, last.counted.report.reading, last.carried)
+    before = None if last is None else left_by(last)
     made: list[Counted] = []
     for each in left:
-        report = each.counted.report
-        interval, before = following(report.reading, before)
-        made.append(Counted(interval, report))
-        carried = carries(report.reading, before)
-        if interval[:4] != each.counted.interval[:4] or carried != each.carried:
-            recounted.append((machine, interval, carried))
+        counted, before = counted_anew(machine, each, before, recounted)
+        made.append(counted)
     return made

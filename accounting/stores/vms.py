@@ -21,14 +21,16 @@ from accounting.stores.vm_tables import (
     Machine,
     New,
     Parts,
+    Recounted,
     Stored,
     StoredRow,
     counted_after,
+    counted_anew,
     left_by,
     stored_of,
 )
 from accounting.stores.vm_tally import AMOUNTS, Counted, Tally, carries
-from accounting.usage import Before, Interval, following
+from accounting.usage import Before, following
 from hanse.database import Database
 
 Coming = tuple[int, Placed[VmSnapshot], int, VmSnapshot]
@@ -80,7 +82,7 @@ class _Counting:
         self.tally = Tally()
         self.inserted: list[New] = []
         self.replaced: list[New] = []
-        self.recounted: list[tuple[Machine, Interval, list[int | None] | None]] = []
+        self.recounted: Recounted = []
         self.said: list[Said] = []
 
     def write(self, db: Database, session: Session) -> None:
@@ -125,14 +127,11 @@ class _Counting:
                 made.append(counted)
                 continue
             assert there is not None
-            report = there.counted.report
-            interval, before = following(report.reading, before)
-            made.append(Counted(interval, report))
-            carried = carries(report.reading, before)
-            if interval != was or carried != there.carried:
-                self.recounted.append((machine, interval, carried))
-                if was is not None and interval.remark not in ("", was.remark):
-                    self._say(machine, reports[0], 0, interval.remark)
+            counted, before = counted_anew(machine, there, before, self.recounted)
+            made.append(counted)
+            remark = counted.interval.remark
+            if was is not None and remark not in ("", was.remark):
+                self._say(machine, reports[0], 0, remark)
         self.tally.count(*machine, last and last.counted, list(old.values()), made)
 
     def _new(
