@@ -17,15 +17,19 @@ from sqlalchemy.orm import Session
 from vomsdb.models import Acknowledgement
 from vomsdb.promise import BEHIND, BREACH, IN_STEP, LATE, Pair, Promise, pairs
 
+# Many sites hold the same state of a VO: the oldest change that they lack is looked up once for all of them.
 _PAIRS = """
-    with head as (
-        select name as vo, (select max(c.revision) from vo_change c where c.vo = vo.name) as revision from vo
-    ), pair as (
-        select r.site, r.vo, least(r.differs_since, case when r.held_revision < head.revision then (
-            select greatest(c.at, r.since) from vo_change c
-            where c.vo = r.vo and c.revision > r.held_revision order by c.revision limit 1) end) as began
-        from replica r join head on head.vo = r.vo
+    with chosen as (
+        select site, vo, since, held_revision, differs_since from replica r
         where (cast(:vo as text) is null or r.vo = :vo) and (:words = '' or strpos(lower(r.site), :words) > 0)
+    ), lacking as (
+        select h.vo, h.held_revision, (select c.at from vo_change c where c.vo = h.vo and c.revision > h.held_revision
+            order by c.revision limit 1) as at
+        from (select distinct vo, held_revision from chosen) h
+    ), pair as materialized (
+        select c.site, c.vo, least(c.differs_since,
+            case when l.at is not null then greatest(l.at, c.since) end) as began
+        from chosen c join lacking l on l.vo = c.vo and l.held_revision = c.held_revision
     )
 """
 _SITES = text(
@@ -34,7 +38,8 @@ _SITES = text(
 )
 _COUNTS = text(
     _PAIRS + "select count(*), count(began), count(*) filter (where began <= :late),"  # noqa: S608
-    " count(*) filter (where began <= :broken) from pair"
+    " count(*) filter (where began <= :broken), (select array[site, vo] from pair where began is not null"
+    " order by began, site, vo limit 1), min(began) from pair"
 )
 _WORST = text(
     _PAIRS + "select site, vo, began from pair where began is not null and began <= :until"  # noqa: S608
@@ -80,9 +85,9 @@ def summary(session: Session, promised: Promise, *, vo: str | None = None, words
     now = datetime.now(UTC)
     limits = {"late": now - promised.late_after, "broken": now - promised.breach_after}
     given = {"vo": vo, "words": words.lower(), **limits}
-    total, behind, late, broken = session.execute(_COUNTS, given).one()
-    found = worst(session, timedelta(0), 1, vo=vo, words=words)
-    return Summary(total, behind - late, late - broken, broken, found[0] if found else None)
+    total, behind, late, broken, oldest, began = session.execute(_COUNTS, given).one()
+    found = None if oldest is None else Standing(oldest[0], oldest[1], began)
+    return Summary(total, behind - late, late - broken, broken, found)
 
 
 def worst(
