@@ -116,7 +116,7 @@ def _fill_fqan(session: Session, request: MemberRequest, member: Member, fqan: s
 
 def challenge(vo: str) -> str:
     """A text for a key to sign: nobody can have had it signed before."""
-    return f"Hanse, membership of {vo}: this key is mine. {secrets.token_hex(16)}"
+    return f"{vo}: this key is mine. {secrets.token_hex(16)}"
 
 
 def tell_deciders(session: Session, request: MemberRequest) -> None:

@@ -133,6 +133,11 @@ def _filled(kind: Kind, text: Text, facts: Mapping[str, object]) -> Text:
     return Text(_PLACE.sub(put_in, text.subject), _PLACE.sub(put_in, text.body))
 
 
+def start_of(kind: Kind) -> Text:
+    """Something to write on from, with all that the letter must have."""
+    return Text("", "\n\n".join(("Dear {name},", *(f"{{{name}}}" for name in kind.needed))) + "\n")
+
+
 def check(kind: Kind, text: Text) -> None:
     """Raises Refused, naming the field, for a text that cannot be sent."""
     faults = []

@@ -83,7 +83,8 @@ def _page(vo: str, letter: str, form: FormFaults, shown: Text | None, status: in
         whole = frame(session, vo, "mails")
         own = own_letters.of_vo(session, vo).get(letter)
     now = None if own is None else Text(own.subject, own.body)
-    kept = form.kept or ({"subject": own.subject, "body": own.body} if own else {})
+    start = own_letters.start_of(kind) if now is None else now
+    kept = form.kept or {"subject": start.subject, "body": start.body}
     return page(
         "vomsdb/letter.html",
         title=vo,

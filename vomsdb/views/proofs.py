@@ -88,7 +88,7 @@ def _page(request_id: int, form: FormFaults, status: int = 200) -> Response:
 def _command(challenge: str) -> str:
     """Prints the signature in base64; the path of the key is the only thing to change."""
     return (
-        f"printf '%s' '{challenge}' \\\n"
+        f"printf '%s' \\\n  '{challenge}' \\\n"
         "  | openssl dgst -sha256 -sign ~/.globus/userkey.pem \\\n"
         "  | openssl base64"
     )
