@@ -25,10 +25,11 @@ from monitoring.protocols.argo_topology import argo_topology
 from monitoring.settings import MonitoringSettings
 from monitoring.views import monitoring_pages
 from monitoring.views.availability import availability_pages
+from monitoring.views.incidents import incident_pages
 from monitoring.views.public import public_pages
 
 __all__ = ["METRICS", "create_app"]
-PAGES = (monitoring_pages, availability_pages, public_pages)
+PAGES = (monitoring_pages, incident_pages, availability_pages, public_pages)
 ARGO = (argo_results, argo_status, argo_topology, argo_profiles, argo_recomputations, argo_metrics)
 
 
