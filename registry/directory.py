@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from hanse.database import Database
 from hanse.revisions import Body, FeedIdentity, History, Revision, feed_epoch
-from registry import states
+from registry import remembered, states
 from registry.absence import Away, away
 from registry.lately import Lately
 from registry.models import Endpoint, Service, Site
@@ -201,6 +201,7 @@ _COUNTED = select(
 )
 _directories: WeakKeyDictionary[Database, Directory] = WeakKeyDictionary()
 _then: Lately[tuple[Listed, ...]] = Lately(4)
+_counts_then: Lately[dict[str, int]] = Lately(4)
 
 
 def look(db: Database, session: Session) -> Federation:
@@ -216,6 +217,12 @@ def sites(db: Database, session: Session, as_of: str | None = None) -> Sequence[
     # what was does not change but by erasing people, who are not in here
     how = (feed_epoch(session), number)
     return _then.get((db,), how, lambda: _sites_then(session, number))
+
+
+def counted_then(db: Database, session: Session, number: int) -> Mapping[str, int]:
+    """How many services and endpoints stood after revision `number`."""
+    how = (feed_epoch(session), number)
+    return _counts_then.get((db,), how, lambda: remembered.counted(session, ("service", "endpoint"), number))
 
 
 def _sites_then(session: Session, number: int) -> tuple[Listed, ...]:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hanse.database import Database
 from hanse.revisions import Body, History, Revision
-from registry import downtime_finding, remembered, spanning, states, trail
+from registry import directory, downtime_finding, states, trail
 from registry.directory import Federation
 from registry.models import CERTIFICATIONS, Downtime
 from registry.schemas.downtimes import DowntimeFilter
@@ -56,19 +57,19 @@ def look(session: Session, federation: Federation, now: datetime | None = None) 
     )
 
 
-def look_then(session: Session, moment: Moment) -> Overview:
+def look_then(db: Database, session: Session, moment: Moment) -> Overview:
     """The figures as they stood at a moment: its UTC day, as far as it had come."""
     as_of = str(moment.number)
     midnight = moment.at.replace(hour=0, minute=0, second=0, microsecond=0)
     known = Revision.number <= moment.number
-    by_ngi = spanning.sites_by_status(session, as_of).values()
-    counted = remembered.counted(session, ("service", "endpoint"), moment.number)
+    certified = Counter(site.certification for site in directory.sites(db, session, as_of))
+    counted = directory.counted_then(db, session, moment.number)
     day = DowntimeFilter(since=midnight, until=midnight + timedelta(days=1))
     downtimes = [one.body for one in downtime_finding.find(session, day, as_of=as_of)]
     return Overview(
         at=moment.at,
         revision=moment.number,
-        sites={status: sum(one[status] for one in by_ngi) for status in CERTIFICATIONS},
+        sites={status: certified[status] for status in CERTIFICATIONS},
         services=counted.get("service", 0),
         endpoints=counted.get("endpoint", 0),
         downtimes=sorted(downtimes, key=lambda one: (one["start"], int(one["id"]))),

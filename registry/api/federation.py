@@ -87,7 +87,7 @@ def read_overview(query: OneQuery) -> Body:
         if moment is None:
             seen = overview.look(session, directory.look(ground().db, session))
         else:
-            seen = overview.look_then(session, moment)
+            seen = overview.look_then(ground().db, session, moment)
         return {
             "generated_at": seen.at,
             "revision": seen.revision,

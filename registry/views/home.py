@@ -141,7 +141,7 @@ def operators_page_then(moment: Moment) -> BaseResponse:
     """The federation and the UTC day at a moment, as the log has them; the other services tell of now."""
     db = ground().db
     with db.transaction() as session:
-        own = overview.look_then(session, moment)
+        own = overview.look_then(db, session, moment)
         sites = directory.sites(db, session, str(moment.number))
     rows = site_list.rows_then(sites)
     counted = [(status, many) for status, many in own.sites.items() if many]
