@@ -132,8 +132,10 @@ def page(query: Any, order: Any, drawn: Drawn) -> Response:
         number_of("count", described.USUAL, 0, described.MOST),
     )
     with ground().db.transaction() as session:
-        total = finding.counted(session, query)
         ids = finding.page(session, query, order, start, count) if count else []
+        # a first page that is not full says by itself how many there are
+        whole = start == 1 and len(ids) < count
+        total = len(ids) if whole else finding.counted(session, query)
         found = [chosen.of(one) for one in drawn(session, ids)]
     return listed(found, total, start)
 
