@@ -116,12 +116,14 @@ def test_members_come_with_all_that_is_theirs_hear_nothing_and_the_same_again_ch
         rows = {row.key: row for row in session.scalars(select(ImportedRecord))}
         assert rows["1"].entity_id == str(anna.member.id)
         assert "anna@example.org" not in json.dumps(rows["1"].values)
+        assert taking.came_from(session, anna.member) == [("voms-admin", "1")]
         log = current(session, "membership")
         assert log[str(anna.member.id)]["fqans"] == list(anna.fqans)
         reasons = set(session.scalars(select(Revision.reason)))
         assert "imported from VOMS-Admin's database: usr 1" in reasons
         assert session.scalar(select(func.count()).select_from(VoChange).where(VoChange.vo == VO)) > 4
     assert report.counts["skip"] == 2
+    assert "voms-admin number" in house.browser("Marta Kowalska").get(f"/members/{anna.member.id}").text
     known = house.principal("Anna Lindqvist")
     assert known.has("vo_member", f"vo:{VO}")
     assert not house.principal("Tomás Vidal").has("vo_member", f"vo:{VO}")

@@ -43,6 +43,14 @@ class Options:
     remove_gone: bool = False
 
 
+def came_from(session: Session, member: Member) -> list[tuple[str, str]]:
+    """(system, number there) of a member that an import brought or knew again, by system."""
+    query = select(ImportedRecord.kind, ImportedRecord.key).where(
+        ImportedRecord.vo == member.vo, ImportedRecord.entity_id == str(member.id)
+    )
+    return [(kind, key) for kind, key in session.execute(query.order_by(ImportedRecord.kind))]
+
+
 class _TakeBack(Exception):
     """Ends the transaction of a plan without keeping it."""
 

@@ -13,6 +13,7 @@ from hanse.pages.words import count
 from hanse.web import FormFaults, Pages, csv_response, current_principal, ground, page
 from vomsdb import audit, generic_attributes, groups, lifetimes, members, robots, suspensions, vos
 from vomsdb.api.members import member_in_reach
+from vomsdb.importing import taking
 from vomsdb.models.membership import KINDS
 from vomsdb.permissions import REMOVE, SEE_MEMBERS, SUSPEND
 from vomsdb.views.frame import ENDING_DAYS, PAGE, frame, number_in_query
@@ -112,6 +113,7 @@ def member_page(member_id: int, form: FormFaults, status: int = 200) -> Response
             "robots": robots.owned(session, member_id),
             "owner": robots.owner_of(session, profile.member),
             "version": vos.found(session, vo).aup_version,
+            "came_from": taking.came_from(session, profile.member),
         }
     return page(
         "vomsdb/member.html",
