@@ -20,6 +20,7 @@ from hanse.identity.certificates import certificate_from_der
 from hanse.identity.trust import TrustError, TrustStore
 
 _log = logging.getLogger(__name__)
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, for which the module ssl has no name
 HANDSHAKE_S = 10.0
 """Seconds a client has for the handshake, so that one who says nothing does not keep a thread."""
 
@@ -58,17 +59,17 @@ class _Contexts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stores: dict[Path, TrustStore] = {}
-        self._built: dict[tuple[Path, Path, Path], tuple[str, ssl.SSLContext]] = {}
+        self._built: dict[tuple[Path, Path, Path, bool], tuple[str, ssl.SSLContext]] = {}
 
-    def get(self, trust_dir: Path, cert: Path, key: Path) -> ssl.SSLContext:
+    def get(self, trust_dir: Path, cert: Path, key: Path, in_words: bool) -> ssl.SSLContext:
         with self._lock:
             store = self._stores.setdefault(trust_dir, TrustStore(trust_dir))
-            known = self._built.get((trust_dir, cert, key))
+            known = self._built.get((trust_dir, cert, key, in_words))
             try:
                 version = f"{store.version} {_stamp(cert)} {_stamp(key)}"
                 if known is not None and known[0] == version:
                     return known[1]
-                context = _build(store, cert, key)
+                context = _build(store, cert, key, in_words)
             except (TrustError, OSError, ssl.SSLError) as error:
                 if known is None:
                     raise TrustError(_why(error, trust_dir, cert, key)) from error
@@ -76,21 +77,24 @@ class _Contexts:
                 # serve
                 _log.error("tls_files_unreadable: %s", _why(error, trust_dir, cert, key))
                 return known[1]
-            self._built[(trust_dir, cert, key)] = (version, context)
+            self._built[(trust_dir, cert, key, in_words)] = (version, context)
             return context
 
 
 _contexts = _Contexts()
 
 
-def server_context(settings: TlsSettings) -> ssl.SSLContext:
+def server_context(settings: TlsSettings, *, in_words: bool = False) -> ssl.SSLContext:
     """The context for a service's TLS side; call it for every connection: it is rebuilt only when a file
     changed.
 
     Client certificates are asked for and not required; when one is shown it must verify, revocation lists
     included. Raises TrustError with a sentence when the files cannot be used at all.
+
+    `in_words` lets certificates in that have expired or were revoked: for a server that has `TrustStore.verify` look at
+    every chain and answers with the reason, which clients show; of an alert after their handshake many show nothing.
     """
-    return _contexts.get(Path(settings.trust_dir), Path(settings.tls_cert), Path(settings.tls_key))
+    return _contexts.get(Path(settings.trust_dir), Path(settings.tls_cert), Path(settings.tls_key), in_words)
 
 
 def gunicorn_hook(settings: TlsSettings) -> Callable[[Any, Any], ssl.SSLContext]:
@@ -102,13 +106,14 @@ def gunicorn_hook(settings: TlsSettings) -> Callable[[Any, Any], ssl.SSLContext]
     return ssl_context
 
 
-def _build(store: TrustStore, cert: Path, key: Path) -> ssl.SSLContext:
+def _build(store: TrustStore, cert: Path, key: Path, in_words: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = _PunctualSocket
     context.load_cert_chain(cert, key)
     context.verify_mode = ssl.CERT_OPTIONAL
-    context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS | ssl.VERIFY_CRL_CHECK_CHAIN
+    context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS
+    context.verify_flags |= _NO_CHECK_TIME if in_words else ssl.VERIFY_CRL_CHECK_CHAIN
     # a resumed session is not verified again and forgets the chain behind a proxy
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE

@@ -42,8 +42,16 @@ class Desk:
     def vomsdir(self) -> Path:
         return self.folder / "vomsdir"
 
-    def init(self, program: str, name: str, *more: str, voms: str = VO, shown: Any = None) -> Done:
-        """voms-proxy-init of somebody of the cast; the proxy lands in `proxy`."""
+    def init(
+        self,
+        program: str,
+        name: str,
+        *more: str,
+        voms: str = VO,
+        shown: Any = None,
+        certificates: Path | None = None,
+    ) -> Done:
+        """voms-proxy-init of somebody of the cast; the proxy lands in `proxy`. `certificates`: its CAs."""
         issued = shown or self.house.cast[name]
         dash = "--" if program.endswith("3") else "-"
         options = {
@@ -52,7 +60,7 @@ class Desk:
             "key": issued.key_path,
             "out": self.proxy,
             "vomses": self.vomses,
-            "certdir": self.house.settings.trust_dir,
+            "certdir": certificates or self.house.settings.trust_dir,
         }
         if program == JAVA:
             options["vomsdir"] = self.vomsdir

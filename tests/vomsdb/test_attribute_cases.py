@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import socket
 import ssl
 import time
@@ -319,3 +320,22 @@ def test_a_role_held_stands_first_when_it_is_asked_for_first(house: House, tmp_p
         f"/{VO}/Role=operator",
         f"/{VO}/Role=NULL",
     ]
+
+
+@both
+def test_a_revoked_certificate_reads_why_in_both_clients(
+    house: House, ca: Any, tmp_path: Path, program: str
+) -> None:
+    mallory = ca.issue("/C=EU/O=Hanse Demo/OU=People/CN=Mallory", file_name=f"mallory-{program}")
+    _admit(house, mallory)
+    (listed,) = (p for p in house.settings.trust_dir.glob("*.r0") if not p.is_symlink())
+    before = listed.read_bytes()
+    ca.revoke(mallory.cert)
+    listed.write_bytes(ca.crl_path.read_bytes())
+    with running(house, tmp_path) as desk:
+        known = tmp_path / "clients-view"  # the client's own folder has not heard of it yet
+        shutil.copytree(house.settings.trust_dir, known, symlinks=True)
+        (known / listed.name).write_bytes(before)
+        done = desk.init(program, "Mallory", shown=mallory, certificates=known)
+    assert done.returncode == 1
+    assert "CN=Mallory was revoked at" in done.stdout + done.stderr

@@ -40,15 +40,16 @@ TABLE = (
     ),
     _case(
         "Certificate expired or not yet valid",
-        "TLS alert or 403; no attribute certificate, no sign-in",
+        "403 in words from the attribute authority, a TLS alert elsewhere",
         (CASES_AA, "test_a_certificate_or_proxy_that_does_not_hold_gets_nothing"),
         (TRUST, "test_expired_and_not_yet_valid"),
         (TLS, "test_expired_and_foreign_certificates_are_turned_away"),
     ),
     _case(
         "Certificate revoked, also behind a proxy",
-        "TLS alert or 403 from the next look at the list on (1 s)",
+        "the same, from the next look at the list on (1 s); both clients show the reason",
         (AA, "test_a_revoked_certificate_gets_nothing_also_behind_a_proxy"),
+        (CASES_AA, "test_a_revoked_certificate_reads_why_in_both_clients"),
         (TRUST, "test_a_revoked_certificate_is_refused_also_behind_proxies"),
     ),
     _case(

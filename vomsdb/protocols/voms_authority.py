@@ -83,9 +83,12 @@ class Desk:
     _kept: list[tuple[float, ssl.SSLContext]] = field(default_factory=list)
 
     def context(self) -> ssl.SSLContext:
-        """The context for the next connection; whether its files changed is looked at when LOOK_S have passed."""
+        """The context for the next connection; whether its files changed is looked at when LOOK_S have passed.
+
+        The clerk verifies every chain, so who has expired or was revoked reads that in the answer.
+        """
         if not self._kept or time.monotonic() - self._kept[0][0] > LOOK_S:
-            self._kept[:] = [(time.monotonic(), server_context(self.keys.tls()))]
+            self._kept[:] = [(time.monotonic(), server_context(self.keys.tls(), in_words=True))]
         return self._kept[0][1]
 
 

@@ -189,8 +189,9 @@ class Conversation(asyncio.Protocol):
         except ssl.SSLError as fault:
             log.info("connection ended early", remote=self._remote, reason=f"TLS: {fault.reason or fault}")
             self._part = Part.GOODBYE
+            self._allow()
             self._flush()
-            self._transport.close()
+            self._transport.write_eof()  # the client reads the alert first: closing now would reset what it sends
         else:
             self._flush()
 
