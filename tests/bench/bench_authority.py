@@ -127,6 +127,7 @@ def _bare_server(house: House, port: int) -> None:
         connection, _ = bound.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
+            _acknowledge(tls)
             received = b""
             while b"</voms>" not in received and (part := tls.recv(65536)):
                 _acknowledge(tls)
