@@ -34,10 +34,12 @@ def attend(db: Database, settings: MonitoringSettings) -> str:
 
 def _attend(session: Session, incident: Incident, settings: MonitoringSettings, audience: Audience) -> str:
     now = database_time(session)
-    if incident.ended_at is not None or incident.muted_by is not None:
+    if incident.ended_at is not None:
         return ""
     if incident.flapping and incidents.end_calm(session, incident, audience, now):
         return "calm"
+    if incident.muted_by is not None:
+        return ""
     if incident.silenced_until is not None:
         if incident.silenced_until > now:
             return ""

@@ -4,6 +4,7 @@ recovery."""
 from datetime import datetime
 
 from sqlalchemy import any_, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hanse.errors import Conflict, NotFound, Refused
@@ -119,7 +120,9 @@ def _join_or_open(
         same = same.where(Incident.host == culprit.host, Incident.reason == culprit.judged_reason)
     incident = session.scalars(same.order_by(Incident.number).with_for_update()).first()
     if incident is not None:
-        session.add(IncidentEndpoint(number=incident.number, endpoint_id=endpoint.id))
+        joining = insert(IncidentEndpoint).values(number=incident.number, endpoint_id=endpoint.id)
+        again = {"ended_at": None}  # it was in it, and well for a while
+        session.execute(joining.on_conflict_do_update(index_elements=["number", "endpoint_id"], set_=again))
         note(session, incident, at, "joined", f"{endpoint.url} fails for the same cause")
         return incident
     return _open(session, endpoint, judged, culprit, audience, at, downtime)

@@ -135,6 +135,15 @@ def test_flapping_is_one_incident_that_ends_when_it_is_calm(trio: Federation) ->
     assert trio.events()[-1] == "recovery"
 
 
+def test_a_downtime_does_not_keep_a_calm_incident_open(trio: Federation) -> None:
+    for _ in range(3):
+        trio.outage("bifi")
+        trio.recover("bifi")
+    with trio.session() as session:
+        session.execute(update(Incident).where(Incident.flapping).values(muted_by="1"))
+    assert "1 ended since they are calm" in attend(trio)
+
+
 def test_what_flaps_and_fails_is_not_calm(trio: Federation) -> None:
     for _ in range(3):
         trio.outage("bifi")

@@ -129,6 +129,20 @@ def test_two_endpoints_of_one_host_with_one_cause_are_one_incident(trio: Federat
     assert trio.events() == ["outage", "recovery"]
 
 
+def test_an_endpoint_that_fails_again_while_its_incident_is_open_is_in_it_again(trio: Federation) -> None:
+    trio.endpoint("BIFI", "https://occi.bifi.example:5000/", "org.openstack.nova", "bifi-nova")
+    trio.adopt()
+    trio.all_well()
+    trio.outage("bifi")
+    trio.outage("bifi-nova")
+    trio.recover("bifi")
+    trio.outage("bifi")
+    assert trio.state("bifi") == "critical"
+    trio.recover("bifi-nova")
+    (incident,) = trio.incidents()
+    assert incident.ended_at is None  # bifi holds it open
+
+
 def test_a_site_is_up_while_one_endpoint_of_each_service_is(trio: Federation) -> None:
     trio.endpoint("CESNET", "https://occi2.cesnet.example:8787/", number="cesnet-2")
     trio.adopt()
