@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from hanse.database import Database
@@ -30,17 +30,20 @@ class DirectQueries:
             try:
                 return self._rows(kept, statement, given)
             except psycopg.OperationalError:
-                kept.invalidate()
-        fresh = self._fresh()
+                self._give_up(kept)
+            except psycopg.Error as fault:
+                raise _translated(fault) from fault
         try:
-            return self._rows(fresh, statement, given)
+            return self._rows(self._fresh(), statement, given)
         except psycopg.Error as fault:
-            fresh.invalidate()
-            self._own.connection = None
-            lost = isinstance(fault, psycopg.OperationalError)
-            raise DBAPIError.instance(
-                "standing", None, fault, psycopg.Error, connection_invalidated=lost
-            ) from fault
+            self._give_up(self._kept())
+            raise _translated(fault) from fault
+
+    def _give_up(self, kept: PoolProxiedConnection | None) -> None:
+        """The next question of this thread asks for another connection, also when none can be had now."""
+        self._own.connection = None
+        if kept is not None:
+            kept.invalidate()
 
     def _kept(self) -> PoolProxiedConnection | None:
         kept: PoolProxiedConnection | None = getattr(self._own, "connection", None)
@@ -63,3 +66,8 @@ def _driver(connection: PoolProxiedConnection) -> psycopg.Connection[Any]:
     driver = connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     return driver
+
+
+def _translated(fault: psycopg.Error) -> StatementError:
+    lost = isinstance(fault, psycopg.OperationalError)
+    return DBAPIError.instance("standing", None, fault, psycopg.Error, connection_invalidated=lost)
