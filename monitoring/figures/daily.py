@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -68,11 +68,14 @@ def make(db: Database, settings: MonitoringSettings) -> str:
 
 
 def make_day(db: Database, day: date) -> None:
-    """Put a day's figures of all reports in the place of those there were, and take its note away."""
+    """Put a day's figures of all reports in the place of those there were, and take its note away.
+
+    A report whose profiles were not in force on the day has none, and that stands as well: it is not tried again."""
     with db.transaction() as session:
         began = database_time(session)
         rows = topology.of_day(session, day)
         for version in reports.all_in_force(session, day):
+            _clear(session, version.id, day, began)
             try:
                 report = reports.on_day(session, version, day)
             except HanseError as fault:
@@ -80,6 +83,15 @@ def make_day(db: Database, day: date) -> None:
                 continue
             _put(db, session, report, rows, day, began)
         session.execute(delete(NotedDay).where(NotedDay.day == day, NotedDay.noted_at <= began))
+
+
+def _clear(session: Session, report_id: str, day: date, now: datetime) -> None:
+    """Take the figures of a report's day away and note that it is counted now."""
+    session.execute(delete(DayFigure).where(DayFigure.report_id == report_id, DayFigure.day == day))
+    made = insert(ComputedDay).values(report_id=report_id, day=day, computed_at=now)
+    session.execute(
+        made.on_conflict_do_update(index_elements=["report_id", "day"], set_={"computed_at": now})
+    )
 
 
 def _told(figures: Figures) -> tuple[Decimal, ...]:
@@ -97,7 +109,6 @@ def _put(
     now: datetime,
 ) -> None:
     given = inputs.of_day(session, report, rows, day, now)
-    session.execute(delete(DayFigure).where(DayFigure.report_id == report.id, DayFigure.day == day))
     rows_of_day = (
         (
             report.id,
@@ -113,10 +124,6 @@ def _put(
         for one in judge_day(given, report.rules)
     )
     db.copy(session, "day_figure", _COLUMNS, rows_of_day)
-    made = insert(ComputedDay).values(report_id=report.id, day=day, computed_at=now)
-    session.execute(
-        made.on_conflict_do_update(index_elements=["report_id", "day"], set_={"computed_at": now})
-    )
 
 
 def _probes(session: Session, settings: MonitoringSettings) -> dict[str, tuple[str, ...]]:
@@ -167,17 +174,22 @@ def _note_late(session: Session, today: date) -> None:
 
 
 def _note_missing(session: Session, today: date) -> None:
-    """Days since the first measurement that no report counts yet, or that were counted before they were over."""
+    """Days since the first measurement that no report counts yet, or that were counted before they were over.
+
+    They are counted at midnight, and again when no change of theirs can come that is not late."""
     first = session.scalar(select(func.min(StatusChange.at)).where(StatusChange.level == "check"))
     if first is None:
         return
     begin = max(first.astimezone(UTC).date(), today - noting.FURTHEST)
     wanted = {begin + timedelta(days=number) for number in range((today - begin).days)}
+    over = func.timezone("UTC", ComputedDay.day + timedelta(days=1))
+    settled = func.timezone("UTC", ComputedDay.day + (timedelta(days=1) + LATE))
     for version in kept.in_force(session, "report", today):
         if version.body.get("disabled"):
             continue
         whole = select(ComputedDay.day).where(
             ComputedDay.report_id == version.id,
-            ComputedDay.computed_at >= func.timezone("UTC", ComputedDay.day + timedelta(days=1)),
+            ComputedDay.computed_at >= over,
+            or_(ComputedDay.computed_at >= settled, settled > database_time(session)),
         )
         noting.note(session, wanted - set(session.scalars(whole)), "not counted yet")

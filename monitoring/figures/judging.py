@@ -135,6 +135,7 @@ def _judge_site(site: str, members: Sequence[Member], given: DayInput, rules: Ru
         endpoints[member.service_type].append(line)
         yield _judged("endpoint", member, line, given.until)
     folded = []
+    told: set[str] = set()
     for group in rules.groups:
         services = []
         for service, operation in group.services:
@@ -142,8 +143,9 @@ def _judge_site(site: str, members: Sequence[Member], given: DayInput, rules: Ru
                 line = merge(rules.tables[operation], endpoints[service])
                 line = _changed(line, "service", members, given, service)
                 services.append(line)
-                figures = of_day(line, given.until)
-                yield Judged("service", site, ngi, service, "", line, figures)
+                if service not in told:  # in a second group it counts, and has no second row
+                    told.add(service)
+                    yield Judged("service", site, ngi, service, "", line, of_day(line, given.until))
         if services:
             folded.append(merge(rules.tables[group.operation], services))
     whole = _changed(merge(rules.tables[rules.profile_operation], folded), "site", members, given)

@@ -3,17 +3,21 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
+import structlog
 from sqlalchemy.orm import Session
 
+from hanse.errors import NotFound
 from monitoring.clock import database_time
 from monitoring.profiles import kept
-from monitoring.profiles.bodies import ThresholdsProfile
+from monitoring.profiles.bodies import ThresholdRule, ThresholdsProfile
 from monitoring.profiles.defaults import REPORT
 from monitoring.profiles.thresholds import Ruling, chosen, judged
 
 READ_AGAIN_S = 30.0
 Rule = tuple[str, str, str, str]
+log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -37,11 +41,20 @@ def _read(session: Session) -> dict[str, list[Rule]]:
     for report in kept.in_force(session, "report", day, REPORT):
         for named in report.body["profiles"]:
             if named.get("type") == "thresholds":
-                body = kept.find(session, "thresholds", str(named["id"]), day).body
-                for rule in ThresholdsProfile.model_validate(body).rules:
+                for rule in _rules(session, str(named["id"]), day):
                     row = (rule.metric, rule.host, rule.endpoint_group, rule.thresholds)
                     found.setdefault(rule.metric, []).append(row)
     return found
+
+
+def _rules(session: Session, profile_id: str, day: date) -> list[ThresholdRule]:
+    """The rules of a profile; none while it is not in force, for no result may be lost by it."""
+    try:
+        body = kept.find(session, "thresholds", profile_id, day).body
+    except NotFound as fault:
+        log.warning("no threshold rules are applied", reason=fault.detail)
+        return []
+    return ThresholdsProfile.model_validate(body).rules
 
 
 def ruling(

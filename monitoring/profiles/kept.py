@@ -1,6 +1,7 @@
 """Profiles, weights and reports as they are kept: dated, so that a day is judged by what was in force on it."""
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from hanse.errors import Conflict, FieldFault, NotFound, Refused
 from monitoring.figures import noting
 from monitoring.models.figures import Profile, ProfileVersion
-from monitoring.profiles.bodies import BODIES, Body
+from monitoring.profiles.bodies import BODIES, AggregationProfile, Body
 
 WORDS = {
     "metric": "metric profile",
@@ -72,7 +73,7 @@ def create(session: Session, kind: str, body: Body, day: date, by: str | None) -
     """A new one, in force from `day` on. Raises Conflict when the name is taken, Refused when it names what there is
     not."""
     name = _name(body)
-    _check_references(session, kind, body, day)
+    _check_references(session, kind, body)
     row = insert(Profile).values(id=str(uuid.uuid4()), kind=kind, name=name).on_conflict_do_nothing()
     made = session.scalar(row.returning(Profile.id))
     if made is None:
@@ -85,7 +86,7 @@ def change(session: Session, kind: str, profile_id: str, body: Body, day: date, 
     profile = session.get(Profile, profile_id, with_for_update=True)
     if profile is None or profile.kind != kind:
         raise NotFound(f"There is no {WORDS[kind]} {profile_id[:100]}.")
-    _check_references(session, kind, body, day)
+    _check_references(session, kind, body)
     name = _name(body)
     taken = select(Profile.id).where(Profile.kind == kind, Profile.name == name, Profile.id != profile_id)
     if session.scalars(taken).first() is not None:
@@ -131,8 +132,15 @@ def dumped(body: Body) -> dict[str, Any]:
     return body.model_dump(mode="json", exclude_none=True)
 
 
-def _check_references(session: Session, kind: str, body: Body, day: date) -> None:
-    """A report and an aggregation profile name other profiles: these must exist."""
+def _check_references(session: Session, kind: str, body: Body) -> None:
+    """A report names other profiles: these must exist and be in force, since a report says the same for all days.
+    An aggregation profile names each service once, so that it has one line."""
+    if isinstance(body, AggregationProfile):
+        counted = Counter(service.name for group in body.groups for service in group.services)
+        twice = [name for name, times in counted.items() if times > 1]
+        if twice:
+            reason = f"the service {twice[0]} stands there {counted[twice[0]]} times"
+            raise Refused("A service belongs to one group; name it once.", FieldFault("groups", reason))
     wanted: list[tuple[str, str, str]] = []
     if kind == "report":
         wanted = [(one.type, one.id, one.name) for one in getattr(body, "profiles")]  # noqa: B009
@@ -146,6 +154,15 @@ def _check_references(session: Session, kind: str, body: Body, day: date) -> Non
         if row is None or row.kind != of_kind:
             reason = f"there is no {WORDS[of_kind]} {name!r} with id {profile_id!r}"
             raise Refused("The report names a profile that there is not.", FieldFault("profiles", reason))
+        begins = session.scalar(
+            select(func.min(ProfileVersion.first_day)).where(ProfileVersion.profile_id == profile_id)
+        )
+        today = noting.today(session)
+        if begins is None or begins > today:
+            reason = f"{WORDS[of_kind]} {row.name!r} is in force from {begins} on, and today is {today}"
+            raise Refused(
+                "The report names a profile that is not in force yet.", FieldFault("profiles", reason)
+            )
 
 
 def _name(body: Body) -> str:

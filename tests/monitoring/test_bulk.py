@@ -4,12 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 
+import pytest
 from sqlalchemy import func, select
 
+from hanse.errors import Refused
+from monitoring.figures import noting
 from monitoring.findings import Figure, Result, Status
 from monitoring.models import Check, StoredResult
 from monitoring.profiles import kept
-from monitoring.profiles.bodies import ThresholdsProfile
+from monitoring.profiles.bodies import Report, ThresholdsProfile
 from monitoring.recording import Outcome
 from monitoring.schedule import Lease
 from monitoring.storing import Store
@@ -109,3 +112,21 @@ def test_a_threshold_replaces_the_status_and_keeps_what_the_probe_said(trio: Fed
         ("b", "critical", "ok", "threshold"),
         ("c", "ok", None, ""),
     ]
+
+
+def test_thresholds_that_begin_later_lose_no_result_and_no_report_may_name_them(trio: Federation) -> None:
+    make(trio)
+    with trio.session() as session:
+        later = noting.today(session) + timedelta(days=10)
+        body = ThresholdsProfile(name="strict", rules=[])
+        made = kept.create(session, "thresholds", body, later, "Ingrid Holm")
+        (default,) = kept.in_force(session, "report", kept.FIRST_DAY)
+        named = {"id": made.id, "name": "strict", "type": "thresholds"}
+        report = Report.model_validate({**default.body, "profiles": [*default.body["profiles"], named]})
+        with pytest.raises(Refused, match="not in force yet"):
+            kept.change(session, "report", default.id, report, kept.FIRST_DAY, "Ingrid Holm")
+        kept.write(session, default, report, kept.FIRST_DAY, "Ingrid Holm")  # as before it was refused
+    drained(trio, outcomes(trio, measured(1.0), "a"))
+    with trio.session() as session:
+        stored = select(func.count()).select_from(StoredResult).where(StoredResult.lease == "a")
+        assert session.scalar(stored) == 3

@@ -4,15 +4,15 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from hanse.errors import Conflict, Refused
 from monitoring.figures import noting, recomputations
 from monitoring.figures.recomputations import Asked
 from monitoring.models import Check, StatusChange
-from monitoring.models.figures import DayFigure, NotedDay, TopologyRow
+from monitoring.models.figures import ComputedDay, DayFigure, NotedDay, TopologyRow
 from monitoring.profiles import kept
-from monitoring.profiles.bodies import Weights
+from monitoring.profiles.bodies import AggregationProfile, Report, Weights
 from tests.monitoring.federation import Federation
 from tests.monitoring.history import DAY, HOUR, LATELY, make, well_but_for_a_morning
 
@@ -93,6 +93,59 @@ def test_results_that_were_stored_late_make_their_day_anew(two_days: Federation)
             session.add(StatusChange(level="check", subject=str(check), at=at, state=state))
     make(two_days)
     assert figures(two_days, "CESNET")[0] == Decimal("95.83333")
+
+
+def test_a_day_that_was_counted_at_midnight_is_counted_again_when_nothing_can_come(
+    two_days: Federation,
+) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        soon = LATELY + timedelta(days=1, minutes=5)
+        session.execute(update(ComputedDay).where(ComputedDay.day == DAY).values(computed_at=soon))
+    assert make(two_days).startswith("1 days")
+    assert make(two_days).startswith("0 days")
+
+
+def test_a_report_of_profiles_that_were_not_in_force_then_has_no_figures_and_holds_nothing_up(
+    two_days: Federation,
+) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        today = noting.today(session)
+        (metric,) = kept.in_force(session, "metric", today)
+        (default,) = kept.in_force(session, "report", today)
+        said = {**metric.body, "name": "new"}
+        new = kept.create(session, "metric", kept.BODIES["metric"].model_validate(said), today, "Ingrid Holm")
+        named = [one for one in default.body["profiles"] if one["type"] != "metric"]
+        report = {
+            **default.body,
+            "info": {"name": "New"},
+            "profiles": [*named, {"id": new.id, "name": "new", "type": "metric"}],
+        }
+        made = kept.create(session, "report", Report.model_validate(report), today, "Ingrid Holm")
+        session.execute(update(DayFigure).where(DayFigure.day == DAY).values(report_id=made.id))
+    assert ", 0 wait" in make(two_days)
+    assert make(two_days).startswith("0 days")
+    with two_days.session() as session:
+        rows = select(DayFigure.day).where(DayFigure.report_id == made.id).distinct()
+        assert set(session.scalars(rows)) <= {noting.today(session), today}
+    assert figures(two_days, "BIFI") == (75, 75)
+
+
+def test_a_service_in_two_groups_is_refused_and_one_that_is_kept_has_one_row(two_days: Federation) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        (known,) = kept.in_force(session, "aggregation", DAY)
+        twice = {
+            **known.body,
+            "groups": [{**group, "name": name} for group in known.body["groups"] for name in "ab"],
+        }
+        body = AggregationProfile.model_validate(twice)
+        with pytest.raises(Refused, match="name it once"):
+            kept.change(session, "aggregation", known.id, body, DAY, "Ingrid Holm")
+        kept.write(session, known, body, DAY, "Ingrid Holm")  # as before it was refused
+    make(two_days)
+    assert figures(two_days, "BIFI") == (75, 75)
 
 
 def test_an_endpoint_counts_on_the_days_on_which_it_was_registered(two_days: Federation) -> None:
