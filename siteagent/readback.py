@@ -58,7 +58,12 @@ def held_hash(
     if promise_ends <= now:
         really["members"] = []
     really["missing"] = sorted(
-        held.text for one in concerned for held in one.missing if held.vo == snapshot.vo
+        _printable(held.text) for one in concerned for held in one.missing if held.vo == snapshot.vo
     )
-    really["foreign"] = sorted(held.text for one in concerned for held in one.foreign)
+    really["foreign"] = sorted(_printable(held.text) for one in concerned for held in one.foreign)
     return digest(canonical(really))
+
+
+def _printable(text: str) -> str:
+    """Text of a file with bytes that are no UTF-8, which canonical JSON cannot hold, spelt as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

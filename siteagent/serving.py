@@ -137,11 +137,16 @@ def _pause(interval_s: float, failures: int) -> float:
 
 
 def _logged(agent: Agent, pushed: Optional[Offer]) -> Optional[Report]:
-    """One run, its outcome in the log; None when the agent's own folder is in trouble."""
+    """One run, its outcome in the log; None when it could not be done, because of the agent's own folder or a fault
+    of the agent: the next one is tried all the same.
+    """
     try:
         report = agent.pull() if pushed is None else agent.receive(pushed)
     except (AgentError, OSError) as error:
         log.error("%s", error)
+        return None
+    except Exception:
+        log.exception("this run failed; the next one is tried in its time")
         return None
     for vo in report.applied:
         log.info("applied %s", vo)

@@ -233,6 +233,24 @@ def test_a_file_changed_by_another_hand_is_told_with_another_hash_and_put_right(
     assert '"/C=EU/O=Hanse Demo/OU=People/CN=Tomás Vidal" .training' in site.gridmap
 
 
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [
+        ("grid-mapfile", b'"/CN=Jos\xe9" .a\n'),
+        ("mapping.json", b'{"identities": [{"vo": null, "dn": "\\ud800"}]}'),
+    ],
+)
+def test_bytes_that_are_no_utf_8_are_told_and_put_right(site, federation, name: str, foreign: bytes) -> None:
+    sha256 = federation.publish([ANNA], seq=1)
+    site.agent().pull()
+    path = site.state / name
+    whole = path.read_bytes()
+    path.write_bytes(foreign)
+    assert "1 entries missing, 1 foreign" in site.agent().pull().sentences[0]
+    assert [ack["sha256"] == sha256 for ack in federation.acks] == [True, False, True]
+    assert path.read_bytes() == whole
+
+
 def test_a_lost_file_is_told_and_written_again(site, federation) -> None:
     federation.publish([ANNA], seq=1)
     site.agent().pull()

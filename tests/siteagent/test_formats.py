@@ -37,7 +37,7 @@ def test_the_vomsdir_names_the_authorities_of_the_vos_held(site, federation, tmp
         f"{VO}/voms.example.org.lsc": "".join(line + "\n" for line in LSC),
     }
     (folder / VO / "voms.example.org.lsc").write_text("/CN=Mallory\n/CN=Mallory\n")
-    (folder / VO / "mallory.lsc").write_text("/CN=Mallory\n/CN=Mallory\n")
+    (folder / VO / "mallory.lsc").write_bytes(b"/CN=Jos\xe9\n/CN=Mallory\n")
     assert "changed by another hand: 1 entries missing, 2 foreign" in site.agent().pull().sentences[0]
     assert [ack["sha256"] == sha256 for ack in federation.acks] == [True, False, True]
     assert sorted(_tree(folder)) == ["other.vo/voms.other.lsc", f"{VO}/voms.example.org.lsc"]

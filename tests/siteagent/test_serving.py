@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import requests
 
+from siteagent.reporting import Report
 from siteagent.serving import PushListener, _pause, poll_loop
 
 from .conftest import NOW, Signer, member
@@ -68,6 +70,23 @@ def test_a_push_is_answered_also_when_nothing_is_new(site, federation, push: str
 )
 def test_after_a_failure_the_next_poll_comes_sooner_never_later(interval, failures, longest) -> None:
     assert 0.8 * longest <= _pause(interval, failures) <= longest
+
+
+def test_a_run_that_fails_is_logged_and_the_next_one_is_done(site, federation, caplog) -> None:
+    agent, inbox, stop = site.agent(), queue.Queue(), threading.Event()
+    runs = []
+
+    def pull() -> Report:
+        runs.append(len(runs))
+        if len(runs) == 1:
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        stop.set()
+        return Report()
+
+    agent.pull = pull
+    poll_loop(agent, inbox, stop, 0.01)
+    assert runs == [0, 1]
+    assert "surrogates not allowed" in caplog.text
 
 
 def test_a_push_signed_by_a_stranger_is_refused_before_anything_is_fetched(federation, push: str) -> None:
