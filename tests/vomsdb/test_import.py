@@ -32,6 +32,7 @@ from vomsdb.importing import csvfile, taking, voms_admin, voms_admin_json
 from vomsdb.importing.records import Contents, moment
 from vomsdb.importing.report import Report
 from vomsdb.importing.taking import Options
+from vomsdb.jobs import by_the_clock
 from vomsdb.models import Group, ImportedRecord, Mail, Member, Person, VoChange
 
 SAMPLE = Path(__file__).with_name("samples") / "voms-admin.sql"
@@ -134,6 +135,25 @@ def test_members_come_with_all_that_is_theirs_hear_nothing_and_the_same_again_ch
     with house.db.transaction() as session:
         assert session.scalar(select(func.max(Revision.number))) == head
         assert session.scalar(select(func.count()).select_from(Member)) == 5
+
+
+def test_a_membership_that_ended_there_long_ago_has_the_days_of_grace_from_the_import(house: Any) -> None:
+    def table(a: str, b: str) -> Contents:
+        return csvfile.read(f"subject,issuer,name,until\n/CN=A,/CN=CA,A,{a}\n/CN=B,/CN=CA,B,{b}\n".encode())
+
+    def found() -> dict[str, tuple[int, str]]:
+        return {name: (one.member.id, one.member.state) for name, one in profiles(house).items()}
+
+    ahead = f"{datetime.now(UTC) + timedelta(days=300):%Y-%m-%d}"
+    report = imported(house, table("2020-01-01", ahead))
+    assert "ended on 01 Jan 2020 there" in " ".join(note for one in report.findings for note in one.notes)
+    imported(house, table("2020-01-01", "2020-01-01"))
+    by_the_clock(house.db, 72)
+    assert {name: state for name, (_, state) in found().items()} == {"A": "expired", "B": "expired"}
+    assert imported(house, table("2020-01-01", "2020-01-01")).counts["change"] == 0
+    with house.db.transaction() as session:
+        marta = house.principal("Marta Kowalska")
+        assert lifetimes.prolong(session, found()["A"][0], None, marta).state == "active"
 
 
 def test_what_changes_there_comes_along_and_what_changed_here_stays(house: Any) -> None:
@@ -262,6 +282,27 @@ def test_signatures_that_nobody_tells_are_believed_or_asked_for(house: Any) -> N
         assert aups.signed_counts(session, VO) == (2, 3)
     imported(house, csvfile.read(table.replace(b"=A", b"=D").replace(b"A,\n", b"D,\n")), ask_to_sign=True)
     assert profiles(house)["D"].member.aup_due is not None
+
+
+def test_who_is_suspended_there_for_the_aup_has_it_to_sign_here_too(house: Any) -> None:
+    def table(*codes: str) -> Contents:
+        lines = [f"/CN={name},/CN=CA,{name},{code}" for name, code in zip("AB", codes, strict=True)]
+        return csvfile.read("\n".join(["subject,issuer,name,suspended", *lines]).encode())
+
+    imported(house, table("FAILED_TO_SIGN_AUP", ""))
+    imported(house, table("FAILED_TO_SIGN_AUP", "FAILED_TO_SIGN_AUP"))
+    marta = house.principal("Marta Kowalska")
+    with house.db.transaction() as session:
+        assert aups.signed_counts(session, VO) == (0, 2)
+        for one in members.search(session, VO):
+            suspensions.suspend(session, one.member.id, "OTHER", "asked", marta)
+            suspensions.restore(session, one.member.id, "answered", marta)
+    by_the_clock(house.db, 72)
+    found = [one.member for one in profiles(house).values()]
+    assert [one.suspension_code for one in found] == ["FAILED_TO_SIGN_AUP"] * 2
+    imported(house, table("", ""))  # no longer suspended there, so they signed
+    by_the_clock(house.db, 72)
+    assert [one.member.state for one in profiles(house).values()] == ["active"] * 2
 
 
 def test_who_was_erased_is_not_brought_back_and_leaves_no_digest(house: Any) -> None:

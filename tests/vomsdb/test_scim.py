@@ -13,7 +13,8 @@ from werkzeug.test import TestResponse
 from hanse.identity.principals import Subject
 from hanse.identity.tokens import token_key
 from hanse.revisions import History
-from vomsdb import aups, certificates, groups, subjects
+from vomsdb import aups, certificates, groups, subjects, suspensions
+from vomsdb.jobs import by_the_clock
 from vomsdb.models import Mail, Member
 from vomsdb.scim.group_ids import id_of
 from vomsdb.scim.names import ERROR, GROUP, INDIGO_USER, LIST, MEMBERSHIP, PATCH, USER
@@ -320,6 +321,20 @@ def test_a_provisioned_member_rests_until_the_aup_is_signed(scim: House) -> None
         aups.sign(session, VO, 1, scim.principal("Tomás Vidal"))
     assert read(scim, f"/Users/{made['id']}")["active"] is True
     assert scim.principal("Tomás Vidal").has("vo_member", f"vo:{VO}")
+
+
+def test_a_suspension_and_its_end_leave_a_provisioned_member_the_aup_to_sign(scim: House) -> None:
+    number = int(call(scim, "POST", "/Users", newcomer(scim)).get_json()["id"])
+    marta = scim.principal(MARTA)
+    with scim.db.transaction() as session:
+        assert aups.signed_counts(session, VO) == (0, 1)
+        suspensions.suspend(session, number, "OTHER", "asked", marta)
+        suspensions.restore(session, number, "answered", marta)
+    by_the_clock(scim.db, 72)
+    with scim.db.transaction() as session:
+        assert session.get_one(Member, number).suspension_code == "FAILED_TO_SIGN_AUP"
+        aups.sign(session, VO, 1, scim.principal("Tomás Vidal"))
+        assert session.get_one(Member, number).state == "active"
 
 
 def test_what_cannot_be_a_member_is_refused(scim: House) -> None:

@@ -43,8 +43,14 @@ def _member(session: Session, vo: Vo, one: Judged, person: Person, ask_to_sign: 
         one.notes.append(f"until: there is no end there, {vo.membership_days} days from now here")
     elif one.record.until > until:
         one.notes.append(f"until: ten years from now, the longest here, for {one.record.until:%d %b %Y}")
+    elif one.record.until < until:
+        one.notes.append(
+            f"until: ended on {one.record.until:%d %b %Y} there; the days of grace count from now"
+        )
     state = one.state(until, now)
-    signed = one.record.signed or (one.record.signed is None and not ask_to_sign)
+    lapsed = one.code == "FAILED_TO_SIGN_AUP"
+    signed = not lapsed and (one.record.signed or (one.record.signed is None and not ask_to_sign))
+    days = 0 if lapsed else aups.in_force(session, vo.name).days_to_sign
     member = Member(
         vo=vo.name,
         person_id=person.id,
@@ -54,7 +60,7 @@ def _member(session: Session, vo: Vo, one: Judged, person: Person, ask_to_sign: 
         aup_version=vo.aup_version if signed else 0,
         aup_signed_at=min(one.record.signed_at or one.record.since or now, now),
         aup_signed_by=f"{source}, at the import" if signed else None,
-        aup_due=None if signed else now + timedelta(days=aups.in_force(session, vo.name).days_to_sign),
+        aup_due=None if signed else now + timedelta(days=days),
     )
     if state == "suspended":
         member.suspension_code, member.suspension_reason = one.code, one.reason

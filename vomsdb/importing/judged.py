@@ -41,8 +41,8 @@ class Judged:
     notes: list[str] = field(default_factory=list)
 
     def until(self, now: datetime, days: int) -> datetime:
-        """The end: theirs, at most ten years ahead; without one the VO's usual days from now."""
-        return min(self.record.until or now + timedelta(days=days), now + LONGEST)
+        """The end: theirs, from now to ten years ahead; without one the VO's usual days from now."""
+        return max(now, min(self.record.until or now + timedelta(days=days), now + LONGEST))
 
     def state(self, until: datetime, now: datetime) -> str:
         """The state of a new membership: what the clock ends anyway is expired at once."""

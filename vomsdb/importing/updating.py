@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
 from hanse.errors import HanseError
 from hanse.identity.principals import Principal
-from vomsdb import certificates, generic_attributes, groups, members, suspensions
+from vomsdb import aups, certificates, generic_attributes, groups, members, suspensions
 from vomsdb.importing.admitting import set_attribute
 from vomsdb.importing.judged import Judged, Shown
 from vomsdb.ledger import actor, iso, revision
@@ -96,9 +96,7 @@ class _Updating:
         if not record.signed or record.signed_at is None or member.aup_due is None:
             return
         if record.signed_at > member.aup_signed_at and self._last.get("signed") != iso(record.signed_at):
-            member.aup_version, member.aup_signed_at = self._vo.aup_version, record.signed_at
-            member.aup_due, member.aup_reminded = None, None
-            member.aup_signed_by = "the other membership service, at the import"
+            self._sign(record.signed_at)
             self._changed("AUP signed")
 
     def recorded(self) -> None:
@@ -119,14 +117,33 @@ class _Updating:
             if before == one.code:
                 one.notes.append("suspended there, and restored here since the last import")
                 return
+            if one.code == "FAILED_TO_SIGN_AUP":  # whoever restores them later leaves them the AUP to sign
+                member.aup_due = member.aup_due or datetime.now(UTC)
             suspensions.suspend_as(self._session, member, one.code, one.reason, actor(self._by))
             self.changes.append("suspended")
         elif not one.code and member.state == "suspended":
             if before and before == member.suspension_code:
+                self._signed_there(before)
                 suspensions.restore_as(self._session, member, _REASON, actor(self._by))
                 self.changes.append("restored")
             else:
                 one.notes.append("suspended here, and not there; it stays suspended")
+
+    def _signed_there(self, code: str) -> None:
+        """Who is no longer suspended there for the AUP has signed it, or has the days of the AUP where none is told."""
+        member = self._member
+        if code != "FAILED_TO_SIGN_AUP" or member.aup_due is None:
+            return
+        days = aups.in_force(self._session, self._vo.name).days_to_sign
+        member.aup_due = datetime.now(UTC) + timedelta(days=days)
+        if self._one.record.signed is not False:
+            self._sign(self._one.record.signed_at or datetime.now(UTC))
+
+    def _sign(self, at: datetime) -> None:
+        member = self._member
+        member.aup_version, member.aup_signed_at = self._vo.aup_version, at
+        member.aup_due, member.aup_reminded = None, None
+        member.aup_signed_by = "the other membership service, at the import"
 
     # --- what it holds ---
 

@@ -47,6 +47,7 @@ def create(session: Session, asked: Wanted, by: Principal) -> int:
         until=asked.until or now + timedelta(days=vo.membership_days),
         aup_version=0,
         aup_signed_at=now,
+        aup_due=now,
     )
     if not now < member.until <= now + lifetimes.LONGEST:
         raise bad_value("endTime must lie ahead, at most ten years from now.")
