@@ -104,13 +104,13 @@ class Tally:
     def availability(self) -> float | None:
         """Percent: 100 * up / (T - unknown); None where nothing is known."""
         known = self.up + self.critical + self.downtime
-        return 100 * self.up / known if known else None
+        return 100 * (self.up / known) if known else None
 
     @property
     def reliability(self) -> float | None:
         """Percent: 100 * up / (T - unknown - downtime); None where nothing is known outside downtime."""
         expected = self.up + self.critical
-        return 100 * self.up / expected if expected else None
+        return 100 * (self.up / expected) if expected else None
 
 
 def tally(stretches: Iterable[Span]) -> Tally:

@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.algebra import AND, OR, Change, Span, State, both, days, either, spans, tally, worst_of_day
+from monitoring.algebra import (
+    AND,
+    OR,
+    Change,
+    Span,
+    State,
+    Tally,
+    both,
+    days,
+    either,
+    spans,
+    tally,
+    worst_of_day,
+)
 from monitoring.downtimes import Downtime, at_site, current, from_feed
 from monitoring.judgement import Rules, Standing, Verdict, Witness, accuse, doubted, judge, waiting
 from monitoring.standing import site_state
@@ -167,6 +180,11 @@ def test_the_worked_day() -> None:
     assert (day.up, day.unknown, day.downtime) == (63_000, 7_200, 10_800)
     assert day.availability == pytest.approx(79.54545, abs=5e-6)
     assert day.reliability == pytest.approx(92.10526, abs=5e-6)
+
+
+def test_nothing_is_in_order_for_more_than_the_whole_time() -> None:
+    always = Tally(26037.823861019027, 0.0, 0.0, 0.0)  # 100 times it, divided by it, is more than 100
+    assert (always.availability, always.reliability) == (100, 100)
 
 
 def test_nothing_known_has_no_availability() -> None:
