@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Iterable, Mapping, Protocol, Sequence
+from typing import Iterable, Mapping, Optional, Protocol, Sequence
 
 from siteagent.documents import Authority, Certificate, Snapshot
 
@@ -31,8 +31,8 @@ class Admitted:
     entries: Sequence[Entry]
     pools: Mapping[str, str]
     """The VO of each account or `.poolprefix`."""
-    authorities: Mapping[str, Sequence[Authority]]
-    """By VO; nothing for a VO whose promise has ended."""
+    authorities: Mapping[str, Optional[Sequence[Authority]]]
+    """By VO; None while those of a VO are not known, and no entry for a VO whose promise has ended."""
     known: frozenset[str]
     """Every VO held, those that have ended included."""
     projects: Mapping[str, str]

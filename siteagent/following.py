@@ -58,10 +58,10 @@ def _renewed(held: HeldVO, manifest: Manifest) -> HeldVO:
     )
 
 
-def _authorities(held: Optional[HeldVO], manifest: Manifest) -> tuple[Authority, ...]:
+def _authorities(held: Optional[HeldVO], manifest: Manifest) -> Optional[tuple[Authority, ...]]:
     if manifest.authorities is not None:
         return manifest.authorities
-    return () if held is None else held.authorities
+    return None if held is None else held.authorities
 
 
 def _refuse_rollback(held: HeldVO, manifest: Manifest) -> None:

@@ -69,25 +69,28 @@ class HeldVO:
     removed: int
     generated_at: Optional[datetime] = None
     """When the manifest was made; None for one of an agent before 0.2."""
-    authorities: tuple[Authority, ...] = ()
+    authorities: Optional[tuple[Authority, ...]] = None
+    """None while no manifest named them."""
 
     def record(self) -> dict[str, Any]:
+        named = self.authorities
+        known = None if named is None else [{"host": one.host, "lsc": list(one.lsc)} for one in named]
         return {
             **asdict(self),
             "valid_until": stamp(self.valid_until),
             "applied_at": stamp(self.applied_at),
             "generated_at": None if self.generated_at is None else stamp(self.generated_at),
-            "authorities": [{"host": one.host, "lsc": list(one.lsc)} for one in self.authorities],
+            "authorities": known,
         }
 
     @classmethod
     def parse(cls, record: Mapping[str, Any]) -> HeldVO:
-        made = record.get("generated_at")
+        made, known = record.get("generated_at"), record.get("authorities")
         return cls(
             **{
                 **record,
                 "generated_at": None if made is None else instant(made, "held.json: generated_at"),
-                "authorities": authorities_of(record.get("authorities", []), "held.json"),
+                "authorities": None if known is None else authorities_of(known, "held.json"),
                 "valid_until": instant(record["valid_until"], "held.json: valid_until"),
                 "applied_at": instant(record["applied_at"], "held.json: applied_at"),
             }

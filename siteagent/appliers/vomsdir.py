@@ -1,7 +1,8 @@
 """The vomsdir: `VO/HOST.lsc`, by which services of the site know the attribute authorities of a VO.
 
-Only the folders of VOs that the agent holds are touched; what an administrator put beside them stays. When the server's
-promise for a VO ends, its files go: no attribute certificate of it is believed any more.
+Only the folders of VOs that the agent holds are touched, and of those only when the server has named the authorities;
+what an administrator put beside them stays. When the server's promise for a VO ends, its files go: no attribute
+certificate of it is believed any more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Vomsdir:
     def render(self, admitted: Admitted) -> dict[Path, Optional[bytes]]:
         files: dict[Path, Optional[bytes]] = dict.fromkeys(self._present(admitted))
         for vo, authorities in admitted.authorities.items():
-            for one in authorities:
+            for one in authorities or ():
                 text = "".join(line + "\n" for line in one.lsc)
                 files[self.path / vo / f"{one.host}.lsc"] = text.encode()
         return files
@@ -32,7 +33,7 @@ class Vomsdir:
         return frozenset(
             Held(vo, f"{vo}/{one.host}.lsc: {' '.join(one.lsc)}")
             for vo, authorities in admitted.authorities.items()
-            for one in authorities
+            for one in authorities or ()
         )
 
     def found(self, admitted: Admitted) -> frozenset[Held]:
@@ -42,7 +43,9 @@ class Vomsdir:
         return []
 
     def _present(self, admitted: Admitted) -> list[Path]:
-        return [path for vo in sorted(admitted.known) for path in sorted((self.path / vo).glob("*.lsc"))]
+        unknown = {vo for vo, authorities in admitted.authorities.items() if authorities is None}
+        ours = sorted(admitted.known - unknown)
+        return [path for vo in ours for path in sorted((self.path / vo).glob("*.lsc"))]
 
     def _read(self, path: Path) -> Held:
         try:

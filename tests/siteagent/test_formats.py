@@ -65,6 +65,31 @@ def test_a_renewed_authority_comes_with_the_next_manifest_and_none_keeps_what_wa
     assert len(_tree(folder)) == 2
 
 
+def test_while_no_manifest_names_the_authorities_the_folder_of_the_vo_is_left_alone(
+    site, federation, tmp_path
+) -> None:
+    folder = tmp_path / "vomsdir"
+    (folder / VO).mkdir(parents=True)
+    (folder / VO / "voms.own.lsc").write_text("/CN=own\n/CN=CA\n")
+    before = _tree(folder)
+    _configure(site, "--vomsdir", str(folder))
+    sha256 = federation.publish([ANNA], seq=1)
+    for _ in range(2):
+        assert site.agent().pull().sentences == []
+        assert _tree(folder) == before
+    assert [ack["sha256"] for ack in federation.acks] == [sha256]
+    held = site.state / "held.json"
+    state = json.loads(held.read_text())
+    del state["vos"][VO]["authorities"]  # as an agent before 0.2 wrote it
+    held.write_text(json.dumps(state))
+    assert site.agent().pull().sentences == []
+    assert _tree(folder) == before
+    federation.now += timedelta(hours=1)
+    federation.publish([ANNA], seq=1, authorities=AA)
+    site.agent().pull()
+    assert sorted(_tree(folder)) == [f"{VO}/voms.example.org.lsc"]
+
+
 def test_no_file_of_the_vomsdir_outlives_the_promise(site, federation, tmp_path: Path) -> None:
     _configure(site, "--vomsdir", str(tmp_path / "vomsdir"), "--keystone", str(tmp_path / "voms.json"))
     federation.publish([ANNA], seq=1, authorities=AA)
