@@ -18,7 +18,7 @@ from siteagent.appliers import APPLIERS, Applier
 from siteagent.atomic import remove_file, replace_file
 from siteagent.documents import Manifest
 from siteagent.entries import FOREVER, Admitted, entries_of
-from siteagent.errors import AgentError
+from siteagent.errors import AgentError, Refused
 from siteagent.following import step
 from siteagent.keys import Keyring, newest_notice
 from siteagent.library import Library, Opener
@@ -77,7 +77,12 @@ class Agent:
         return report
 
     def check(self, offer: Offer) -> None:
-        """Raise Refused unless all of it is for this site, signed by a key that is good, and may be followed now."""
+        """Raise Refused unless all of it is for this site, signed by a key that is good, and may be followed now.
+
+        An offer of nothing is signed by nobody, so it is refused too.
+        """
+        if not offer.manifests and not offer.keys:
+            raise Refused("A push must bring a manifest or a notice of keys.")
         now = self._clock()
         keyring = self._told_of(offer, now)[0]
         for envelope in offer.manifests:

@@ -6,6 +6,7 @@ anything is fetched. The listener stays on the loopback unless the site says oth
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import queue
@@ -36,6 +37,11 @@ class PushListener(ThreadingHTTPServer):
         super().__init__((host, port), _PushHandler)
         self.agent = agent
         self.inbox: queue.Queue[Optional[Offer]] = queue.Queue(_QUEUE)
+
+    def waits(self, offer: Offer) -> bool:
+        """Whether the same push waits already: following it twice would tell nothing new."""
+        with self.inbox.mutex:
+            return offer in self.inbox.queue
 
 
 class _PushHandler(BaseHTTPRequestHandler):
@@ -72,7 +78,8 @@ class _PushHandler(BaseHTTPRequestHandler):
 
     def _enqueue(self, offer: Offer) -> None:
         try:
-            self.server.inbox.put_nowait(offer)
+            if not self.server.waits(offer):
+                self.server.inbox.put_nowait(offer)
         except queue.Full:
             self._problem(503, "Too many pushes are waiting; the next poll will bring the newest state.")
         else:
@@ -115,17 +122,18 @@ def serve(agent: Agent, listener: PushListener, interval_s: float) -> None:
 def poll_loop(
     agent: Agent, inbox: queue.Queue[Optional[Offer]], stop: threading.Event, interval_s: float
 ) -> None:
-    """Follow pushes as they come and poll in between, until `stop`."""
+    """Follow pushes as they come, and poll whenever that is due, however many pushes wait, until `stop`."""
     failures = 0
     due = time.monotonic()
     while not stop.is_set():
-        try:
-            pushed = inbox.get(timeout=max(0.0, due - time.monotonic()))
-        except queue.Empty:
+        pause = due - time.monotonic()
+        if pause <= 0:
             report = _logged(agent, None)
             failures = failures + 1 if report is None or report.problems else 0
             due = time.monotonic() + _pause(interval_s, failures)
-        else:
+            continue
+        with contextlib.suppress(queue.Empty):
+            pushed = inbox.get(timeout=pause)
             if pushed is not None:
                 _logged(agent, pushed)
 

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from siteagent.reporting import Report
+from siteagent.server import Offer
 from siteagent.serving import PushListener, _pause, poll_loop
 
 from .conftest import NOW, Signer, member
@@ -98,6 +99,52 @@ def test_a_push_signed_by_a_stranger_is_refused_before_anything_is_fetched(feder
     assert answer.status_code == 403
     assert "not pinned" in answer.json()["detail"]
     assert federation.calls == before
+
+
+def test_a_push_of_nothing_is_refused(federation, push: str) -> None:
+    answer = requests.post(push, json={"manifests": []}, timeout=5)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        403,
+        "A push must bring a manifest or a notice of keys.",
+    )
+
+
+def test_the_same_push_waits_once(site, federation) -> None:
+    first, second = member("Anna Lindqvist"), member("Tomás Vidal")
+    with PushListener("127.0.0.1", 0, site.agent()) as listener:
+        server = threading.Thread(target=listener.serve_forever, args=(0.02,))
+        server.start()
+        url = f"http://127.0.0.1:{listener.server_port}/hanse/manifests"
+        for seq, people in ((1, [first]), (1, [first]), (2, [first, second]), (1, [first])):
+            federation.publish(people, seq=seq)
+            body = {"manifests": list(federation.manifests.values())}
+            assert requests.post(url, json=body, timeout=5).status_code == 202
+        listener.shutdown()
+        server.join()
+    assert listener.inbox.qsize() == 2
+
+
+def test_it_polls_however_many_pushes_wait(site) -> None:
+    agent, inbox, stop = site.agent(), queue.Queue(), threading.Event()
+    followed = []
+
+    def receive(offer: Offer) -> Report:
+        followed.append(offer)
+        inbox.put(offer)  # the inbox is never empty
+        if len(followed) == 1000:
+            stop.set()  # it did not poll
+        time.sleep(0.001)
+        return Report()
+
+    def pull() -> Report:
+        if followed:
+            stop.set()
+        return Report()
+
+    agent.receive, agent.pull = receive, pull
+    inbox.put(Offer([{}]))
+    poll_loop(agent, inbox, stop, 0.02)
+    assert 0 < len(followed) < 1000
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"manifests": 3}'])
