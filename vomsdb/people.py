@@ -13,6 +13,11 @@ from vomsdb.ledger import actor, revision
 from vomsdb.models import Certificate, Member, Person, ProviderSubject
 from vomsdb.permissions import CERTIFY
 
+
+class MemberAlready(Conflict):
+    """Who is to be made a member is one."""
+
+
 # identities of one person, as the registry's feed tells them
 _LINKED = text("""
     select distinct c.person_id from followed own
@@ -27,6 +32,30 @@ def behind(session: Session, key: str) -> int | None:
     certificate = select(Certificate.person_id).where(Certificate.key == key)
     subject = select(ProviderSubject.person_id).where(ProviderSubject.key == key)
     return session.scalar(certificate.union_all(subject).limit(1))
+
+
+def for_membership(session: Session, shown: frozenset[str], vo: str, by: Principal) -> int | None:
+    """The person behind what is shown, whom `by` may make a member of the VO without a request; None for a stranger.
+
+    Raises Conflict for `by` themselves, for several people, a robot, a member of this VO, and one of a VO that
+    `by` does not manage.
+    """
+    own = by.keys | {by.key}
+    known = {person for key in shown if (person := behind(session, key)) is not None}
+    if any(keys & own for keys in (shown, *(keys_of(session, person) for person in known))):
+        raise Conflict("Nobody makes themselves a member; apply, and another manager decides.")
+    if len(known) > 1:
+        raise Conflict("What is shown belongs to several people here; link them first.")
+    for person in known:
+        living = select(Member).where(Member.person_id == person, Member.state != "removed")
+        rows = session.scalars(living).all()
+        if any(not by.has("vo_manager", f"vo:{row.vo}") for row in rows):
+            raise Conflict("What is shown belongs to a member of another VO, who has to apply.")
+        if any(row.vo == vo for row in rows):
+            raise MemberAlready(f"What is shown belongs to a member of {vo} already.")
+        if any(row.kind != "person" for row in rows):
+            raise Conflict("What is shown belongs to a robot or a service, which is entered by its owner.")
+    return known.pop() if known else None
 
 
 def linked_to(session: Session, key: str) -> int | None:

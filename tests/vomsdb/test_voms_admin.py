@@ -11,7 +11,7 @@ from hanse.identity.names import from_slash
 from hanse.identity.principals import X509Identity
 from tests.tls import serving
 from tests.vomsdb.mkgridmap import Consumer
-from vomsdb import certificates, groups
+from vomsdb import certificates, groups, robots
 from vomsdb.models import Member
 
 VO = "training.egi.eu"
@@ -150,3 +150,35 @@ def test_members_are_made_suspended_and_restored_by_those_who_may(house: Any) ->
         ("create-user", {"x": "y" * 70_000}, 422),
     ):
         assert _ask(house, "Marta Kowalska", f"{AT}/{action}.action", body).status_code == status, action
+
+
+def test_nobody_is_entered_who_has_to_apply(house: Any) -> None:
+    """A manager themselves, also by a certificate that only the person's row tells; others' members; robots."""
+    elsewhere = house.join("Goran Petrov", "chipster", "Paavo Salo")
+    house.found_vo("second", "Marta Kowalska")
+    marta, anna = house.join("Marta Kowalska", by="Ingrid Holm"), house.join("Anna Lindqvist")
+    names = {
+        one: X509Identity(from_slash(f"/C=EU/CN={one}"), from_slash("/C=EU/CN=CA")) for one in ("m", "r")
+    }
+    with house.db.transaction() as session:
+        by = house.principal("Marta Kowalska")
+        certificates.add(session, marta.id, names["m"], house.principal("Ingrid Holm"))
+        robots.create(session, VO, robots.Account("robot", "mover", "moves", anna.id, names["r"]), by)
+    for vo, subject, issuer, words in (
+        ("second", PEOPLE + "Marta Kowalska", CA, "themselves"),
+        ("second", "/C=EU/CN=m", "/C=EU/CN=CA", "themselves"),
+        (VO, PEOPLE + "Goran Petrov", CA, "another VO"),
+        ("second", "/C=EU/CN=r", "/C=EU/CN=CA", "robot"),
+    ):
+        body = {"user": {"emailAddress": "x@example.org"}, "certificateSubject": subject, "caSubject": issuer}
+        answer = _ask(house, "Marta Kowalska", f"/voms/{vo}/apiv2/create-user.action", body)
+        assert (answer.status_code, words in answer.json["actionErrors"][0]) == (409, True), answer.json
+        assert b"Goran" not in answer.data
+    with house.db.transaction() as session:
+        assert session.get_one(Member, elsewhere.id).state == "active"
+    both = {
+        "user": {"emailAddress": "a@example.org"},
+        "certificateSubject": PEOPLE + "Anna Lindqvist",
+        "caSubject": CA,
+    }
+    assert _ask(house, "Marta Kowalska", "/voms/second/apiv2/create-user.action", both).status_code == 200

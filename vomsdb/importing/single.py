@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hanse.errors import Conflict, FieldFault, Refused
+from hanse.errors import FieldFault, Refused
 from hanse.identity.principals import Principal
-from vomsdb import certificates, vos
+from vomsdb import people, vos
 from vomsdb.importing.admitting import admit
 from vomsdb.importing.judged import judged
 from vomsdb.importing.records import PersonRecord
@@ -26,12 +25,7 @@ def create(session: Session, name: str, record: PersonRecord, source: str, by: P
         )
     if not one.email:
         raise Refused("The member cannot be made.", FieldFault("emailAddress", "must be one address"))
-    known = certificates.known(session, one.certificates[0].identity.key)
-    owner = None if known is None else session.get_one(Person, known.person_id)
-    if owner is not None:
-        living = select(Member.id).where(
-            Member.vo == name, Member.person_id == owner.id, Member.state != "removed"
-        )
-        if session.scalar(living) is not None:
-            raise Conflict(f"The certificate belongs to a member of {name} already.")
+    shown = frozenset(each.identity.key for each in one.certificates)
+    known = people.for_membership(session, shown, name, by)
+    owner = None if known is None else session.get_one(Person, known)
     return admit(session, vo, one, owner, True, source, by)

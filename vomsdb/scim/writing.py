@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from hanse.errors import Conflict, Refused
+from hanse.errors import Refused
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
 from vomsdb import certificates, groups, lifetimes, members, people, subjects, suspensions, vos
@@ -34,7 +33,7 @@ def create(session: Session, asked: Wanted, by: Principal) -> int:
         raise bad_value("userName, a name and an address in emails are needed.")
     if not asked.identities and not asked.sign_ins:
         raise bad_value(f"A member is known by something: give {INDIGO_USER} certificates or oidcIds.")
-    person = _new_person(session, asked, by)
+    person = _new_person(session, asked, vo.name, by)
     now = datetime.now(UTC)
     member = Member(
         vo=vo.name,
@@ -74,33 +73,19 @@ def _only_vo(by: Principal) -> str:
     return managed.pop()
 
 
-def _new_person(session: Session, asked: Wanted, by: Principal) -> int:
+def _new_person(session: Session, asked: Wanted, vo: str, by: Principal) -> int:
     """A new person; or the one behind what is shown, for who may in every VO that this one is in."""
-    shown = [one.key for one in asked.identities or ()] + [one.key for one in asked.sign_ins or ()]
-    if set(shown) & (by.keys | {by.key}):
-        raise Conflict("Nobody makes themselves a member; apply, and another manager decides.")
-    known = {person for key in shown if (person := people.behind(session, key)) is not None}
-    if not known:
-        newcomer = Person(name=asked.name or "", email=asked.email or "")
-        session.add(newcomer)
-        session.flush()
-        return newcomer.id
-    if len(known) > 1:
-        raise Conflict("What is shown belongs to several people here; link them first.")
-    number = known.pop()
-    if any(not _may_in(by, row.vo) for row in _memberships(session, number)):
-        raise Conflict("What is shown belongs to a member of another VO, who has to apply.")
-    if any(row.vo == (asked.vo or _only_vo(by)) for row in _memberships(session, number)):
-        raise ScimRefused("uniqueness", "What is shown belongs to a member of this VO already.")
-    return number
-
-
-def _memberships(session: Session, person: int) -> list[Member]:
-    return list(session.scalars(select(Member).where(Member.person_id == person, Member.state != "removed")))
-
-
-def _may_in(by: Principal, vo: str) -> bool:
-    return by.has("vo_manager", f"vo:{vo}")
+    shown = {one.key for one in asked.identities or ()} | {one.key for one in asked.sign_ins or ()}
+    try:
+        known = people.for_membership(session, frozenset(shown), vo, by)
+    except people.MemberAlready as fault:
+        raise ScimRefused("uniqueness", fault.detail) from None
+    if known is not None:
+        return known
+    newcomer = Person(name=asked.name or "", email=asked.email or "")
+    session.add(newcomer)
+    session.flush()
+    return newcomer.id
 
 
 def _set_names(session: Session, member: Member, asked: Wanted) -> None:
