@@ -27,4 +27,5 @@ SERVICE = Service(
     create_app=_create_app,
     jobs=jobs,
     metadatas=metadatas,
+    kept=lambda settings: {"archive_dir": settings.archive_folder},
 )

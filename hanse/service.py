@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cryptography import x509
@@ -64,7 +65,8 @@ def add_local_operator(db: Database, certificate: x509.Certificate, name: str) -
 @dataclass(frozen=True)
 class Service(Generic[S]):
     """One service. `add_operator(db, certificate, name)` makes the first operator and returns its key;
-    `restored(session)` is called in a database that was restored from a backup.
+    `restored(session)` is called in a database that was restored from a backup; `kept(settings)` gives files and
+    folders that belong into one, by the setting that may put them outside data_dir.
     """
 
     name: str
@@ -75,3 +77,4 @@ class Service(Generic[S]):
     metadatas: tuple[MetaData, ...]
     add_operator: Callable[[Database, x509.Certificate, str], str] = add_local_operator
     restored: Callable[[Session], None] | None = None
+    kept: Callable[[S], dict[str, Path]] | None = None

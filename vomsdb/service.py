@@ -29,4 +29,5 @@ SERVICE: Service[VomsdbSettings] = Service(
     jobs=jobs,
     metadatas=metadatas,
     restored=restored,
+    kept=lambda settings: settings.signing_keys,
 )

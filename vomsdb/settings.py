@@ -152,3 +152,12 @@ class VomsdbSettings(ServiceSettings):
     def signing_key_path(self) -> Path:
         """Where the key for documents is."""
         return self.signing_key or self.data_dir / "federation-signing.pem"
+
+    @property
+    def signing_keys(self) -> dict[str, Path]:
+        """Where the keys for documents are, by setting."""
+        others = {
+            "signing_key_next": self.signing_key_next,
+            "signing_key_previous": self.signing_key_previous,
+        }
+        return {"signing_key": self.signing_key_path} | {key: path for key, path in others.items() if path}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -32,13 +33,14 @@ class Advice:
 
 @dataclass(frozen=True)
 class Patient:
-    """The service that is looked at: its name, its package (for migrations), its settings, and what it does when it was
-    restored."""
+    """The service that is looked at: its name, its package (for migrations), its settings, what it does when it was
+    restored, and what a backup keeps of it beside its data_dir."""
 
     name: str
     package: str
     settings: ServiceSettings
     restored: Callable[[Session], None] | None = None
+    kept: Callable[[Any], dict[str, Path]] | None = None
 
     def paths(self) -> dict[str, Path]:
         """Settings that are files and folders, by key; those that are not given are left out."""

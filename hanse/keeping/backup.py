@@ -10,9 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hanse.database import Database
 from hanse.doctor.advice import Patient
 from hanse.errors import Refused
+from hanse.keeping.places import DATA_DIR, pack, places, sync
 from hanse.keeping.programs import program, run
 from hanse.migrations import heads, is_current
 
@@ -31,8 +31,8 @@ MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
 #: Followers first; who is not named comes before them.
 ORDER: Final = ("accounting", "monitoring", "vomsdb", "registry")
-#: Folders below data_dir that are made anew by themselves.
-MADE_ANEW: Final = frozenset({"gocdb-answers", "archive-incoming"})
+#: Where a restore keeps the tables of before; there only when one was cut short.
+BEFORE: Final = "hanse_before"
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a backup has of one service: `heads` are the migrations that its tables are at."""
+    """What a backup has of one service: `heads` are the migrations that its tables are at, `others` the files that its
+    settings have elsewhere, by setting.
+    """
 
     package: str
     heads: list[str]
     server: int
     dump: Part
     files: Part
+    others: dict[str, Part] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ class Manifest:
 
 def _kept(given: dict[str, Any]) -> Kept:
     dump, files = Part(**given["dump"]), Part(**given["files"])
-    return Kept(given["package"], list(given["heads"]), int(given["server"]), dump, files)
+    others = {key: Part(**one) for key, one in given.get("others", {}).items()}
+    return Kept(given["package"], list(given["heads"]), int(given["server"]), dump, files, others)
 
 
 def in_order(patients: Sequence[Patient]) -> list[Patient]:
@@ -106,32 +110,35 @@ def back_up(patients: Sequence[Patient], target: Path, now: datetime | None = No
     services = {}
     for patient in in_order(patients):
         services[patient.name] = _service(patient, partly)
-        size = services[patient.name].dump.bytes + services[patient.name].files.bytes
+        made = services[patient.name]
+        size = sum(part.bytes for part in (made.dump, made.files, *made.others.values()))
         yield f"{patient.name}: {size / 2**20:,.1f} MB"
     manifest = Manifest(FORMAT, made_at.isoformat(), version("hanse"), services)
     _durably(partly / MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
     partly.rename(folder)
-    _sync(target)
+    sync(target)
     yield str(folder)
 
 
 def _service(patient: Patient, folder: Path) -> Kept:
     server = check_current(patient)
     dump = folder / f"{patient.name}.dump"
-    words: list[str | Path] = ["--format=custom", "--no-owner", "--no-privileges", "--file", dump]
-    run(program("pg_dump", server), patient.settings.database_url, words)
-    files = folder / f"{patient.name}.files.tar.gz"
-    with tarfile.open(files, "w:gz", compresslevel=1) as archive:
-        if patient.settings.data_dir.is_dir():
-            archive.add(patient.settings.data_dir, arcname=".", filter=_wanted)
-    return Kept(patient.package, list(heads(patient.package)), server, _part(dump), _part(files))
-
-
-def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Files and folders that are not made anew by themselves."""
-    if MADE_ANEW.intersection(Path(entry.name).parts) or not (entry.isfile() or entry.isdir()):
-        return None
-    return entry
+    words: list[str | Path] = [
+        "--format=custom",
+        "--no-owner",
+        "--no-privileges",
+        f"--exclude-schema={BEFORE}",
+    ]
+    run(program("pg_dump", server), patient.settings.database_url, [*words, "--file", dump])
+    sources = places(patient)
+    parts = {}
+    for key, source in sources.items():
+        if key == DATA_DIR or source.exists():
+            archive = folder / f"{patient.name}.{'files' if key == DATA_DIR else key}.tar.gz"
+            pack(archive, source, key, without=[one for one in sources.values() if one != source])
+            parts[key] = _part(archive)
+    files = parts.pop(DATA_DIR)
+    return Kept(patient.package, list(heads(patient.package)), server, _part(dump), files, parts)
 
 
 def check_current(patient: Patient) -> int:
@@ -164,11 +171,3 @@ def _durably(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,6 +24,7 @@ def _patients(ctx: click.Context, names: tuple[str, ...]) -> list[Patient]:
             installed[name].package,
             installed[name].settings.load(name, config),
             installed[name].restored,
+            installed[name].kept,
         )
         for name in names or configured(config)
     ]

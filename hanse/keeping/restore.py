@@ -6,10 +6,10 @@ A restored log begins a new life (epoch), so that every follower reads all of it
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tarfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,14 +17,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from hanse.database import Database
 from hanse.doctor.advice import Patient
 from hanse.errors import Refused
-from hanse.keeping.backup import Kept, Manifest, Part, in_order
+from hanse.keeping import places
+from hanse.keeping.backup import BEFORE, Kept, Manifest, Part, in_order
 from hanse.keeping.programs import program, run
 from hanse.migrations import knows, upgrade
 from hanse.revisions import new_epoch
 
 _OTHERS = text(
     "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    " and backend_type = 'client backend'"
 )
+#: Connections that were just closed are counted for a moment.
+WAIT_S: Final = 2.0
 
 
 def restore(folder: Path, patients: Sequence[Patient], *, replace: bool = False) -> Iterator[str]:
@@ -34,19 +38,23 @@ def restore(folder: Path, patients: Sequence[Patient], *, replace: bool = False)
     if missing:
         raise Refused(f"{folder} holds nothing of {', '.join(missing)}.")
     chosen = [(one, manifest.services[one.name]) for one in in_order(patients)]
-    servers = {}
+    programs = {}
     for patient, kept in chosen:
-        for part in (kept.dump, kept.files):
+        for part in (kept.dump, kept.files, *kept.others.values()):
             _check_part(folder, part)
         if not all(knows(patient.package, head) for head in kept.heads):
             raise Refused(
                 f"The backup of {patient.name} is from a newer version of Hanse: install that one first."
             )
-        servers[patient.name] = _check_place(patient, replace)
+        programs[patient.name] = program("pg_restore", _check_place(patient, replace))
+        places.check_replaceable(places.places(patient).values())
     yield f"{folder} is whole, made {manifest.made_at} by Hanse {manifest.hanse}"
     for patient, kept in chosen:
-        _put_back(folder, patient, kept, servers[patient.name], replace)
+        _put_back(folder, patient, kept, programs[patient.name])
         yield f"{patient.name}: restored"
+        for key in sorted(kept.others.keys() - places.places(patient).keys()):
+            left = kept.others[key].file
+            yield f"{patient.name}: {left} stays in the backup, since {key} is not in the settings"
 
 
 def _check_part(folder: Path, part: Part) -> None:
@@ -65,7 +73,7 @@ def _check_place(patient: Patient, replace: bool) -> int:
     db = Database(patient.settings.database_url, pool_size=1)
     try:
         with db.engine.connect() as connection:
-            others = connection.execute(_OTHERS).scalar_one()
+            others = _others(connection)
             if others:
                 said = f"{others} connections use the database of {patient.name}"
                 raise Refused(f"{said}: stop the service first.")
@@ -80,39 +88,66 @@ def _check_place(patient: Patient, replace: bool) -> int:
         db.close()
 
 
+def _others(connection: Connection) -> int:
+    """How many others use the database; who is just going is waited for."""
+    ends = time.monotonic() + WAIT_S
+    while True:
+        others = int(connection.execute(_OTHERS).scalar_one())
+        if not others or time.monotonic() > ends:
+            return others
+        connection.rollback()  # one transaction sees the same connections for its whole life
+        time.sleep(0.1)
+
+
 def _tables(connection: Connection) -> int:
-    counted = text("select count(*) from pg_tables where schemaname = 'public'")
-    return int(connection.execute(counted).scalar_one())
+    """Tables that a restore would replace; where one was cut short, those of before it."""
+    counted = text(
+        "select count(*) from pg_tables"
+        " where schemaname = case when to_regnamespace(:before) is null then 'public' else :before end"
+    )
+    return int(connection.execute(counted, {"before": BEFORE}).scalar_one())
 
 
-def _put_back(folder: Path, patient: Patient, kept: Kept, server: int, replace: bool) -> None:
-    url = patient.settings.database_url
+def _put_back(folder: Path, patient: Patient, kept: Kept, pg_restore: Path) -> None:
+    """Beside what is there, which goes only when all of it succeeded."""
+    url, targets = patient.settings.database_url, places.places(patient)
+    parts = {places.DATA_DIR: kept.files, **kept.others}
     db = Database(url, pool_size=1)
     try:
-        if replace:
-            with db.transaction() as session:
-                session.execute(text("drop schema public cascade"))
-                session.execute(text("create schema public"))
-        words: list[str | Path] = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"]
-        run(program("pg_restore", server), url, [*words, folder / kept.dump.file])
-        upgrade(patient.package, url)
+        _settle(db, targets)
+        archives = {key: folder / Path(part.file).name for key, part in parts.items() if key in targets}
+        changed = places.unpack(archives, targets)
         with db.transaction() as session:
-            if session.execute(text("select to_regclass('feed_identity')")).scalar() is not None:
-                new_epoch(session)
-            if patient.restored is not None:
-                patient.restored(session)
+            session.execute(text(f"alter schema public rename to {BEFORE}"))
+            session.execute(text("create schema public"))
+        try:
+            words: list[str | Path] = [
+                "--exit-on-error",
+                "--single-transaction",
+                "--no-owner",
+                "--no-privileges",
+            ]
+            run(pg_restore, url, [*words, folder / Path(kept.dump.file).name])
+            upgrade(patient.package, url)
+            with db.transaction() as session:
+                if session.execute(text("select to_regclass('feed_identity')")).scalar() is not None:
+                    new_epoch(session)
+                if patient.restored is not None:
+                    patient.restored(session)
+                session.execute(text(f"drop schema {BEFORE} cascade"))
+                places.change(changed)
+        finally:
+            _settle(db, targets)
     finally:
         db.close()
-    _files(folder / kept.files.file, patient.settings.data_dir)
 
 
-def _files(archive: Path, target: Path) -> None:
-    """The service's files; those of before stand beside them, in `<data_dir>.before`."""
-    if target.is_dir() and any(target.iterdir()):
-        before = target.with_name(target.name + ".before")
-        if before.exists():
-            shutil.rmtree(before)
-        target.rename(before)
-    target.mkdir(parents=True, exist_ok=True, mode=0o750)
-    with tarfile.open(archive, "r:gz") as packed:
-        packed.extractall(target, filter="data")
+def _settle(db: Database, targets: Mapping[str, Path]) -> None:
+    """End what was begun: undone while the tables of before are there, else finished."""
+    with db.transaction() as session:
+        if session.execute(text(f"select to_regnamespace('{BEFORE}')")).scalar() is None:
+            places.finish(targets.values())
+            return
+        places.undo(targets.values())
+        session.execute(text("drop schema if exists public cascade"))
+        session.execute(text(f"alter schema {BEFORE} rename to public"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from sqlalchemy import text
 from hanse.cli import main
 from hanse.database import Database
 from hanse.doctor.advice import Patient
+from hanse.doctor.rounds import services
 from hanse.errors import Refused
-from hanse.keeping.backup import MANIFEST, back_up, in_order
+from hanse.keeping import places
+from hanse.keeping.backup import BEFORE, MANIFEST, back_up, in_order
 from hanse.keeping.programs import program
 from hanse.keeping.restore import restore
 from hanse.revisions import Actor, change, feed_epoch
@@ -175,6 +178,141 @@ def test_one_that_was_cut_short_has_another_name_and_is_taken_away(
     del steps
     *_, last = back_up(patients, target)
     assert [path.name for path in target.iterdir()] == [Path(last).name]
+
+
+def told_by(url: str, question: str) -> Any:
+    db = Database(url, pool_size=1)
+    with db.transaction() as session:
+        said = session.execute(text(question)).scalar()
+    db.close()
+    return said
+
+
+def _no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str, server: int) -> Path:
+        raise Refused(f"There is no {name}")
+
+    monkeypatch.setattr("hanse.keeping.restore.program", none)
+
+
+def _no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: Any) -> None:
+        raise Refused("pg_restore failed")
+
+    monkeypatch.setattr("hanse.keeping.restore.run", fails)
+
+
+def _no_rename(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = places.change
+
+    def fails(targets: dict[str, Path]) -> None:
+        whole(targets)
+        raise Refused("the power went")
+
+    monkeypatch.setattr("hanse.keeping.restore.places.change", fails)
+
+
+@pytest.mark.parametrize("fault", [_no_program, _no_tables, _no_rename])
+def test_what_was_there_is_there_when_a_restore_fails(
+    patients: list[Patient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    registry = patients[0]
+    *_, folder = back_up([registry], tmp_path / "backups")
+    good = seen(registry)
+    spoil(registry)
+    before = seen(registry)
+    with monkeypatch.context() as patched:
+        fault(patched)
+        with pytest.raises(Refused):
+            list(restore(Path(folder), [registry], replace=True))
+    assert seen(registry) == before
+    list(restore(Path(folder), [registry], replace=True))
+    assert seen(registry) == good
+
+
+def test_a_restore_that_was_killed_loses_nothing_and_may_be_repeated(
+    patients: list[Patient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = patients[0]
+    *_, folder = back_up([registry], tmp_path / "backups")
+    good = seen(registry)
+    spoil(registry)
+    with monkeypatch.context() as patched:
+        _no_rename(patched)
+        settled = iter([lambda *_: None] * 2)  # as if nobody were there any more
+        patched.setattr("hanse.keeping.restore._settle", lambda *given: next(settled)(*given))
+        with pytest.raises(Refused, match="the power went"):
+            list(restore(Path(folder), [registry], replace=True))
+    assert told_by(registry.settings.database_url, f"select count(*) from {BEFORE}.history") == 0
+    with pytest.raises(Refused, match="is not empty"):
+        list(restore(Path(folder), [registry]))
+    list(restore(Path(folder), [registry], replace=True))
+    assert seen(registry) == good
+    assert (registry.settings.data_dir.with_name("registry.before") / "new").read_text()
+    assert told_by(registry.settings.database_url, f"select to_regnamespace('{BEFORE}')") is None
+
+
+def test_files_elsewhere_and_a_data_dir_behind_a_link_come_back(
+    patients: list[Patient], tmp_path: Path
+) -> None:
+    plain = patients[0].settings
+    archive, key = tmp_path / "far" / "archive", tmp_path / "keys" / "signing.pem"
+    archive.mkdir(parents=True)
+    key.parent.mkdir()
+    (archive / "part-1.parquet").write_bytes(b"rows")
+    (archive / ".part-2.parquet.new").write_bytes(b"a draft")
+    key.write_text("the key")
+    inside = plain.data_dir / "made" / "inside"
+    inside.parent.mkdir()
+    inside.write_text("in data_dir")
+    link = tmp_path / "link"
+    link.symlink_to(plain.data_dir)
+    elsewhere = {"archive_dir": archive, "signing_key": key, "inside": inside, "none": tmp_path / "none"}
+    patient = replace(
+        patients[0], settings=plain.model_copy(update={"data_dir": link}), kept=lambda settings: elsewhere
+    )
+    *_, folder = back_up([patient], tmp_path / "backups")
+    (archive / "part-1.parquet").unlink()
+    (archive / "later").write_text("x")
+    key.write_text("another key")
+    inside.unlink()
+    (plain.data_dir / "kept" / "file.parquet").unlink()
+    list(restore(Path(folder), [patient], replace=True))
+    assert [path.name for path in archive.iterdir()] == ["part-1.parquet"]
+    assert (archive.with_name("archive.before") / "later").exists()
+    assert (key.read_text(), key.with_name("signing.pem.before").read_text()) == ("the key", "another key")
+    assert inside.read_text() == "in data_dir"
+    assert link.is_symlink()
+    assert (link / "kept" / "file.parquet").read_bytes() == b"kept registry"
+    del elsewhere["archive_dir"]
+    *_, said = restore(Path(folder), [patient], replace=True)
+    assert said.endswith(
+        "registry.archive_dir.tar.gz stays in the backup, since archive_dir is not in the settings"
+    )
+
+
+def test_the_services_say_what_they_have_elsewhere(
+    settings_for: Callable[..., Any], database_for: Callable[[str], Database], tmp_path: Path
+) -> None:
+    found = {}
+    for name, key in (("accounting", "archive_dir"), ("vomsdb", "signing_key_previous")):
+        service = services()[name]
+        settings = settings_for(service.settings, name, database_for(name), **{key: tmp_path / key})
+        assert service.kept is not None
+        found[name] = service.kept(settings)
+    assert found == {
+        "accounting": {"archive_dir": tmp_path / "archive_dir"},
+        "vomsdb": {
+            "signing_key": tmp_path / "vomsdb" / "federation-signing.pem",
+            "signing_key_previous": tmp_path / "signing_key_previous",
+        },
+    }
+
+
+def test_a_link_among_the_files_is_refused(patients: list[Patient], tmp_path: Path) -> None:
+    (patients[0].settings.data_dir / "kept" / "linked").symlink_to(tmp_path)
+    with pytest.raises(Refused, match="linked is a symbolic link"):
+        list(back_up([patients[0]], tmp_path / "backups"))
 
 
 def test_followers_go_before_those_that_they_follow(patients: list[Patient]) -> None:
