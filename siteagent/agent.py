@@ -102,13 +102,13 @@ class Agent:
             return
         held = self._state.held() or HeldState(self._clock(), {})
         self._report_other_hands(held, report)
-        wanted = dict(held.vos)
+        wanted, ended = dict(held.vos), frozenset[str]()
         if offer is not None:
             self._learn_keys(offer, report)
             named = [self._follow(envelope, wanted, report) for envelope in offer.manifests]
-            ended = self._ended(held, named) if whole else frozenset()
-        else:
-            ended = frozenset()
+            if whole:
+                ended = self._ended(held, [vo for vo, _sha256 in named])
+                self._state.drop_parts_except(frozenset(sha256 for _vo, sha256 in named))
         state = HeldState(self._clock(), wanted)
         if self._apply(state, report):
             report.applied.extend(vo for vo in wanted if _changed(held.vos.get(vo), wanted[vo]))
@@ -163,13 +163,16 @@ class Agent:
         if deviations:
             self._acknowledge(held, deviations, report)
 
-    def _follow(self, envelope: object, wanted: dict[str, HeldVO], report: Report) -> str:
-        """Put what a manifest asks for into `wanted`; on refusal leave it and say why. Returns the VO it names."""
+    def _follow(self, envelope: object, wanted: dict[str, HeldVO], report: Report) -> tuple[str, str]:
+        """Put what a manifest asks for into `wanted`; on refusal leave it and say why.
+
+        Returns the VO that it names, and the hash of the state; both empty when the manifest is not to be believed.
+        """
         now, opener = self._clock(), self._opener()
-        vo = ""
+        vo = sha256 = ""
         try:
             opened = opener(envelope)
-            vo = str(opened.content.get("vo"))
+            vo, sha256 = str(opened.content.get("vo")), str(opened.content.get("sha256"))
             manifest = Manifest.parse(opened, self._joined.federation, self._joined.site, now)
             wanted[vo] = step(wanted.get(vo), manifest, self._library, opener, now, self._guard)
         except AgentError as error:
@@ -177,7 +180,7 @@ class Agent:
                 report.fault(vo, str(error))
             else:
                 report.problems.append(str(error))
-        return vo
+        return vo, sha256
 
     def _promise(self, held: HeldVO) -> datetime:
         """Until when entries of the VO stand although nothing more is heard."""

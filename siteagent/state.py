@@ -165,7 +165,14 @@ class StateDirectory:
         return self.path / "snapshots" / f"{sha256}.part"
 
     def drop_snapshots_except(self, keep: frozenset[str]) -> None:
-        for path in (self.path / "snapshots").glob("*.[jp]*"):
+        self._drop("*.j*", keep)
+
+    def drop_parts_except(self, keep: frozenset[str]) -> None:
+        """Forgets what came of other snapshots."""
+        self._drop("*.part", keep)
+
+    def _drop(self, pattern: str, keep: frozenset[str]) -> None:
+        for path in (self.path / "snapshots").glob(pattern):
             if path.stem not in keep:
                 path.unlink(missing_ok=True)
 

@@ -109,6 +109,36 @@ def test_a_fetch_that_broke_goes_on_where_it_broke(site, federation) -> None:
     assert list((site.state / "snapshots").glob("*.part")) == []
 
 
+def test_a_site_that_holds_a_vo_goes_on_too_also_after_the_server_was_away(site, federation) -> None:
+    federation.publish([ANNA], seq=1)
+    assert site.agent().pull().sentences == []
+    crowd = [member(f"Person {number}") for number in range(400)]
+    sha256 = federation.publish([ANNA, *crowd], seq=2)
+    federation.cut = 100_000
+    assert "cannot be reached" in " ".join(site.agent().pull().sentences)
+    federation.fault = 503
+    assert site.agent().pull().sentences != []
+    federation.fault = federation.cut = None
+    assert site.agent().pull().sentences == []
+    assert len(site.gridmap) == 401
+    starts = [call.split(" from ")[1] for call in federation.calls if f"{sha256} from " in call]
+    assert [start != "0" for start in starts] == [False, True]
+
+
+def test_a_part_of_a_state_that_is_wanted_no_more_is_forgotten(site, federation) -> None:
+    federation.publish([ANNA], seq=1)
+    site.agent().pull()
+    crowd = [member(f"Person {number}") for number in range(400)]
+    federation.publish([ANNA, *crowd], seq=2)
+    federation.cut = 100_000
+    site.agent().pull()
+    assert len(list((site.state / "snapshots").glob("*.part"))) == 1
+    federation.cut = None
+    federation.publish([ANNA, TOMAS], seq=3)
+    assert site.agent().pull().sentences == []
+    assert list((site.state / "snapshots").glob("*.part")) == []
+
+
 def test_a_part_that_does_not_fit_is_fetched_anew(site, federation) -> None:
     sha256 = federation.publish([ANNA], seq=1)
     (site.state / "snapshots").mkdir()
