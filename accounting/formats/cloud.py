@@ -133,17 +133,16 @@ class _Record:
         if started is not None:
             counted = started + (self._int("SuspendDuration") or 0) + (self._int("WallDuration") or 0)
         if completed and ended is None:
-            self._remark(
-                "completed_without_end",
-                "EndTime",
-                "Status is completed and EndTime is not given; taken as start + wall.",
-            )
-            return counted if counted is not None else self._int("RecordCreateTime")
-        if completed:
-            return ended
-        measured = self._int("RecordCreateTime")
-        if measured is None:
-            measured = counted if counted is not None else ended
+            measured = counted if counted is not None else self._int("RecordCreateTime")
+            if measured is not None:
+                words = "Status is completed and EndTime is not given; taken as start + wall."
+                self._remark("completed_without_end", "EndTime", words)
+        elif completed:
+            measured = ended
+        else:
+            measured = self._int("RecordCreateTime")
+            if measured is None:
+                measured = counted if counted is not None else ended
         if measured is None and not self.faults:
             self._fault(
                 "no_time",

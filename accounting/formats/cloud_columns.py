@@ -17,9 +17,11 @@ from accounting.formats.cloud_fields import (
     IGNORED,
     LONGEST_S,
     MOST_CORES,
+    MOST_SIZE,
     NUMBERS,
     STATUSES,
     TEXTS,
+    size,
     split_fqan,
 )
 from accounting.formats.columns import ODD, Memo, Shape, cells, chunks, optional, texts
@@ -112,7 +114,8 @@ class _Table:
 def _cells(key: str, raw: Sequence[str]) -> list[Any]:
     if key in TEXTS or key in ("CpuCount", "Benchmark"):
         return cells(raw, _MEMOS[key])
-    return cells(raw, _MEMOS[key], EARLIEST if key.endswith("Time") else 0)
+    most = MOST_SIZE if NUMBERS[key] is size else None
+    return cells(raw, _MEMOS[key], EARLIEST if key.endswith("Time") else 0, most)
 
 
 def _odd(columns: dict[str, list[Any]]) -> set[int]:

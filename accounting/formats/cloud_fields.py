@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from accounting.formats.keyvalue import TEXT_LIMIT, decimal, integer, moment
+from accounting.formats.keyvalue import TEXT_LIMIT, BadValue, decimal, integer, moment
+
+MOST_SIZE = 10**15
+"""Bytes, MB or GB: beyond it the unit is wrong, and sums of such would not fit 64 bits."""
+
+
+def size(value: str) -> int:
+    """A whole number from 0 to MOST_SIZE. Raises BadValue."""
+    number = integer(value)
+    if number > MOST_SIZE:
+        raise BadValue(f"is {number}, more than {MOST_SIZE}; check the unit.")
+    return number
+
 
 TEXTS: dict[str, int] = {
     "VMUUID": TEXT_LIMIT, "SiteName": TEXT_LIMIT, "CloudComputeService": TEXT_LIMIT, "MachineName": TEXT_LIMIT,
@@ -15,8 +27,8 @@ TEXTS: dict[str, int] = {
 }  # fmt: skip
 NUMBERS: dict[str, Callable[[str], int | Decimal | None]] = {
     "RecordCreateTime": moment, "StartTime": moment, "EndTime": moment, "SuspendDuration": integer,
-    "WallDuration": integer, "CpuDuration": integer, "CpuCount": decimal, "NetworkInbound": integer,
-    "NetworkOutbound": integer, "PublicIPCount": integer, "Memory": integer, "Disk": integer, "Benchmark": decimal,
+    "WallDuration": integer, "CpuDuration": integer, "CpuCount": decimal, "NetworkInbound": size,
+    "NetworkOutbound": size, "PublicIPCount": integer, "Memory": size, "Disk": size, "Benchmark": decimal,
 }  # fmt: skip
 IGNORED = frozenset({"UpdateTime", "MeasurementTime", "MeasurementMonth", "MeasurementYear"})
 KEYS = frozenset({"VMUUID", "SiteName"})  # cutting one of these could make two things one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from accounting.formats.cloud_fields import MOST_SIZE
 from accounting.formats.fields import MOST_MONTH_S, Fields, text_parts
 from accounting.formats.keyvalue import moment, signed_integer
 from accounting.formats.records import Format, Judging, Reading
@@ -16,7 +17,6 @@ KNOWN = frozenset({
     "CloudType", "ImageId", "EarliestStartTime", "LatestStartTime", "WallDuration", "CpuDuration", "CpuCount",
     "NetworkInbound", "NetworkOutbound", "Memory", "Disk", "BenchmarkType", "Benchmark", "NumberOfVMs", "UpdateTime",
 })  # fmt: skip
-MOST_SIZE = 10**15
 
 
 def read(text: str, judging: Judging) -> Iterator[Reading]:

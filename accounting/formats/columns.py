@@ -199,13 +199,15 @@ def optional(convert: Callable[[str], object]) -> Callable[[str], object]:
     return converted
 
 
-def cells(column: Sequence[str], memo: Memo, least: int | None = None) -> list[object]:
-    """A column converted. With `least`, a column of plain whole numbers not below it is converted at once, unless its
-    values are few.
+def cells(
+    column: Sequence[str], memo: Memo, least: int | None = None, most: int | None = None
+) -> list[object]:
+    """A column converted. With `least`, a column of plain whole numbers from it to `most` is converted at once, unless
+    its values are few.
     """
     if least is not None and len(set(column)) * FEW > len(column):
         numbers = _numbers(column, least)
-        if numbers is not None:
+        if numbers is not None and (most is None or max(numbers) <= most):
             return list(numbers)
     return list(map(memo.__getitem__, column))
 

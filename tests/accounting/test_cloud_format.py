@@ -75,6 +75,10 @@ def test_ten_records_with_one_bad_give_nine_good_ones() -> None:
         ("CpuCount", "four", "a number such as"),
         ("CpuCount", "NaN", "a number such as"),
         ("CpuCount", "10000000", "below 10,000,000"),
+        ("NetworkInbound", str(2**63 - 1), "check the unit"),
+        ("NetworkOutbound", str(10**15 + 1), "check the unit"),
+        ("Memory", str(10**15 + 1), "check the unit"),
+        ("Disk", str(10**15 + 1), "check the unit"),
         ("StartTime", "yesterday", "seconds since 1970"),
         ("StartTime", "2026-13-45T00:00:00Z", "seconds since 1970"),
         ("StartTime", "86400", "before the year 2000"),
@@ -237,6 +241,13 @@ def test_completed_is_measured_at_its_end() -> None:
 
 def test_a_record_without_any_time_is_refused() -> None:
     assert fault(one(RecordCreateTime=None, StartTime=None, EndTime=None))[0] == "no_time"
+
+
+def test_a_completed_machine_without_any_time_is_refused_and_its_neighbour_counts() -> None:
+    timeless = record(Status="completed", RecordCreateTime=None, StartTime=None, EndTime=None)
+    bad, good = judge(message(timeless, record(vm="good")))
+    assert (fault(bad)[0], bad.remarks) == ("no_time", [])
+    assert good.row is not None
 
 
 def test_without_a_start_the_machine_began_its_wall_time_ago() -> None:

@@ -108,6 +108,17 @@ def test_one_odd_record_does_not_take_the_others_off_the_fast_path() -> None:
     assert (len(plain), left) == (17, 4)
 
 
+def test_what_only_the_reading_by_record_can_refuse_is_left_to_it() -> None:
+    records = [record(vm=f"vm-{n}", NetworkInbound=n, Memory=n) for n in range(20)]
+    records[3]["NetworkInbound"] = 10**15 + 1
+    records[4]["Memory"] = 2**62
+    records[5] |= {"Status": "completed", "RecordCreateTime": "0", "StartTime": "0", "EndTime": "0"}
+    records[6]["NetworkInbound"] = 10**15
+    careful, plain, _ = both(message(*records))
+    assert sorted(careful.keys() - plain.keys()) == [4, 5, 6]
+    assert all(careful[number].faults for number in (4, 5, 6))
+
+
 def test_records_are_numbered_through_chunks() -> None:
     records = [record(vm=f"vm-{n}", WallDuration="x" if n % 1500 == 7 else DAY) for n in range(4500)]
     careful, plain, left = both(message(*records))
