@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hanse.http import HttpError, Policy, fetch
-from hanse.identity import names
+from hanse.identity import names, signatures
 from hanse.identity.certificates import certificate_from_pem
 from hanse.identity.trust import TrustStore, signed_by
 
@@ -78,17 +78,29 @@ def addresses_of(ca: x509.Certificate) -> tuple[str, ...]:
 
 
 def _sources(directory: Path) -> dict[bytes, tuple[str, ...]]:
-    """Addresses by canonical subject, from the .crl_url files."""
+    """Addresses by canonical subject, from the .crl_url files; the trust folder's problems tell what is skipped."""
     found: dict[bytes, tuple[str, ...]] = {}
     for path in sorted(directory.glob("*.crl_url")):
-        words = path.read_text(errors="replace").split()
-        addresses = tuple(word for word in words if word.startswith(("http://", "https://")))
-        for certificate in (path.with_suffix(".pem"), path.with_suffix(".0"), path.with_suffix(".crt")):
-            if certificate.is_file() and addresses:
-                key = _key(certificate_from_pem(certificate.read_bytes()))
-                found[key] = found.get(key, ()) + addresses
-                break
+        try:
+            key, addresses = _beside(path), _addresses_in(path)
+        except (OSError, *signatures.UNREADABLE):
+            continue
+        if key is not None and addresses:
+            found[key] = found.get(key, ()) + addresses
     return found
+
+
+def _addresses_in(path: Path) -> tuple[str, ...]:
+    words = path.read_text(errors="replace").split()
+    return tuple(word for word in words if word.startswith(("http://", "https://")))
+
+
+def _beside(path: Path) -> bytes | None:
+    """The subject of the CA whose certificate lies beside a .crl_url file."""
+    for certificate in (path.with_suffix(".pem"), path.with_suffix(".0"), path.with_suffix(".crt")):
+        if certificate.is_file():
+            return _key(certificate_from_pem(certificate.read_bytes()))
+    return None
 
 
 def _key(ca: x509.Certificate) -> bytes:
@@ -98,7 +110,10 @@ def _key(ca: x509.Certificate) -> bytes:
 def _fetch_one(
     directory: Path, ca: x509.Certificate, given: tuple[str, ...], deadline_s: float, now: datetime
 ) -> tuple[bool, str]:
-    addresses = given or addresses_of(ca)
+    try:
+        addresses = given or addresses_of(ca)
+    except signatures.UNREADABLE as error:
+        return False, f"Its certificate cannot be read: {error}."
     if not addresses:
         return False, "Nothing says where its revocation list is: put its address into a .crl_url file."
     note = ""
@@ -106,7 +121,7 @@ def _fetch_one(
         try:
             crl = _checked(_read(_body(address, deadline_s)), ca, now)
             return _put(directory, ca, crl), ""
-        except _Unfit as unfit:
+        except (_Unfit, OSError, *signatures.UNREADABLE) as unfit:
             note = f"{address}: {unfit}"
     return False, note
 

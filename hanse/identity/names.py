@@ -50,6 +50,7 @@ __all__ = [
     "subject_der",
 ]
 
+_MOST_KEPT: Final = 16_384  # bytes of a certificate that is remembered; strangers choose how large theirs are
 _MAX_NAME: Final = 8192  # no certificate authority of the field writes names near this long
 
 
@@ -111,8 +112,16 @@ def crl_issuer_der(crl: x509.CertificateRevocationList) -> bytes:
     return fields[1].whole
 
 
-@lru_cache(maxsize=1024)
 def _tbs_names(tbs: bytes) -> tuple[bytes, bytes]:
+    return _kept_names(tbs) if len(tbs) <= _MOST_KEPT else _read_names(tbs)
+
+
+@lru_cache(maxsize=1024)
+def _kept_names(tbs: bytes) -> tuple[bytes, bytes]:
+    return _read_names(tbs)
+
+
+def _read_names(tbs: bytes) -> tuple[bytes, bytes]:
     fields = list(elements(one(tbs).content))
     if fields and fields[0].class_ == 2:  # [0] version, absent in version 1
         fields = fields[1:]

@@ -62,7 +62,8 @@ def refresh_command(trust_dir: Path, timeout: float, as_json: bool) -> None:
     To be run every few hours (a systemd timer is in deploy/systemd). Exit code 1 when a CA is left without a
     list that holds; a list that could not be fetched while the present one holds is only told.
     """
-    _store(trust_dir)
+    for problem in _store(trust_dir).anchors().problems:
+        click.echo(problem, err=True)
     rows = [
         _Row(one.ca, one.next_update, one.problem, "new" if one.fetched else one.note)
         for one in refresh(trust_dir, deadline_s=timeout)

@@ -13,7 +13,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hanse.identity import names
+from hanse.identity import names, signatures
 from hanse.identity.certificates import certificate_from_der, certificate_from_pem
 
 _WANTED: Final = re.compile(r".*(\.pem|\.crt|\.cer|\.crl|\.r?[0-9]+)\Z")
@@ -63,10 +63,11 @@ def read_anchors(directory: Path) -> Anchors:
             for found in _parts(path):
                 der = found.public_bytes(Encoding.DER)
                 if isinstance(found, x509.Certificate):
+                    names.canonical(names.subject_der(found))  # a name without sense is found now, too
                     certificates[der] = found
                 else:
                     crls[der] = found
-        except (ValueError, OSError) as error:
+        except (OSError, *signatures.UNREADABLE) as error:
             problems.append(f"{path.name} in the trust folder cannot be read: {error}.")
     return Anchors(
         certificates=tuple(certificates.values()),

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from demo.ca import CertificateAuthority
 from hanse.cli import main
+from hanse.identity import crl_refresh
 from hanse.identity.crl_refresh import addresses_of, refresh
 from hanse.identity.trust import TrustStore
 
@@ -158,6 +159,41 @@ def test_two_cas_of_one_hash_keep_a_list_each(
     (folder / f"{authority.crl_path.stem}.r0").write_bytes(other.write_crl(5).read_bytes())
     refresh(folder)
     assert sorted(path.suffix for path in folder.glob(f"{authority.crl_path.stem}.r*")) == [".r0", ".r1"]
+
+
+def test_one_that_cannot_be_read_does_not_stop_the_others(
+    folder: Path, web: Path, authority: CertificateAuthority
+) -> None:
+    publish(web, authority)
+    for number, content in enumerate((b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n")):
+        (folder / f"0{number}-broken.pem").write_bytes(content)
+        (folder / f"0{number}-broken.crl_url").write_text("http://127.0.0.1:1/none.crl\n")
+    (told,) = refresh(folder)
+    assert (told.fetched, told.problem) == (True, "")
+    ran = CliRunner().invoke(main, ["trust", "refresh", "--trust-dir", str(folder)])
+    assert "00-broken.pem in the trust folder cannot be read" in ran.output
+
+
+@pytest.mark.parametrize("fault", [ValueError, PermissionError])
+def test_a_list_that_fails_in_a_new_way_leaves_the_other_cas_theirs(
+    folder: Path, web: Path, authority: CertificateAuthority, other: CertificateAuthority,
+    monkeypatch: pytest.MonkeyPatch, fault: type[Exception],
+) -> None:  # fmt: skip
+    publish(web, authority)
+    (folder / "b-ca.pem").write_bytes(other.cert.public_bytes(Encoding.PEM))
+    (folder / "b-ca.crl_url").write_text((web / ".url").read_text() + "/b.crl\n")
+    (web / "b.crl").write_bytes(other.write_crl(100).read_bytes())
+    whole = crl_refresh._put
+
+    def put(directory: Path, ca: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
+        if ca == other.cert:
+            raise fault("not today")
+        return whole(directory, ca, crl)
+
+    monkeypatch.setattr(crl_refresh, "_put", put)
+    told = {one.ca.rpartition("=")[2]: one for one in refresh(folder)}
+    assert told["A CA that is refreshed"].fetched
+    assert "not today" in told["Another CA"].note
 
 
 def test_a_ca_that_says_nothing_is_told(folder: Path, authority: CertificateAuthority) -> None:

@@ -234,3 +234,14 @@ def test_printed_as_openssl_prints_it(tmp_path: Path, subject: str) -> None:
     assert asked("-issuer_hash") == names.lookup_hash(names.issuer_der(issued.cert))
     assert issued.cert.subject.public_bytes() == der
     assert ca.bundle.read_bytes() == ca.cert.public_bytes(Encoding.PEM)
+
+
+def test_a_large_certificate_of_a_stranger_is_read_and_not_remembered() -> None:
+    names._kept_names.cache_clear()
+    name = names.from_slash("/C=EU/CN=A stranger")
+    for filling, kept in ((10, 1), (20_000, 1)):
+        body = b"".join(
+            (emit(2, b"\x01"), emit(16, b"", constructed=True), name, emit(4, bytes(filling)), name)
+        )
+        assert names._tbs_names(emit(16, body, constructed=True)) == (name, name)
+        assert names._kept_names.cache_info().currsize == kept
