@@ -4,7 +4,7 @@ pending, approved or rejected, running, done. From approval on its exceptions ho
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import Date
 
 from hanse.errors import Conflict, NotFound, Refused
+from monitoring import feed
 from monitoring.algebra import State
 from monitoring.clock import database_time
 from monitoring.figures import noting
 from monitoring.figures.judging import Exceptions, Interval, Where
 from monitoring.models import Check, StoredResult
-from monitoring.models.figures import NotedDay, Recomputation
+from monitoring.models.figures import NotedDay, Recomputation, TopologyRow
 from monitoring.profiles import kept
 from monitoring.profiles.bodies import STATES
 
@@ -119,6 +120,32 @@ def ask(session: Session, asked: Asked, by: str) -> Recomputation:
     return row
 
 
+def scopes_of(session: Session, asked: Asked) -> list[tuple[str, ...]]:
+    """For each thing that is asked for the scopes of which its asker holds one: the site's or its NGI's; of what means
+    no one site only the federation's."""
+    meant = [
+        *((name, "") for name in asked.exclude),
+        *((one.group, one.hostname) for one in asked.exclude_metrics),
+        *((one.group, one.hostname) for one in asked.applied_status_changes),
+        *(("", "") for _ in asked.exclude_monitoring_source),
+    ]
+    ngis = {name: str(body.get("ngi") or "") for name, body in feed.sites(session).items()}
+    return [_scopes(group or _site_of(session, hostname), ngis) for group, hostname in dict.fromkeys(meant)]
+
+
+def _scopes(group: str, ngis: Mapping[str, str]) -> tuple[str, ...]:
+    if not group:
+        return ("federation",)
+    return (f"site:{group}", f"ngi:{ngis[group]}") if group in ngis else (f"ngi:{group}",)
+
+
+def _site_of(session: Session, hostname: str) -> str:
+    """The site of a host, empty when there is none or more than one."""
+    known = select(TopologyRow.site).where(TopologyRow.hostname == hostname).distinct()
+    sites = list(session.scalars(known))
+    return sites[0] if len(sites) == 1 else ""
+
+
 def find(session: Session, recomputation_id: str) -> Recomputation:
     """The recomputation, locked. Raises NotFound."""
     row = session.get(Recomputation, recomputation_id, with_for_update=True, populate_existing=True)
@@ -142,32 +169,33 @@ def listed(
     return list(session.scalars(rows))
 
 
-def change(session: Session, recomputation_id: str, asked: Asked) -> Recomputation:
-    """Replace a request that nobody decided yet. Raises Conflict otherwise."""
+def change(session: Session, recomputation_id: str, asked: Asked, by: str) -> Recomputation:
+    """Replace a request that nobody decided yet; who did so is who asks now. Raises Conflict otherwise."""
     row = find(session, recomputation_id)
     if row.status != "pending":
         raise Conflict(f"The recomputation is {row.status}; ask for another one.")
     kept.named(session, "report", asked.report, noting.today(session))
     row.report, row.starts, row.ends = asked.report, aware(asked.start_time), aware(asked.end_time)
-    row.body = asked.model_dump(mode="json")
+    row.body, row.asked_by = asked.model_dump(mode="json"), by
     session.flush()
     return row
 
 
 def decide(session: Session, recomputation_id: str, status: str, by: str) -> Recomputation:
     """Approve or reject it, or note how far it is; its days are noted where figures change by it. Raises Refused for a
-    status that there is not, or when who asked approves it themselves; Conflict when it is there already."""
+    status that there is not, or when who asked puts it in force themselves; Conflict when it is there already."""
     row = find(session, recomputation_id)
     if status not in ("pending", "approved", "rejected", "running", "done"):
         raise Refused(f"{status[:40]!r} is no status; there are pending, approved, rejected, running, done.")
     if row.status == status:
         raise Conflict(f"The recomputation is {status} already.")
-    if status == "approved" and row.asked_by == by:
+    begins = status in IN_FORCE and row.status not in IN_FORCE
+    if (begins or status == "approved") and row.asked_by == by:
         raise Refused("You asked for this recomputation yourself; another operator must approve it.")
     if (row.status in IN_FORCE) != (status in IN_FORCE):
         noting.note_between(session, row.starts, row.ends, f"recomputation {row.number} {status}")
     _turn(row, status, database_time(session))
-    if status in ("approved", "rejected"):
+    if begins or status in ("approved", "rejected"):
         row.decided_by = by
     session.flush()
     return row
@@ -258,7 +286,8 @@ def _measured_by(session: Session, source: Source, day: datetime) -> list[tuple[
         .where(
             StoredResult.started_at >= first,
             StoredResult.started_at < last,
-            StoredResult.worker.startswith(source.host, autoescape=True),
+            func.regexp_replace(StoredResult.worker, "-[0-9]+$", "")
+            == source.host,  # the rest is its process
         )
         .distinct()
     ).all()

@@ -15,6 +15,7 @@ from monitoring.protocols.argo_words import (
     asked_day,
     body_as,
     created,
+    demand_accept,
     speak,
     success,
 )
@@ -51,6 +52,7 @@ def one_profile(kind: str, profile: str) -> Response:
 @argo_profiles.route(_ANY, ["POST"], permission=PROFILES)
 def create(kind: str) -> Response:
     """A new one, in force from `?date` (today) on."""
+    demand_accept()
     body = body_as(BODIES[_kind(kind)])
     with ground().db.transaction() as session:
         made = kept.create(session, _kind(kind), body, asked_day(), current_principal().name)
@@ -60,6 +62,7 @@ def create(kind: str) -> Response:
 @argo_profiles.route(_ONE, ["PUT"], permission=PROFILES)
 def change(kind: str, profile: str) -> Response:
     """What it says from `?date` (today) on."""
+    demand_accept()
     body = body_as(BODIES[_kind(kind)])
     with ground().db.transaction() as session:
         made = kept.change(session, _kind(kind), profile, body, asked_day(), current_principal().name)
@@ -70,6 +73,7 @@ def change(kind: str, profile: str) -> Response:
 @argo_profiles.route(_ONE, ["DELETE"], permission=PROFILES)
 def remove(kind: str, profile: str) -> Response:
     """Delete it with all its versions; 409 while a report uses it."""
+    demand_accept()
     try:
         with ground().db.transaction() as session:
             kept.remove(session, _kind(kind), profile)

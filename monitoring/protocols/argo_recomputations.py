@@ -6,7 +6,7 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict
 
 from hanse.identity.permissions import SIGNED_IN
-from hanse.web import Protocol, current_principal, ground
+from hanse.web import Protocol, authorise, current_principal, ground
 from monitoring.figures import recomputations
 from monitoring.figures.recomputations import Asked
 from monitoring.models.figures import Recomputation
@@ -44,9 +44,12 @@ def one(recomputation: str) -> Response:
 
 @argo_recomputations.route("/api/v2/recomputations", ["POST"], permission=RECOMPUTE)
 def ask() -> Response:
-    """Ask for one; it waits for an operator."""
+    """Ask for one, of what one answers for; it waits for an operator."""
+    demand_accept()
     asked = body_as(Asked, OURS)
     with ground().db.transaction() as session:
+        for scopes in recomputations.scopes_of(session, asked):
+            authorise(RECOMPUTE, *scopes)
         made = recomputations.ask(session, asked, current_principal().name)
         return created(made.id, "Recomputation")
 
@@ -54,15 +57,17 @@ def ask() -> Response:
 @argo_recomputations.route("/api/v2/recomputations/<recomputation>", ["PUT"], permission=DECIDE)
 def change(recomputation: str) -> Response:
     """Replace one that waits."""
+    demand_accept()
     asked = body_as(Asked, OURS)
     with ground().db.transaction() as session:
-        row = recomputations.change(session, recomputation, asked)
+        row = recomputations.change(session, recomputation, asked, current_principal().name)
         return success([told(row)], message="Recomputation successfully updated")
 
 
 @argo_recomputations.route("/api/v2/recomputations/<recomputation>", ["DELETE"], permission=DECIDE)
 def remove(recomputation: str) -> Response:
     """Delete it; its days are counted anew."""
+    demand_accept()
     with ground().db.transaction() as session:
         recomputations.remove(session, recomputation)
     return success(None, message="Recomputation successfully deleted")
@@ -71,6 +76,7 @@ def remove(recomputation: str) -> Response:
 @argo_recomputations.route("/api/v2/recomputations/<recomputation>/status", ["POST"], permission=DECIDE)
 def decide(recomputation: str) -> Response:
     """Approve, reject, or note how far it is."""
+    demand_accept()
     given = body_as(StatusIn)
     with ground().db.transaction() as session:
         recomputations.decide(session, recomputation, given.status, current_principal().name)
@@ -80,6 +86,7 @@ def decide(recomputation: str) -> Response:
 @argo_recomputations.route("/api/v2/recomputations/<recomputation>/status", ["DELETE"], permission=DECIDE)
 def reset(recomputation: str) -> Response:
     """Back to pending."""
+    demand_accept()
     with ground().db.transaction() as session:
         recomputations.reset(session, recomputation)
     return success(None, message="Recomputation status reset successfully to: pending")

@@ -237,6 +237,36 @@ def test_a_recomputation_is_asked_for_by_a_site_and_decided_by_an_operator(
     assert sent(client, "POST", "/api/v2/recomputations", laura, bad).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        ({"exclude": ["CESNET"]}, 403),
+        ({"exclude": ["NGI_ES"]}, 403),
+        ({"applied_status_changes": [{"hostname": "occi.bifi.example", "state": "OK"}]}, 201),
+        ({"applied_status_changes": [{"hostname": "occi.cesnet.example", "state": "OK"}]}, 403),
+        ({"exclude_metrics": [{"metric": "tcp"}]}, 403),
+        ({"exclude_metrics": [{"metric": "tcp", "group": "BIFI"}]}, 201),
+    ],
+)
+def test_a_site_asks_for_a_recomputation_of_itself_alone(
+    counted: Federation, client: FlaskClient, laura: dict[str, str], part: Any, status: int
+) -> None:
+    times = {"start_time": f"{DAY}T06:00:00Z", "end_time": f"{DAY}T11:59:00Z"}
+    asked = {"reason": "no network", **times, "report": "Default", **part}
+    assert sent(client, "POST", "/api/v2/recomputations", laura, asked).status_code == status
+
+
+def test_what_is_answered_with_406_was_not_written(
+    counted: Federation, client: FlaskClient, ingrid: dict[str, str], get: Callable[[str], Any]
+) -> None:
+    mute = {**ingrid, "Accept": "text/html"}
+    (known,) = get("/api/v2/weights?name=hanse")["data"]
+    assert client.delete(f"/api/v2/weights/{known['id']}", headers=mute).status_code == 406
+    weights = {"name": "HEPSPEC", "groups": []}
+    assert sent(client, "POST", "/api/v2/weights", mute, weights).status_code == 406
+    assert [one["name"] for one in get("/api/v2/weights")["data"]] == ["hanse"]
+
+
 def test_latest_trends_issues_and_one_result(trio: Federation, get: Callable[[str], Any]) -> None:
     trio.outage("bifi")
     make(trio)

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from hanse.errors import Conflict, Refused
 from monitoring.figures import noting, recomputations
 from monitoring.figures.recomputations import Asked
-from monitoring.models import Check, StatusChange
+from monitoring.models import Check, StatusChange, StoredResult
 from monitoring.models.figures import ComputedDay, DayFigure, NotedDay, TopologyRow
 from monitoring.profiles import kept
 from monitoring.profiles.bodies import AggregationProfile, Report, Weights
@@ -193,10 +193,58 @@ def test_a_recomputation_counts_from_its_approval_by_another(two_days: Federatio
         done = recomputations.find(session, row.id)
         assert [entry["status"] for entry in done.history] == ["pending", "approved", "done"]
         with pytest.raises(Conflict, match="done"):
-            recomputations.change(session, row.id, asked(reason="another"))
+            recomputations.change(session, row.id, asked(reason="another"), "Laura Gil")
         recomputations.reset(session, row.id)
     make(two_days)
     assert figures(two_days, "BIFI") == (75, 75)
+
+
+def test_nobody_puts_their_own_request_in_force_by_whatever_word(two_days: Federation) -> None:
+    make(two_days)
+    with two_days.session() as session:
+        row = recomputations.ask(session, asked(), "Laura Gil")
+        for status in ("approved", "running", "done"):
+            with pytest.raises(Refused, match="another operator"):
+                recomputations.decide(session, row.id, status, "Laura Gil")
+        recomputations.change(session, row.id, asked(reason="another"), "Ingrid Holm")
+        with pytest.raises(Refused, match="another operator"):
+            recomputations.decide(session, row.id, "approved", "Ingrid Holm")
+        recomputations.decide(session, row.id, "done", "Laura Gil")
+        assert row.decided_by == "Laura Gil"
+
+
+def test_an_excluded_monitoring_host_is_no_other_whose_name_begins_alike(two_days: Federation) -> None:
+    with two_days.session() as session:
+        (check,) = session.scalars(select(Check).where(Check.endpoint_id == "bifi", Check.probe == "tcp"))
+        check_id = check.id
+        for worker in ("mon10-7", "mon1-b-7"):
+            session.add(
+                StoredResult(
+                    check_id=check_id,
+                    lease=worker,
+                    started_at=LATELY + 7 * HOUR,
+                    took_s=0.1,
+                    status="critical",
+                    reason="tcp-refused",
+                    summary="",
+                    figures=[],
+                    phases=[],
+                    worker=worker,
+                )
+            )
+
+    def without(host: str) -> int:
+        times = {"start_time": LATELY + 6 * HOUR, "end_time": LATELY + 12 * HOUR}
+        source = asked(exclude=[], exclude_monitoring_source=[{"host": host, **times}])
+        with two_days.session() as session:
+            row = recomputations.ask(session, source, "Laura Gil")
+            recomputations.decide(session, row.id, "approved", "Ingrid Holm")
+            found = recomputations.exceptions(session, "Default", DAY).without_source
+            recomputations.remove(session, row.id)
+        return len(found)
+
+    make(two_days)
+    assert [without(host) for host in ("mon1", "mon10", "mon1-b")] == [0, 1, 1]
 
 
 def test_a_rejected_recomputation_changes_nothing(two_days: Federation) -> None:
