@@ -50,6 +50,7 @@ def press_of(settings: VomsdbSettings) -> Press:
         previous_key=_key(settings.signing_key_previous),
         keys_for=timedelta(days=settings.signing_key_days),
         authorities=lambda: _authorities(settings),
+        authorities_change_at=settings.aa_next_from,
     )
 
 

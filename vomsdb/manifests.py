@@ -1,8 +1,9 @@
 """Manifests: which snapshot of a VO a site should hold and until when, signed for each pair of site and VO.
 
-One is signed anew when the VO has a newer snapshot, and when a part of its validity has passed. To have many signed
-anew they are marked (`manifest_at` empty), which costs one statement; they are signed when somebody asks for them, or
-by the job that looks for marked ones, some at a time, so that a change which is urgent never waits for a daily run.
+One is signed anew when the VO has a newer snapshot, when a part of its validity has passed, and when the moment has come
+from which the attribute authority signs with its next key. To have many signed anew they are marked (`manifest_at`
+empty), which costs one statement; they are signed when somebody asks for them, or by the job that looks for marked
+ones, some at a time, so that a change which is urgent never waits for a daily run.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ _OLD = """
     ) head
     where (cast(:vo as text) is null or r.vo = :vo) and (cast(:site as text) is null or r.site = :site)
 """
-_RENEWED = " and (r.manifest_at is null or r.manifest_at < now() - make_interval(secs => :older_than))"
+_RENEWED = """
+    and (r.manifest_at is null
+         or r.manifest_at < greatest(now() - make_interval(secs => :older_than), cast(:changed_at as timestamptz)))
+"""
 _BEHIND = " and (r.manifest_at is null or r.sha256 is distinct from head.sha256)"
 _ONE = " limit 1"
 _LOCKED = " order by r.site, r.vo limit :most for update of r"
@@ -53,19 +57,26 @@ def write(
 ) -> int:
     """Signs a manifest of the newest snapshot for each replica of the VO or of the site that lacks one; how many.
 
-    With `older_than` those that were signed before that as well, else those that name another snapshot.
+    With `older_than` those that were signed before that, or before the attribute authority changed, as well; else those
+    that name another snapshot.
     """
     session.flush()
     ask = _OLD + (_BEHIND if older_than is None else _RENEWED)
     given: dict[str, Any] = {"vo": vo, "site": site}
     if older_than is not None:
-        given["older_than"] = older_than.total_seconds()
+        given["older_than"], given["changed_at"] = older_than.total_seconds(), _changed_at(press)
     if session.execute(text(ask + _ONE), given).first() is None:
         return 0
     one_at_a_time(session)
     rows = session.execute(text(ask + _LOCKED), given | {"most": most}).mappings().all()
     _sign_all(session, press, rows)
     return len(rows)
+
+
+def _changed_at(press: Press) -> datetime | None:
+    """When the attribute authority changed; None while it will."""
+    moment = press.authorities_change_at
+    return moment if moment is not None and moment <= datetime.now(UTC) else None
 
 
 _MARK = text(

@@ -6,6 +6,7 @@ the one before it, so that a site which was away during the change of keys finds
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -26,8 +27,13 @@ def current(session: Session, press: Press) -> list[dict[str, Any]]:
         manifests.one_at_a_time(session)
         found = _latest(session)
         if found is None or _outdated(found, press):
-            found = _write(session, press, 1 if found is None else found.number + 1)
+            found = _write(session, press, _number_after(found))
     return found.envelopes
+
+
+def _number_after(found: KeyNotice | None) -> int:
+    """Seconds since 1970, so that sites follow what is written after a restore too: they refuse a lower number."""
+    return max(int(time.time()), 1 if found is None else found.number + 1)
 
 
 def _latest(session: Session) -> KeyNotice | None:

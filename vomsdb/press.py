@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from vomsdb.snapshots import SigningKey
@@ -37,6 +37,8 @@ class Press:
     """How long sites may trust the keys that they learn."""
     authorities: Callable[[], Sequence[Authority] | None] = unknown
     """The federation's attribute authority, one a host; None while a certificate of it cannot be read."""
+    authorities_change_at: datetime | None = None
+    """From when on they are others: what was signed before is signed anew then."""
 
     @property
     def keys(self) -> tuple[SigningKey, ...]:
