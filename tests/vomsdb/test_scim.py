@@ -227,18 +227,24 @@ def test_lists_come_in_pages_and_cost_the_same_however_many(scim: House) -> None
 
 def questions(house: House, path: str) -> int:
     """How often the database is asked."""
-    asked: list[str] = []
+    return len(statements(house, "GET", path))
+
+
+def statements(house: House, method: str, path: str, body: Any = None) -> list[tuple[str, Any]]:
+    """What the database is asked, with the values."""
+    asked: list[tuple[str, Any]] = []
     engine = house.app.extensions["hanse"].db.engine
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        asked.append(statement)
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        asked.append((statement, parameters))
 
     event.listen(engine, "before_cursor_execute", note)
     try:
-        read(house, path)
+        answer = call(house, method, path, body)
     finally:
         event.remove(engine, "before_cursor_execute", note)
-    return len(asked)
+    assert answer.status_code in (200, 201), answer.text
+    return asked
 
 
 def test_attributes_are_chosen(scim: House) -> None:
@@ -541,6 +547,25 @@ def test_groups_are_made_and_their_members_given_and_taken(scim: House) -> None:
     assert patch(scim, where, {"op": "remove", "path": "members"}).status_code == 200
     assert inside() == set()
     assert [one["display"] for one in read(scim, f"/Users/{anna.id}")["groups"]] == [f"/{VO}"]
+
+
+def test_the_members_of_a_group_are_held_before_the_log(scim: House) -> None:
+    """Who holds a member and waits for the log would otherwise wait for whoever holds the log and wants the member."""
+    numbers = {scim.join(ANNA).id, scim.join("Goran Petrov").id}
+    given = [{"value": str(number)} for number in numbers]
+    where = f"/Groups/{id_of(WORK)}"
+    for method, path, body in (
+        ("POST", "/Groups", {"displayName": f"/{VO}/new", "members": given}),
+        ("PUT", where, {"members": given}),
+        ("PUT", where, {"members": []}),
+    ):
+        held: set[Any] = set()
+        for statement, parameters in statements(scim, method, path, body):
+            if "pg_advisory_xact_lock" in statement:
+                break
+            if statement.rstrip().endswith("FOR UPDATE"):
+                held |= set(parameters.values())
+        assert numbers <= held, (method, body)
 
 
 def test_what_a_group_cannot_be_is_refused(scim: House) -> None:

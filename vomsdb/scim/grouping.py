@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from hanse.identity.permissions import check
 from hanse.identity.principals import Principal
-from vomsdb import groups, members
+from vomsdb import groups
 from vomsdb.group_managers import check_may_arrange
 from vomsdb.models import Group, Member, MemberGroup
 from vomsdb.permissions import ARRANGE
@@ -34,10 +34,11 @@ def create(session: Session, body: Mapping[str, Any], by: Principal) -> str:
     description = own.get("description", "") if isinstance(own, dict) else ""
     if not isinstance(description, str) or len(description) > 2000 or "\x00" in description:
         raise bad_value("description is text of at most 2000 characters.")
+    inside = _numbers(body["members"]) if body.get("members") else frozenset()
+    _hold(session, vo, inside)
     groups.create_group(session, vo, path, description, by)
     session.flush()
-    if body.get("members"):
-        _change(session, path, _numbers(body["members"]), frozenset(), by)
+    _change(session, path, inside, frozenset(), by)
     return path
 
 
@@ -115,19 +116,24 @@ def _among(session: Session, path: str, numbers: set[int]) -> set[int]:
 
 
 def _change(session: Session, path: str, added: frozenset[int], taken: frozenset[int], by: Principal) -> None:
-    if len(added) + len(taken) > MOST:
-        raise ScimRefused("tooMany", f"At most {MOST} members are changed at once; send several requests.")
     group = session.get(Group, path)
     assert group is not None
     if path == f"/{group.vo}" and added | taken:
         raise unchangeable(f"Every member is in {path}; make or remove the membership instead.")
-    known = select(Member.id).where(
-        Member.id.in_(added | taken), Member.vo == group.vo, Member.state != "removed"
-    )
-    if strangers := (added | taken) - set(session.scalars(known)):
-        raise bad_value(f"{group.vo} has no member {min(strangers)}.")
-    for number in sorted(added | taken):
-        member = members.locked(session, number)
+    held = _hold(session, group.vo, added | taken)
+    for member in held:
         check_may_arrange(session, member, path, by)
-        act = groups.give if number in added else groups.take
-        act(session, number, path, by)
+    for member in held:
+        act = groups.give if member.id in added else groups.take
+        act(session, member.id, path, by)
+
+
+def _hold(session: Session, vo: str, numbers: frozenset[int]) -> Sequence[Member]:
+    """The members, by id and before the log's lock, as everybody takes them. Raises ScimRefused."""
+    if len(numbers) > MOST:
+        raise ScimRefused("tooMany", f"At most {MOST} members are changed at once; send several requests.")
+    known = select(Member).where(Member.id.in_(numbers), Member.vo == vo, Member.state != "removed")
+    rows = session.scalars(known.order_by(Member.id).with_for_update()).all()
+    if strangers := numbers - {member.id for member in rows}:
+        raise bad_value(f"{vo} has no member {min(strangers)}.")
+    return rows
