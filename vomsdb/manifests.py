@@ -1,6 +1,6 @@
 """Manifests: which snapshot of a VO a site should hold and until when, signed for each pair of site and VO.
 
-One is signed anew when the VO has a newer snapshot, when a part of its validity has passed, and when the moment has come
+One is signed anew when the VO has a newer snapshot, when part of its validity has passed, and when the moment is there
 from which the attribute authority signs with its next key. To have many signed anew they are marked (`manifest_at`
 empty), which costs one statement; they are signed when somebody asks for them, or by the job that looks for marked
 ones, some at a time, so that a change which is urgent never waits for a daily run.
