@@ -114,7 +114,8 @@ def _store(session: Session, arrival: Arrival, sender: Sender, source: str, topi
     if known.withdrawn_at is not None and (known.sender, known.sender_site) == (sender.key, sender.site):
         message = session.get_one(Message, known.id, with_for_update=True)
         if message.withdrawn_at is not None:
-            _wait_again(session, message, arrival.body)
+            # with its first receipt: of its other months nothing was taken out, and what corrected them stays
+            _wait_again(message, arrival.body)
     return int(known.id)
 
 
@@ -226,13 +227,13 @@ def send_again(session: Session, body: bytes) -> int | None:
     ).first()
     if message is None:
         return None
-    _wait_again(session, message, body)
+    message.receipt = session.execute(RECEIPTS.next_value()).scalar_one()  # what it says counts as of now
+    _wait_again(message, body)
     return message.id
 
 
-def _wait_again(session: Session, message: Message, body: bytes) -> None:
-    """Let a message wait for a loader with a new receipt: what it says counts as of now."""
-    message.receipt = session.execute(RECEIPTS.next_value()).scalar_one()
+def _wait_again(message: Message, body: bytes) -> None:
+    """Let a message wait for a loader."""
     message.received_at, message.withdrawn_at = func.clock_timestamp(), None
     message.state, message.attempts, message.retry_at = "waiting", 0, None
     # it may have been archived meanwhile, or names in it replaced

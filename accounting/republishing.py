@@ -51,6 +51,18 @@ TABLES: Final = (
 
 
 _WITHDRAWN = text("update message set withdrawn_at = clock_timestamp() where id = any(:messages)")
+# unless another month of it is out still
+_BACK = text(
+    """
+    update message m set withdrawn_at = null
+     where m.id = any(:messages)
+       and m.id not in (select out::bigint
+                          from usage_event e, jsonb_array_elements_text(e.details -> 'messages') as t (out)
+                         where e.kind = 'republish' and e.id <> :event
+                           and not exists (select from usage_event b where b.kind = 'republish'
+                                            and b.details ->> 'event' = e.id::text))
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -201,12 +213,14 @@ def put_back(
         outcomes.append(loader.load_again(number, selection, by))
     summaries.summarise(loader.db)
     unread = [outcome.reason for outcome in outcomes if outcome is not None and outcome.failed]
+    back = [outcome.message for outcome in outcomes if outcome is not None and not outcome.failed]
     count = sum(outcome.loaded for outcome in outcomes if outcome is not None)
     with loader.db.transaction() as session:
         again = len(messages) - len(unread)
         words = f"{month:%B %Y} of {site} was put back: {again:,} messages were loaded again."
         if unread:
             words += f" {len(unread):,} could not be read again: {unread[0]}"
+        session.execute(_BACK, {"messages": back, "event": event})
         events.tell(session, "republish", words, by=by, site=site, month=month, event=event)
     return PutBack(count, len(unread), unread[0] if unread else "")
 

@@ -129,10 +129,48 @@ def test_the_same_bytes_sent_again_count_again_once(
     assert house.vm_months() == set()
     assert sent_again(source) == number
     assert house.vm_months() == before != set()
-    counted = house.message(number)
-    assert counted.receipt > receipt
     assert sent_again(source) == number
-    assert (house.message(number).receipt, house.vm_months()) == (counted.receipt, before)
+    counted = house.message(number)
+    assert (counted.receipt, counted.withdrawn_at, house.vm_months()) == (receipt, None, before)
+
+
+def test_what_is_sent_again_for_one_month_undoes_no_correction_of_another(house: House, cast: Any) -> None:
+    def job_of(month: int, **changes: Any) -> dict[str, Any]:
+        at = epoch(months_ago(month))
+        return job(job_id=f"job-{month}", StartTime=at - DAY, EndTime=at, **changes)
+
+    host = cast.host("BIFI")
+    body = cms.sign(jobs(job_of(2), job_of(1)).encode(), host.cert, host.key)
+
+    def send() -> int:
+        number = house.inbox.accept([Arrival(body, "a/1")], Sender("cASO", "cASO", "BIFI"), source="ams")[0]
+        while house.loader.load_batch():
+            pass
+        return number
+
+    def stored() -> list[tuple[str, int]]:
+        with house.db.transaction() as session:
+            rows = session.execute(text("select local_job_id, cpu_s from job_record order by 1")).all()
+        return [(name, cpu) for name, cpu in rows]
+
+    number = send()
+    house.signed(jobs(job_of(1, CpuDuration=777)), host)
+    before = stored()
+    assert ("job-1", 777) in before
+    republish(house, months=2)
+    assert stored() == [("job-1", 777)]
+    assert send() == number
+    assert stored() == before
+
+
+def test_a_message_put_back_counts_as_taken_out_while_another_month_of_it_is(house: House) -> None:
+    number = house.receive(message(report("a", months_ago(2)), report("b", months_ago(1))), source="load")
+    house.loader.load(number)
+    first, second = republish(house, months=2), republish(house)
+    republishing.put_back(house.loader, first.event, "Laura Gil")
+    assert house.message(number).withdrawn_at is not None
+    republishing.put_back(house.loader, second.event, "Laura Gil")
+    assert house.message(number).withdrawn_at is None
 
 
 def test_what_another_sends_again_does_not_bring_back_what_was_taken_out(
