@@ -8,6 +8,7 @@ from flask import Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from hanse.errors import FieldFault, Refused
 from hanse.identity.permissions import PUBLIC
 from hanse.web import Api, QueryModel, csv_response, ground
 from monitoring.figures import noting, reading
@@ -29,6 +30,7 @@ COLUMNS = (
     "downtime",
 )
 MOST_DAYS = 400
+MOST_DAYS_BELOW = 31  # of all sites' services or endpoints at once
 
 
 class FiguresQuery(QueryModel):
@@ -37,7 +39,9 @@ class FiguresQuery(QueryModel):
     report: str = Field("Default", max_length=200)
     level: Literal["ngi", "site", "service", "endpoint"] = "site"
     first: date | None = Field(
-        None, description="First UTC day, at most 399 before `last`; without it the first of that month."
+        None,
+        description="First UTC day, at most 399 before `last`, and 30 for services or endpoints of all sites; without"
+        " it the first of that month.",
     )
     last: date | None = Field(None, description="Last UTC day; without it today.")
     granularity: Literal["daily", "monthly", "custom"] = "custom"
@@ -96,12 +100,17 @@ def availability_csv(query: FiguresQuery) -> Response:
 
 
 def read_figures(session: Session, query: FiguresQuery) -> FiguresOut:
-    """The figures as API and page show them. Raises NotFound when there is no such report."""
+    """The figures as API and page show them. Raises NotFound when there is no such report, Refused for more days of all
+    sites' services or endpoints than are read at once."""
     today = noting.today(session)
     last = query.last or today
     first = query.first or last.replace(day=1)
     if (last - first).days >= MOST_DAYS:
         first = last - timedelta(days=MOST_DAYS - 1)
+    if query.level in ("service", "endpoint") and not query.site and (last - first).days >= MOST_DAYS_BELOW:
+        said = f"The {query.level}s of all sites are told for {MOST_DAYS_BELOW} days at once"
+        reason = f"is at most {MOST_DAYS_BELOW - 1} days before last unless a site is named"
+        raise Refused(f"{said}; name a site or ask for fewer.", FieldFault("first", reason))
     version = kept.named(session, "report", query.report, last)
     promised = Report.model_validate(version.body).thresholds
     rows = _ngi_rows if query.level == "ngi" else _rows

@@ -1,6 +1,5 @@
 """A report on a day: which endpoints it is about, and the rules by which they are judged."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -108,10 +107,23 @@ def passes(row: TopologyRow, tags: Iterable[FilterTag]) -> bool:
 
 def matches(pattern: str, values: Iterable[str]) -> bool:
     """ARGO's filters: `*` stands for anything, a leading `~` for "none of them", a comma for "or"."""
-    wanted = pattern.removeprefix("~")
-    parts = [
-        re.compile(".*".join(map(re.escape, part.strip().split("*"))), re.IGNORECASE)
-        for part in wanted.split(",")
-    ]
-    hit = any(part.fullmatch(value) for part in parts for value in values)
+    parts = [part.strip().lower().split("*") for part in pattern.removeprefix("~").split(",")]
+    hit = any(_fits(part, value.lower()) for value in values for part in parts)
     return hit != pattern.startswith("~")
+
+
+def _fits(literals: Sequence[str], value: str) -> bool:
+    """Whether the value is the literals in their order with anything between them. Each is taken where it comes
+    first, so that no pattern takes longer than its length times the value's."""
+    first, last = literals[0], literals[-1]
+    if len(literals) == 1:
+        return value == first
+    if not (value.startswith(first) and value.endswith(last)):
+        return False
+    at, end = len(first), len(value) - len(last)
+    for literal in filter(None, literals[1:-1]):
+        found = value.find(literal, at, max(at, end))
+        if found < 0:
+            return False
+        at = found + len(literal)
+    return at <= end

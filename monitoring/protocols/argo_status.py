@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, cast
 
 from flask import Response, request
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hanse.identity.permissions import SIGNED_IN
@@ -37,6 +37,7 @@ argo_status = Protocol("argo_status", __name__)
 speak(argo_status)
 Rows = list[dict[str, Any]]
 Subject = tuple[str, str, str]  # site, service type, endpoint
+MOST_DETAILED = 2000  # changes of metrics of which more is said in one answer, each looked up by itself
 
 
 @argo_status.route("/api/v2/status/<report>/<path:rest>", ["GET"], permission=SIGNED_IN)
@@ -188,6 +189,12 @@ def _metric_nodes(
         if inputs.midnight(day) <= now:
             for key, line in inputs.metric_lines(session, members, day, now).items():
                 rows[key] += _rows_of_line(day, line)
+    told = sum(len(found) for (_, metric), found in rows.items() if path.metric in ("", metric))
+    if details and told > MOST_DETAILED:
+        said = f"These are {told} changes, and details are told of {MOST_DETAILED} at most"
+        raise ArgoFault(
+            422, f"{said}: ask for fewer days, one endpoint or one metric, or without view=details."
+        )
     services: dict[str, dict[str, list[Node]]] = defaultdict(lambda: defaultdict(list))
     for member in members:
         metrics = []
@@ -241,15 +248,17 @@ def _mark_thresholds(
     """Whether a threshold rule replaced a status of the endpoint on that day."""
     start, end = inputs.midnight(when.first), inputs.midnight(when.last) + timedelta(days=1)
     ruled = session.execute(
-        select(Check.endpoint_id, StoredResult.started_at)
-        .join(Check)
+        select(Check.endpoint_id, func.date(func.timezone("UTC", StoredResult.started_at)))
+        .join(StoredResult)
         .where(
+            Check.endpoint_id.in_({endpoint_id for _, _, endpoint_id in found}),
             StoredResult.threshold_rule.is_not(None),
             StoredResult.started_at >= start,
             StoredResult.started_at < end,
         )
+        .distinct()
     )
-    days = {(endpoint_id, at.astimezone(UTC).date().isoformat()) for endpoint_id, at in ruled}
+    days = {(endpoint_id, day.isoformat()) for endpoint_id, day in ruled}
     for (_, _, endpoint_id), rows in found.items():
         for row in rows:
             row["affected_by_threshold_rule"] = (endpoint_id, row["timestamp"][:10]) in days

@@ -147,6 +147,20 @@ def test_status_at_each_level(counted: Federation, get: Callable[[str], Any]) ->
     )
 
 
+def test_details_of_too_many_changes_are_refused_with_what_to_ask_instead(
+    counted: Federation,
+    get: Callable[[str], Any],
+    client: FlaskClient,
+    ingrid: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("monitoring.protocols.argo_status.MOST_DETAILED", 3)
+    path = f"/api/v2/status/Default/endpoints/occi.bifi.example/metrics?{WHEN}"
+    assert get(path)["groups"] != []
+    refused = client.get(f"{path}&view=details", headers=ingrid)
+    assert (refused.status_code, "ask for fewer days" in refused.text) == (422, True)
+
+
 def test_status_details_and_version_3(counted: Federation, get: Callable[[str], Any]) -> None:
     endpoints = get(f"/api/v2/status/Default/SITES/BIFI/endpoints?{WHEN}&view=details")
     row = endpoints["groups"][0]["services"][0]["endpoints"][0]["statuses"][0]

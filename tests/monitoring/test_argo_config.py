@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from werkzeug.test import TestResponse
 
 from monitoring.figures import noting
+from monitoring.models import Check, StoredResult
 from monitoring.models.figures import DayFigure
 from tests.monitoring.federation import OCCI, Federation
 from tests.monitoring.history import DAY, HOUR, LATELY, make, two_ngis, well_but_for_a_morning
@@ -55,6 +56,23 @@ def test_status_of_an_empty_range_is_that_of_the_day_before(
     when = f"start_time={today}T00:00:00Z&end_time={today}T23:59:59Z"
     (found,) = get(f"/api/v2/status/Default/SITES/BIFI?{when}")["groups"]
     assert found["statuses"][0]["timestamp"] == f"{today - timedelta(days=1)}T00:00:00Z"
+
+
+def test_details_say_on_which_days_a_threshold_rule_counted(
+    counted: Federation, get: Callable[[str], Any]
+) -> None:
+    with counted.session() as session:
+        check = session.scalars(
+            select(Check.id).where(Check.endpoint_id == "bifi", Check.probe == "tcp")
+        ).one()
+        said = {"status": "warning", "reason": "threshold", "summary": "", "threshold_rule": "time=1s;2:5;5:"}
+        at = LATELY + 7 * HOUR
+        more = {"started_at": at, "took_s": 0.1, "figures": [], "phases": [], "worker": "tests"}
+        session.add(StoredResult(check_id=check, lease="a", **said, **more))
+    for site, ruled in (("BIFI", True), ("CESNET", False)):
+        found = get(f"/api/v2/status/Default/SITES/{site}/endpoints?{WHEN}&view=details")
+        rows = found["groups"][0]["services"][0]["endpoints"][0]["statuses"]
+        assert {row["affected_by_threshold_rule"] for row in rows} == {ruled}
 
 
 # --- configuration ---

@@ -59,6 +59,18 @@ def test_the_call_behind_the_page_and_its_table(counted_once: Federation, reader
     assert reader.get("/api/v1/availability?report=None").status_code == 404
 
 
+@pytest.mark.parametrize("level", ["service", "endpoint"])
+def test_what_is_below_sites_is_told_for_a_month_or_of_one_site(
+    counted_once: Federation, reader: FlaskClient, level: str
+) -> None:
+    for path in ("/api/v1/availability", "/api/v1/availability.csv"):
+        asked = f"{path}?level={level}&last={DAY}&first="
+        refused = reader.get(f"{asked}{DAY - timedelta(days=31)}")
+        assert (refused.status_code, "name a site or ask for fewer" in refused.text) == (422, True)
+        assert "BIFI" in text(reader, f"{asked}{DAY - timedelta(days=30)}")
+        assert "BIFI" in text(reader, f"{asked}{DAY - timedelta(days=31)}&site=BIFI")
+
+
 def test_a_site_day_by_day(counted_once: Federation, reader: FlaskClient) -> None:
     html = text(reader, f"/availability/BIFI?month={MONTH}")
     assert f"{DAY}" in html

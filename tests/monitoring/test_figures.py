@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from hanse.errors import Conflict, Refused
-from monitoring.figures import noting, recomputations
+from monitoring.figures import noting, recomputations, reports
 from monitoring.figures.recomputations import Asked
 from monitoring.models import Check, StatusChange, StoredResult
 from monitoring.models.figures import ComputedDay, DayFigure, NotedDay, TopologyRow
@@ -298,3 +298,30 @@ def test_what_an_operator_changed_the_defaults_leave_alone(two_days: Federation)
     with two_days.session() as session:
         (now,) = kept.in_force(session, "aggregation", noting.today(session))
         assert now.body["profile_operation"] == "OR"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "fits"),
+    [
+        ("BIFI", "bifi", True),
+        ("BI", "BIFI", False),
+        ("B*", "BIFI", True),
+        ("*fi", "BIFI", True),
+        ("b*f*i", "BIFI", True),
+        ("*f*f*", "BIFI", False),
+        ("bifi*bifi", "BIFI", False),
+        ("bi*bifi", "BIFI", False),
+        ("a*b*b", "ab", False),
+        ("*", "", True),
+        ("~B*", "BIFI", False),
+        ("x, bi*", "BIFI", True),
+        ("b.*", "BIFI", False),
+    ],
+)
+def test_a_filter_reads_a_star_as_anything(pattern: str, value: str, fits: bool) -> None:
+    assert reports.matches(pattern, [value]) is fits
+
+
+def test_a_filter_of_many_stars_is_soon_read() -> None:
+    """As an expression with one `.*` for each this would not end."""
+    assert not reports.matches("*a" * 60 + "*b", ["a" * 120])
