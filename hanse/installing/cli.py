@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hanse.errors import Refused
 from hanse.identity.certificates import certificate_from_pem, slash_name
 from hanse.installing.answers import Answers, ask, read
 from hanse.installing.databases import create
-from hanse.installing.writing import settings_text, write_private
+from hanse.installing.writing import group_number, settings_text, share, write_private
 from hanse.migrations import upgrade
 
 
@@ -32,12 +33,18 @@ from hanse.migrations import upgrade
     type=click.Path(dir_okay=False, path_type=Path),
     help="TOML file with the answers; without it they are asked for.",
 )
-def init(directory: Path, answers_file: Path | None) -> None:
+@click.option(
+    "--group",
+    metavar="GROUP",
+    help="Group that may read hanse.toml and the secrets, as the users of the units must; without it the owner alone.",
+)
+def init(directory: Path, answers_file: Path | None, group: str | None) -> None:
     """Set up an installation: settings, secrets, databases with their tables, the first operator.
 
     The PostgreSQL is one that you run. May be run again: secrets and databases that are there are kept, users of
     databases get new passwords, and the settings file of before is kept beside the new one.
     """
+    readers = group_number(group) if group else None
     answers = read(answers_file) if answers_file is not None else ask(_prompt)
     directory.mkdir(parents=True, exist_ok=True, mode=0o750)
     services = installed()
@@ -51,9 +58,12 @@ def init(directory: Path, answers_file: Path | None) -> None:
     text = settings_text(answers, services, urls, folder)
     tomllib.loads(text)  # what is written can be read
     if config.exists():
-        write_private(directory / "hanse.toml.before", config.read_text(encoding="utf-8"))
+        before = directory / f"hanse.toml.before-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        write_private(before, config.read_text(encoding="utf-8"))
     write_private(config, text)
-    click.echo(f"{config}: written, readable by its owner alone")
+    if readers is not None:
+        share(config, folder, readers)
+    click.echo(f"{config}: written, readable by its owner {f'and the group {group}' if group else 'alone'}")
     for name in answers.services:
         (answers.state / name).mkdir(parents=True, exist_ok=True, mode=0o750)
         upgrade(services[name].package, urls[name])

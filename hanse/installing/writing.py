@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import secrets
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
+from hanse.errors import Refused
 from hanse.installing.answers import PORTS, Answers
 from hanse.service import Service
 from hanse.settings import ServiceSettings
@@ -36,6 +38,21 @@ def write_private(path: Path, content: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     draft.replace(path)
+
+
+def group_number(name: str) -> int:
+    """The number of a group of this machine. Raises Refused when there is none of that name."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise Refused(f"There is no group {name} here: make it with `groupadd --system {name}`.") from error
+
+
+def share(config: Path, folder: Path, group: int) -> None:
+    """Let a group read the settings file and the secrets of `folder`, and nobody else."""
+    for path in (config.parent, folder, config, *folder.iterdir()):
+        os.chown(path, -1, group)
+        path.chmod(0o750 if path.is_dir() else 0o640)
 
 
 def settings_text(

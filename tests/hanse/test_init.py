@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from hanse.doctor.rounds import configured
 from hanse.doctor.rounds import services as installed
 from hanse.errors import Refused
 from hanse.installing.answers import SERVICES, Answers, ask, read
-from hanse.installing.writing import settings_text
+from hanse.installing.writing import secret, settings_text
 from hanse.migrations import is_current
 from hanse.postgres import PrivatePostgres
 
@@ -54,8 +56,9 @@ def answers_file(folder: Path, admin: str, cast: Any, trust_dir: Path, **changes
     return path
 
 
-def init(folder: Path, answers: Path) -> Result:
-    return CliRunner().invoke(main, ["init", "--directory", str(folder / "etc"), "--answers", str(answers)])
+def init(folder: Path, answers: Path, *words: str) -> Result:
+    given = ["init", "--directory", str(folder / "etc"), "--answers", str(answers), *words]
+    return CliRunner().invoke(main, given)
 
 
 def test_an_installation_of_two_services_can_be_started_and_is_healthy(
@@ -103,11 +106,48 @@ def test_it_may_be_run_again_and_keeps_secrets_data_and_the_file_of_before(
     assert again.exit_code == 0, again.output
     second = installed()["monitoring"].settings.load("monitoring", config, {})
     assert second.secret_key == first.secret_key
-    assert (tmp_path / "etc" / "hanse.toml.before").exists()
+    assert init(tmp_path, answers).exit_code == 0
+    assert len(list((tmp_path / "etc").glob("hanse.toml.before-*"))) == 2
     db = Database(second.database_url)
     with db.transaction() as session:
         assert session.execute(text("select name from site")).scalar() == "CESNET"
     db.close()
+
+
+def test_a_group_may_read_settings_and_secrets(
+    tmp_path: Path, admin: str, cast: Any, trust_dir: Path
+) -> None:
+    answers = answers_file(tmp_path, admin, cast, trust_dir, services=["registry"])
+    unknown = init(tmp_path, answers, "--group", "nobody-of-that-name")
+    assert unknown.exit_code == 1
+    assert "groupadd --system nobody-of-that-name" in unknown.output
+    mine = grp.getgrgid(os.getegid()).gr_name
+    ran = init(tmp_path, answers, "--group", mine)
+    assert ran.exit_code == 0, ran.output
+    etc = tmp_path / "etc"
+    secret_files = list((etc / "secrets").iterdir())
+    assert secret_files
+    for path, mode in [(etc, 0o750), (etc / "secrets", 0o750), *((one, 0o640) for one in secret_files)]:
+        assert (path.stat().st_gid, path.stat().st_mode & 0o777) == (os.getegid(), mode)
+    assert (etc / "hanse.toml").stat().st_mode & 0o777 == 0o640
+
+
+def test_units_are_given_the_secret_where_init_puts_it(tmp_path: Path) -> None:
+    """Every unit of a service may read the settings, and its credentials are files that there are."""
+    folder = Path("/etc/hanse/secrets")
+    made = secret(tmp_path, "secret_key").name
+    units = Path(__file__).parents[2] / "deploy" / "systemd"
+    states: dict[str, set[str]] = {}
+    for unit in units.glob("hanse-*.service"):
+        text = unit.read_text()
+        if "HANSE_CONFIG" in text:
+            assert "SupplementaryGroups=hanse\n" in text, unit.name
+            assert f"LoadCredential=secret_key:{folder / made}\n" in text, unit.name
+            user, state = (re.findall(rf"(?m)^{key}=(.+)$", text)[0] for key in ("User", "StateDirectory"))
+            states.setdefault(state, set()).add(user)
+            assert f"HANSE_DATA_DIR=/var/lib/{state}\n" in text, unit.name
+    assert {len(users) for users in states.values()} == {1}, "systemd gives a folder to one user"
+    assert f"| `{folder / made}` |" in (units / "README.md").read_text()
 
 
 def test_every_key_is_there_explained_and_its_default_can_be_used(tmp_path: Path) -> None:
