@@ -68,8 +68,8 @@ class Inbox:
 
         A message that was sent before keeps its first number and is not loaded again: from an AMS, one with the
         same empaid and bytes; posted, one with the same sender and bytes. It is, when its records were taken out of
-        the figures since and its sender sends it. Raises Unavailable when too many wait; database errors pass
-        through, and nothing is stored then.
+        the figures since and its sender sends it, or when it was refused unsigned and its sender need not sign any
+        more. Raises Unavailable when too many wait; database errors pass through, and nothing is stored then.
         """
         if self._is_full():
             raise Unavailable(
@@ -109,14 +109,24 @@ def _store(session: Session, arrival: Arrival, sender: Sender, source: str, topi
     if number is not None:
         return number
     same = [getattr(Message, name) == row[name] for name in names]
-    found = select(Message.id, Message.withdrawn_at, Message.sender, Message.sender_site)
+    found = select(
+        Message.id, Message.withdrawn_at, Message.sender, Message.sender_site, Message.state, Message.code
+    )
     known = session.execute(found.where(text(where), *same)).one()
-    if known.withdrawn_at is not None and (known.sender, known.sender_site) == (sender.key, sender.site):
+    own = (known.sender, known.sender_site) == (sender.key, sender.site)
+    if own and (known.withdrawn_at is not None or _is_let_off(known.state, known.code, sender)):
         message = session.get_one(Message, known.id, with_for_update=True)
-        if message.withdrawn_at is not None:
+        let_off = _is_let_off(message.state, message.code, sender)
+        message.unsigned_ok = message.unsigned_ok or let_off
+        if let_off or message.withdrawn_at is not None:
             # with its first receipt: of its other months nothing was taken out, and what corrected them stays
             _wait_again(message, arrival.body)
     return int(known.id)
+
+
+def _is_let_off(state: str, code: str, sender: Sender) -> bool:
+    """Whether the message was refused for want of a signature, which its sender needs no longer."""
+    return sender.unsigned and state == "refused" and code == "not_signed"
 
 
 def plain(value: str) -> str:

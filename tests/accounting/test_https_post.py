@@ -134,6 +134,23 @@ def test_a_site_that_says_so_in_the_registry_need_not_sign_until_it_says_so_no_l
     assert post("c") == (False, 0)
 
 
+def test_what_was_refused_unsigned_counts_when_a_site_that_was_let_off_sends_it_again(
+    house: House, client: FlaskClient, bifi_token: dict[str, str]
+) -> None:
+    body = message(record("BIFI", "a")).encode()
+    first = send(client, body, bifi_token).get_json()["id"]
+    house.loader.load_next()
+    send(client, body, bifi_token)
+    assert house.message(first).state == "refused"
+    house.site("BIFI", extensions={"accounting.unsigned": "yes"})
+    assert send(client, body, bifi_token).get_json()["id"] == first
+    outcome = house.loader.load_next()
+    assert outcome is not None
+    assert (outcome.message, outcome.loaded, house.refused()) == (first, 1, [])
+    send(client, body, bifi_token)
+    assert house.loader.load_next() is None
+
+
 def test_the_same_bytes_again_get_the_same_answer_and_count_once(
     house: House, client: FlaskClient, bifi_token: dict[str, str], cast: Any
 ) -> None:
