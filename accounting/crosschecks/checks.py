@@ -11,6 +11,7 @@ from sqlalchemy import text
 from accounting.crosschecks.found import FEDERATION, Found, Looked, Scene
 from accounting.crosschecks.known import Members, months_of_use, same_name
 from accounting.crosschecks.used import USAGE, used
+from accounting.pseudonyms import PREFIX
 from hanse.identity.principals import oidc_key
 
 NOT_READ = "The registry's feed was never read."
@@ -39,6 +40,8 @@ def not_a_member(scene: Scene) -> Looked:
         members = scene.known.members.get(vo)
         if members is None:
             continue  # a VO that membership does not keep
+        if user.startswith(PREFIX):
+            continue  # whose name was replaced on request: nobody can tell any more
         if not user.startswith(("/", "CN=", "C=", "DC=")):
             if members.signed_in and scene.known.issuers:
                 sentence = _stranger_signed_in(members, vo, user, scene.known.issuers, last)

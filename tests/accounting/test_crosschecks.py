@@ -15,6 +15,7 @@ from accounting.crosschecks.known import AskMembers, same_name
 from accounting.jobs import cross_check
 from accounting.membership import Membership
 from accounting.models import Finding, Mail
+from accounting.pseudonyms import PREFIX
 from hanse.database import FollowCursor, Followed
 from hanse.errors import Unavailable
 from hanse.identity.principals import oidc_key
@@ -109,9 +110,9 @@ def test_who_was_a_member_then_is_none_only_for_what_came_later(followed: House)
 
 
 def test_members_who_sign_in_are_known_by_their_providers_name_for_them(followed: House) -> None:
-    for sub, state, until in (("anna-sub", "active", None), ("left", "expired", months_ago(1).isoformat())):
+    for sub, state, until in (("anna-sub", "active", None), ("left", "expired", months_ago(2).isoformat())):
         member(followed, oidc_key(ISSUER, sub), None, state, until)
-    names = ("anna-sub", "left", "somebody", TOMAS)
+    names = ("anna-sub", "left", "somebody", TOMAS, f"{PREFIX}of-nobody")
     followed.load(message(*[record("BIFI", name, GlobalUserName=name) for name in names]))
     look(followed)
     assert [one.subject for one in found(followed, "not_a_member")] == [TOMAS], (
