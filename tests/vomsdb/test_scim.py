@@ -13,9 +13,10 @@ from werkzeug.test import TestResponse
 from hanse.identity.principals import Subject
 from hanse.identity.tokens import token_key
 from hanse.revisions import History
-from vomsdb import aups, certificates, groups, subjects, suspensions
+from vomsdb import aups, certificates, groups, people, subjects, suspensions
 from vomsdb.jobs import by_the_clock
 from vomsdb.models import Mail, Member
+from vomsdb.scim import writing
 from vomsdb.scim.group_ids import id_of
 from vomsdb.scim.names import ERROR, GROUP, INDIGO_USER, LIST, MEMBERSHIP, PATCH, USER
 
@@ -566,6 +567,45 @@ def test_the_members_of_a_group_are_held_before_the_log(scim: House) -> None:
             if statement.rstrip().endswith("FOR UPDATE"):
                 held |= set(parameters.values())
         assert numbers <= held, (method, body)
+
+
+def test_a_group_has_one_version_that_changes_with_its_members(scim: House) -> None:
+    member, where = scim.join(ANNA), f"/Groups/{id_of(WORK)}"
+    root = read(scim, f"/Groups/{id_of('/' + VO)}")["meta"]["version"]
+    members = {"members": [{"value": str(member.id)}]}
+    empty = read(scim, f"{where}?attributes=members")["meta"]["version"]
+    assert empty == read(scim, where)["meta"]["version"]
+    assert empty in [one["meta"]["version"] for one in read(scim, "/Groups")["Resources"]]
+    first = call(scim, "PUT", where, members, If_Match=empty)
+    assert first.status_code == 200, first.text
+    assert first.headers["ETag"] == read(scim, f"{where}?attributes=members")["meta"]["version"] != empty
+    refused(call(scim, "PUT", where, {"members": []}, If_Match=empty), 412)
+    assert call(scim, "PUT", where, {"members": []}, If_Match=first.headers["ETag"]).status_code == 200
+    assert read(scim, where)["meta"]["version"] == empty
+    scim.join("Goran Petrov")
+    assert read(scim, f"/Groups/{id_of('/' + VO)}")["meta"]["version"] != root
+
+
+def test_who_was_quicker_is_seen_before_anything_is_changed(
+    scim: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = scim.join(ANNA)
+    roles = {"op": "add", "path": "roles", "value": [{"value": f"{WORK}/Role=operator"}]}
+    body = {"schemas": [PATCH], "Operations": [roles]}
+    version = read(scim, f"/Users/{member.id}")["meta"]["version"]
+    real = writing.hold
+
+    def second(session: Any, number: int) -> None:
+        with scim.db.transaction() as other:
+            people.describe(
+                other, other.get_one(Member, number), "A. L.", "a@example.org", scim.principal(MARTA)
+            )
+        real(session, number)
+
+    monkeypatch.setattr(writing, "hold", second)
+    refused(call(scim, "PATCH", f"/Users/{member.id}", body, If_Match=version), 412)
+    done = call(scim, "PATCH", f"/Users/{member.id}", body).get_json()
+    assert (done["displayName"], done["roles"]) == ("A. L.", roles["value"])
 
 
 def test_what_a_group_cannot_be_is_refused(scim: House) -> None:

@@ -83,7 +83,7 @@ def patch_user(member: str) -> Response:
 
 def _change_user(member: str, after: Callable[[Resource], Mapping[str, Any]]) -> Response:
     with ground().db.transaction() as session:
-        before = user(session, member)
+        before = _held(session, member)
         check_version(before)
         said = asked.wanted(patching.differences(before, after(before)))
         writing.change(session, int(member), said, current_principal())
@@ -92,11 +92,19 @@ def _change_user(member: str, after: Callable[[Resource], Mapping[str, Any]]) ->
         return single(user(session, member))
 
 
+def _held(session: Session, member: str) -> Resource:
+    """A member within reach as it is once nobody else changes it."""
+    user(session, member)
+    writing.hold(session, int(member))
+    session.expire_all()  # what was read before may have changed while this waited
+    return user(session, member)
+
+
 @protocol.route(f"{PREFIX}/Users/<member>", ["DELETE"], permission=SCIM_WRITE)
 def delete_user(member: str) -> Response:
     """The membership ends for good."""
     with ground().db.transaction() as session:
-        check_version(user(session, member))
+        check_version(_held(session, member))
         writing.remove(session, int(member), current_principal())
     return Response(status=204)
 
@@ -163,6 +171,7 @@ def delete_group(group_id: str) -> Response:
 
 def _change_group(group_id: str, act: Callable[[Session, str], None]) -> Response:
     with ground().db.transaction() as session:
+        grouping.hold(session, group(session, group_id)["displayName"])
         before = group(session, group_id)
         check_version(before)
         act(session, before["displayName"])

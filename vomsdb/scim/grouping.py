@@ -128,6 +128,11 @@ def _change(session: Session, path: str, added: frozenset[int], taken: frozenset
         act(session, member.id, path, by)
 
 
+def hold(session: Session, path: str) -> None:
+    """The group, until the transaction ends: one change by SCIM after the other, each knowing the one before."""
+    session.scalars(select(Group).where(Group.path == path).with_for_update(key_share=True)).all()
+
+
 def _hold(session: Session, vo: str, numbers: frozenset[int]) -> Sequence[Member]:
     """The members, by id and before the log's lock, as everybody takes them. Raises ScimRefused."""
     if len(numbers) > MOST:

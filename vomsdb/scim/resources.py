@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import CompoundSelect, String, cast, func, select, union_all
 from sqlalchemy.orm import Session
 
 from hanse.identity.names import rfc2253
@@ -93,7 +93,7 @@ def _user(
         resource["externalId"] = member.external_id
     if person.email:
         resource["emails"] = [{"value": person.email, "type": "work", "primary": True}]
-    return _with_meta(resource, "User", f"{base}/Users/{member.id}", member.since, changed)
+    return _with_meta(resource, "User", f"{base}/Users/{member.id}", member.since, changed, _digest(resource))
 
 
 def _name(whole: str) -> Resource:
@@ -126,40 +126,61 @@ def group_list(session: Session, paths: Sequence[str], base: str, *, with_member
     """The groups with these paths, in this order. Raises ScimRefused (tooMany) for members without end."""
     found = {row.path: row for row in session.scalars(select(Group).where(Group.path.in_(paths)))}
     changed = _changed(session, "group", paths)
-    inside = _members(session, paths, base) if with_members else {}
+    states = _states(session, paths)
+    inside = (
+        _members(session, paths, base, sum(count for count, _ in states.values())) if with_members else {}
+    )
     return [
-        _group(found[path], inside.get(path, []) if with_members else None, changed.get(path), base)
+        _group(
+            found[path],
+            states.get(path, (0, 0)),
+            inside.get(path, []) if with_members else None,
+            changed.get(path),
+            base,
+        )
         for path in paths
         if path in found
     ]
 
 
-def _members(session: Session, paths: Sequence[str], base: str) -> dict[str, list[Resource]]:
+def _inside(paths: Sequence[str]) -> CompoundSelect[tuple[str, int, int]]:
+    """(path, member, person) of everybody in the groups; all of a VO are in its root group, and no row says so."""
     living = Member.state != "removed"
     below = (
-        select(MemberGroup.path.label("path"), Member.id.label("id"), Person.name.label("name"))
+        select(MemberGroup.path.label("path"), Member.id.label("id"), Member.person_id.label("person"))
         .join(Member, Member.id == MemberGroup.member_id)
-        .join(Person, Person.id == Member.person_id)
         .where(MemberGroup.path.in_(paths), living)
     )
     roots = [path.removeprefix("/") for path in paths if path.count("/") == 1]
-    in_root = (
-        select(("/" + Member.vo).label("path"), Member.id.label("id"), Person.name.label("name"))
-        .join(Person, Person.id == Member.person_id)
-        .where(Member.vo.in_(roots), living)
-    )
-    both = union_all(below, in_root).subquery()
-    if (session.scalar(select(func.count()).select_from(both)) or 0) > MOST_MEMBERS:
+    in_root = select(("/" + Member.vo).label("path"), Member.id, Member.person_id)
+    return union_all(below, in_root.where(Member.vo.in_(roots), living))
+
+
+def _states(session: Session, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """(how many are in it, a sum over who they are) of each group that is not empty."""
+    both = _inside(paths).subquery()
+    who = func.sum(func.hashtextextended(cast(both.c.id, String), 0))
+    query = select(both.c.path, func.count(), who).group_by(both.c.path)
+    return {path: (count, int(total)) for path, count, total in session.execute(query)}
+
+
+def _members(session: Session, paths: Sequence[str], base: str, count: int) -> dict[str, list[Resource]]:
+    if count > MOST_MEMBERS:
         words = f"These groups have more than {MOST_MEMBERS} members; read them by /Users?filter=groups.value eq ..."
         raise ScimRefused("tooMany", words)
     found: dict[str, list[Resource]] = {}
-    for path, number, name in session.execute(select(both).order_by(both.c.id)):
+    both = _inside(paths).subquery()
+    named = select(both.c.path, both.c.id, Person.name).join(Person, Person.id == both.c.person)
+    for path, number, name in session.execute(named.order_by(both.c.id)):
         entry = {"value": str(number), "display": name, "$ref": f"{base}/Users/{number}", "type": "User"}
         found.setdefault(path, []).append(entry)
     return found
 
 
-def _group(row: Group, inside: list[Resource] | None, changed: datetime | None, base: str) -> Resource:
+def _group(
+    row: Group, state: tuple[int, int], inside: list[Resource] | None, changed: datetime | None, base: str
+) -> Resource:
+    """A group, of one version whether its members are told or not."""
     number = group_ids.id_of(row.path)
     resource: Resource = {
         "schemas": [GROUP, MEMBERSHIP],
@@ -167,16 +188,25 @@ def _group(row: Group, inside: list[Resource] | None, changed: datetime | None, 
         "displayName": row.path,
         MEMBERSHIP: {"vo": row.vo, "description": row.description},
     }
+    version = _digest([resource, state])
     if inside is not None:
         resource["members"] = inside
-    return _with_meta(resource, "Group", f"{base}/Groups/{number}", changed, changed)
+    return _with_meta(resource, "Group", f"{base}/Groups/{number}", changed, changed, version)
+
+
+def _digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _with_meta(
-    resource: Resource, kind: str, location: str, created: datetime | None, changed: datetime | None
+    resource: Resource,
+    kind: str,
+    location: str,
+    created: datetime | None,
+    changed: datetime | None,
+    version: str,
 ) -> Resource:
-    digest = hashlib.sha256(json.dumps(resource, sort_keys=True).encode()).hexdigest()[:24]
-    meta: Resource = {"resourceType": kind, "location": location, "version": f'W/"{digest}"'}
+    meta: Resource = {"resourceType": kind, "location": location, "version": f'W/"{version}"'}
     if created is not None:
         meta["created"] = iso(created)
     if changed is not None:

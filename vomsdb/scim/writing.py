@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -106,13 +107,20 @@ def _set_names(session: Session, member: Member, asked: Wanted) -> None:
 # --- changing ---
 
 
+def hold(session: Session, member_id: int) -> None:
+    """All memberships of the member's person, by id and before the log's lock, as everybody takes them."""
+    person = select(Member.person_id).where(Member.id == member_id).scalar_subquery()
+    theirs = select(Member.id).where(Member.person_id == person, Member.state != "removed")
+    session.scalars(theirs.order_by(Member.id).with_for_update()).all()
+
+
 def change(session: Session, member_id: int, asked: Wanted, by: Principal) -> None:
-    """Makes the member what the resource says, one use case for each difference, all or none.
+    """Makes the member, which the caller holds, what the resource says, one use case for each difference, all or none.
 
     Raises what those raise, and Forbidden for what the caller may not.
     """
-    profile = members.profile(session, member_id)
     member = members.locked(session, member_id)
+    profile = members.profile(session, member_id)
     scope = f"vo:{member.vo}"
     if asked.vo not in (None, member.vo):
         raise ScimRefused("mutability", "A membership stays in its VO.")
