@@ -36,7 +36,12 @@ class AccountBook:
     def __init__(self, path: Path, pools: Mapping[str, str]) -> None:
         self._path = path
         self._pools = dict(pools)
-        self._given: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
+        self._given: dict[str, dict[str, str]] = {}
+        self.read()
+
+    def read(self) -> None:
+        """What was given out, also by another process; what was not saved was never given."""
+        self._given = json.loads(self._path.read_text()) if self._path.exists() else {}
         self._changed = False
 
     def pool(self, vo: str) -> str:

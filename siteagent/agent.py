@@ -8,19 +8,19 @@ before it, nothing happened. On any error the last good state stays, until the s
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterator, Optional
 
 from siteagent.accounts import AccountBook
-from siteagent.appliers import APPLIERS, Applier
+from siteagent.appliers import appliers_of
 from siteagent.atomic import remove_file, replace_file
 from siteagent.documents import Manifest
 from siteagent.entries import FOREVER, Admitted, entries_of
 from siteagent.errors import AgentError, Refused
 from siteagent.following import step
-from siteagent.keys import Keyring, newest_notice
+from siteagent.keys import Keyring, Notice, newest_notice
 from siteagent.library import Library, Opener
 from siteagent.readback import NOTHING, Deviation, compare, held_hash
 from siteagent.reporting import Report, ack_of
@@ -52,14 +52,14 @@ class Agent:
         self._joined = state.joined()
         self._guard = None if allow_mass_removal else self._joined
         self._keyring = Keyring(self._joined.pinned())
-        self._targets = targets_of(self._joined)
+        self._targets = appliers_of(self._joined.targets)
         self._accounts = AccountBook(state.accounts, self._joined.pools)
         self._library = Library(state, server, self._joined.federation)
 
     def pull(self) -> Report:
         """Ask the server what the site should hold, and hold it. Never raises for what can be reported."""
         report = Report()
-        with self._state.lock():
+        with self._locked():
             offer: Optional[Offer] = None
             try:
                 offer = self._server.offer(self._joined.site)
@@ -71,10 +71,22 @@ class Agent:
     def receive(self, offer: Offer) -> Report:
         """Follow manifests that were pushed. A push asks for an answer, also when nothing is new."""
         report = Report()
-        with self._state.lock():
+        with self._locked():
             self._state.save_acks({})
             self._work(offer, report)
         return report
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The folder's lock, with the accounts and the keys as another process left them that had it meanwhile."""
+        with self._state.lock():
+            self._accounts.read()
+            self._trust(self._state.joined())
+            yield
+
+    def _trust(self, joined: Joined) -> None:
+        self._joined = replace(self._joined, keys=joined.keys, keys_number=joined.keys_number)
+        self._keyring = Keyring(joined.pinned())
 
     def check(self, offer: Offer) -> None:
         """Raise Refused unless all of it is for this site, signed by a key that is good, and may be followed now.
@@ -84,7 +96,8 @@ class Agent:
         if not offer.manifests and not offer.keys:
             raise Refused("A push must bring a manifest or a notice of keys.")
         now = self._clock()
-        keyring = self._told_of(offer, now)[0]
+        notice = self._told_of(offer, now)
+        keyring = self._keyring if notice is None else Keyring(notice.keys)
         for envelope in offer.manifests:
             opened = keyring.open(envelope, now)
             Manifest.parse(opened, self._joined.federation, self._joined.site, now)
@@ -111,7 +124,8 @@ class Agent:
                 self._state.drop_parts_except(frozenset(sha256 for _vo, sha256 in named))
         state = HeldState(self._clock(), wanted)
         if self._apply(state, report):
-            report.applied.extend(vo for vo in wanted if _changed(held.vos.get(vo), wanted[vo]))
+            before = {vo: one.sha256 for vo, one in held.vos.items()}
+            report.applied.extend(vo for vo, one in wanted.items() if before.get(vo) != one.sha256)
             self._forget(state, ended)
             self._acknowledge(state, self._compare(state), report, ended)
         if report.errors or report.problems:
@@ -130,24 +144,23 @@ class Agent:
             )
             self._state.finish()
 
-    def _told_of(self, offer: Offer, now: datetime) -> tuple[Keyring, Joined]:
-        """The keys that are good after the offer, and how the site is joined then. Raises Refused."""
-        known = self._joined
-        notice = newest_notice(offer.keys, self._keyring, known.federation, known.keys_number, now)
-        if notice is None:
-            return self._keyring, known
-        records = [key.record() for key in notice.keys]
-        return Keyring(notice.keys), replace(known, keys=records, keys_number=notice.number)
+    def _told_of(self, offer: Offer, now: datetime) -> Optional[Notice]:
+        """The notice of keys in the offer if it is newer than what is known. Raises Refused."""
+        return newest_notice(
+            offer.keys, self._keyring, self._joined.federation, self._joined.keys_number, now
+        )
 
     def _learn_keys(self, offer: Offer, report: Report) -> None:
         try:
-            keyring, joined = self._told_of(offer, self._clock())
+            notice = self._told_of(offer, self._clock())
         except AgentError as error:
             report.problems.append(str(error))
             return
-        if joined is not self._joined:
+        if notice is not None:
+            records = [key.record() for key in notice.keys]
+            joined = replace(self._state.joined(), keys=records, keys_number=notice.number)
             self._state.save_joined(joined)
-            self._keyring, self._joined = keyring, joined
+            self._trust(joined)
 
     def _opener(self) -> Opener:
         now = self._clock()
@@ -284,15 +297,3 @@ class Agent:
         sha256 = held_hash(snapshot, deviations, self._promise(held), now)
         counts = {"members": len(snapshot.active_ids), "added": held.added, "removed": held.removed}
         return ack_of(vo, held.seq, sha256, held.applied_at, counts, errors)
-
-
-def targets_of(joined: Joined) -> list[Applier]:
-    """The files of a site. Raises AgentError for a format that this agent does not know."""
-    unknown = sorted(set(joined.targets) - set(APPLIERS))
-    if unknown:
-        raise AgentError(f"No such format: {', '.join(unknown)}; known are {', '.join(sorted(APPLIERS))}.")
-    return [APPLIERS[name](Path(path)) for name, path in sorted(joined.targets.items())]
-
-
-def _changed(before: Optional[HeldVO], after: HeldVO) -> bool:
-    return before is None or before.sha256 != after.sha256

@@ -11,6 +11,7 @@ from siteagent.appliers.keystone import Keystone
 from siteagent.appliers.mapping import Mapping as IdentityMapping
 from siteagent.appliers.vomsdir import Vomsdir
 from siteagent.entries import Admitted
+from siteagent.errors import AgentError
 
 
 class Applier(Protocol):
@@ -38,4 +39,13 @@ APPLIERS: Mapping[str, Callable[[Path], Applier]] = {
     "keystone": Keystone,
 }
 
-__all__ = ["APPLIERS", "Applier", "Held"]
+
+def appliers_of(targets: Mapping[str, str]) -> list[Applier]:
+    """One for each path by its format. Raises AgentError for a format that this agent does not know."""
+    unknown = sorted(set(targets) - set(APPLIERS))
+    if unknown:
+        raise AgentError(f"No such format: {', '.join(unknown)}; known are {', '.join(sorted(APPLIERS))}.")
+    return [APPLIERS[name](Path(path)) for name, path in sorted(targets.items())]
+
+
+__all__ = ["APPLIERS", "Applier", "Held", "appliers_of"]

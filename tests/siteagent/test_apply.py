@@ -39,6 +39,21 @@ def test_a_removed_member_goes_and_keeps_the_account_from_others(site, federatio
     assert accounts == {"Tomás Vidal": "training002", "Marta Kowalska": "training003"}
 
 
+def test_two_agents_on_one_folder_give_no_account_to_two_people(site, federation) -> None:
+    federation.publish([ANNA], seq=1)
+    served = site.agent()
+    served.pull()
+    federation.publish([ANNA, TOMAS], seq=2)
+    site.agent().pull()  # as the timer does beside the service
+    federation.publish([ANNA, member("Marta Kowalska")], seq=3)
+    served.pull()
+    accounts = {one["member"]: one["account"] for one in site.identities}
+    assert accounts == {"Anna Lindqvist": "training001", "Marta Kowalska": "training003"}
+    federation.publish([TOMAS], seq=4)
+    site.agent().pull()
+    assert [one["account"] for one in site.identities] == ["training002"]
+
+
 def test_a_suspended_member_is_not_admitted(site, federation) -> None:
     federation.publish([ANNA, member("Tomás Vidal", state="suspended")], seq=1)
     site.agent().pull()

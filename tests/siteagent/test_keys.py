@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import requests
 
+from siteagent.cli import main
+
 from .conftest import NOW, Signer, member
 from .test_serving import _eventually, push  # noqa: F401 - the fixture
 
@@ -77,6 +79,31 @@ def test_an_older_notice_changes_nothing(site, federation) -> None:
     federation.notice(1, old, by=[old])
     assert site.agent().pull().sentences == []
     assert _trusted(site) == [new.key_id, old.key_id]
+
+
+def test_a_served_agent_that_learns_a_key_keeps_what_others_wrote_meanwhile(site, federation) -> None:
+    served = site.agent()
+    served.pull()
+    assert main(["configure", "--state", str(site.state), "--removal-floor", "3"]) == 0
+    old, new, third = federation.signer, Signer(), Signer()
+    federation.notice(5, old, new, third, by=[old])
+    site.agent().pull()
+    federation.notice(4, old, new, by=[old])  # sent again by somebody
+    assert served.pull().sentences == []
+    assert _trusted(site) == [old.key_id, new.key_id, third.key_id]
+    federation.notice(6, old, third, by=[old])
+    assert served.pull().sentences == []
+    assert _trusted(site) == [old.key_id, third.key_id]
+    assert json.loads((site.state / "agent.json").read_text())["removal_floor"] == 3
+
+
+def test_a_jump_of_the_number_is_followed(site, federation) -> None:
+    old, new = federation.signer, Signer()
+    federation.notice(2, old, by=[old])
+    site.agent().pull()
+    federation.notice(1_795_600_000, old, new, by=[old])
+    assert site.agent().pull().sentences == []
+    assert _trusted(site) == [old.key_id, new.key_id]
 
 
 def test_a_strangers_notice_is_refused_and_told(site, federation) -> None:
