@@ -545,6 +545,18 @@ def test_groups_are_made_and_their_members_given_and_taken(scim: House) -> None:
     assert inside() == {a["value"]}
     assert call(scim, "PUT", where, {"displayName": f"/{VO}/new", "members": [g]}).status_code == 200
     assert inside() == {g["value"]}
+    replaced = {"op": "replace", "path": "members", "value": [a]}
+    assert patch(scim, where, {"op": "add", "path": "members", "value": [g]}, replaced).status_code == 200
+    assert inside() == {a["value"]}
+    assert (
+        patch(
+            scim, where, {"op": "add", "path": "members", "value": [g]}, {"op": "remove", "path": "members"}
+        ).status_code
+        == 200
+    )
+    assert inside() == set()
+    assert patch(scim, where, {"op": "add", "path": "members", "value": [g]}, replaced).status_code == 200
+    assert inside() == {a["value"]}
     assert patch(scim, where, {"op": "remove", "path": "members"}).status_code == 200
     assert inside() == set()
     assert [one["display"] for one in read(scim, f"/Users/{anna.id}")["groups"]] == [f"/{VO}"]

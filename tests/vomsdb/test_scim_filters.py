@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vomsdb.scim import group_ids
+from vomsdb.scim.asked import wanted
 from vomsdb.scim.faults import ScimRefused
 from vomsdb.scim.filters import Both, Compare, Either, Filter, Not, Within, parse, parse_path
 from vomsdb.scim.names import INDIGO_USER, MEMBERSHIP, PATCH, USER
@@ -21,7 +22,7 @@ RESOURCE: dict[str, Any] = {
     "schemas": [USER],
     "id": "7",
     "userName": "anna",
-    "name": {"formatted": "Anna Lindqvist"},
+    "name": {"formatted": "Anna Lindqvist", "givenName": "Anna", "familyName": "Lindqvist"},
     "active": True,
     "emails": [{"value": "anna@example.org", "type": "work", "primary": True}],
     "groups": [{"value": "x", "display": "/vo"}],
@@ -177,12 +178,32 @@ def patch(*operations: dict[str, Any]) -> dict[str, Any]:
 def test_single_values_are_set_changed_and_taken() -> None:
     assert patch({"op": "replace", "path": "active", "value": False})["active"] is False
     assert patch({"op": "Replace", "value": {"active": False, "externalId": "9"}})["externalId"] == "9"
-    after = patch({"op": "add", "value": {"name": {"familyName": "Holm"}, "id": "8"}})
-    assert after["name"] == {"formatted": "Anna Lindqvist", "familyName": "Holm"}
-    assert after["id"] == "7"
+    for kind in ("add", "replace"):
+        after = patch({"op": kind, "value": {"name": {"familyName": "Holm"}, "id": "8"}})
+        assert after["name"] == {**RESOURCE["name"], "familyName": "Holm"}, "parts that are not named stay"
+        assert after["id"] == "7"
+        assert patch({"op": kind, "path": "name", "value": {"familyName": "Holm"}})["name"] == after["name"]
     assert "formatted" not in patch({"op": "remove", "path": "name.formatted"})["name"]
     assert patch({"op": "replace", "path": f"{USER}:userName", "value": "b"})["userName"] == "b"
     assert RESOURCE["userName"] == "anna", "the resource itself stays"
+
+
+def test_parts_of_a_name_count_where_the_whole_one_stayed() -> None:
+    def name(**said: str) -> str | None:
+        return wanted(differences(RESOURCE, {**RESOURCE, "name": said})).name
+
+    assert name(**{**RESOURCE["name"], "familyName": "Holm"}) == "Anna Holm"
+    assert name(familyName="Holm") == "Anna Holm"
+    assert name(**{**RESOURCE["name"], "formatted": "A. Holm", "familyName": "Holm"}) == "A. Holm"
+    assert name(formatted=RESOURCE["name"]["formatted"], givenName="Anna") == "Anna Lindqvist"
+    assert name(**RESOURCE["name"]) is None
+
+
+def test_a_number_elsewhere_is_emptied_when_it_is_removed() -> None:
+    numbered = {**RESOURCE, "externalId": "hr-9"}
+    taken = patched(numbered, [("remove", "externalId", None)], USER)
+    assert wanted(differences(numbered, taken)).external_id == ""
+    assert wanted(differences(numbered, RESOURCE)).external_id is None, "a PUT that does not name it"
 
 
 def test_many_values_are_added_changed_and_taken() -> None:

@@ -57,7 +57,7 @@ def patch(session: Session, path: str, operations: list[Operation], by: Principa
     added: set[int] = set()
     taken: set[int] = set()
     for kind, target, value in operations:
-        plus, minus = _operation(session, path, kind, target, value)
+        plus, minus = _operation(session, path, kind, target, value, added)
         added, taken = (added - minus) | plus, (taken - plus) | minus
     held = _among(session, path, added | taken)
     if path.count("/") == 1:  # all are in the root group, and no row says so
@@ -66,15 +66,16 @@ def patch(session: Session, path: str, operations: list[Operation], by: Principa
 
 
 def _operation(
-    session: Session, path: str, kind: str, target: str | None, value: Any
+    session: Session, path: str, kind: str, target: str | None, value: Any, before: set[int]
 ) -> tuple[set[int], set[int]]:
+    """(members added, members taken), after operations that added those in `before`."""
     if target is None:
         if not isinstance(value, dict) or kind == "remove":
             raise bad_value("Without a path the value is an object of attributes, to add or replace.")
         if any(name.lower() == "displayname" and inner != path for name, inner in value.items()):
             raise unchangeable("A group keeps its path for good.")
         told = [inner for name, inner in value.items() if name.lower() == "members"]
-        return _operation(session, path, kind, "members", told[0]) if told else (set(), set())
+        return _operation(session, path, kind, "members", told[0], before) if told else (set(), set())
     name, wanted, sub = parse_path(target)
     if plain(name) == "displayname":
         raise unchangeable("A group keeps its path for good.")
@@ -90,8 +91,8 @@ def _operation(
         return set(_numbers(value)), set()
     given = set(_numbers(value)) if value is not None else set()
     if kind == "replace":
-        return given, set(_held(session, path)) - given
-    return set(), given if value is not None else set(_held(session, path))
+        return given, (before | _held(session, path)) - given
+    return set(), given if value is not None else before | _held(session, path)
 
 
 def _numbers(value: Any) -> frozenset[int]:

@@ -47,6 +47,8 @@ def patched(
             _merged(changed, kind, value, schema)
         else:
             _apply(changed, kind, path, value, schema)
+    if resource.get("externalId") and "externalId" not in changed:
+        changed["externalId"] = ""  # taken; one that a resource does not name at all would stay
     return changed
 
 
@@ -125,7 +127,7 @@ def _one(home: dict[str, Any], name: str, kind: str, within: str, value: Any) ->
             held[within] = value
     elif kind == "remove":
         home.pop(name, None)
-    elif kind == "add" and isinstance(home.get(name), dict) and isinstance(value, dict):
+    elif isinstance(home.get(name), dict) and isinstance(value, dict):  # parts that are not named stay
         home[name] = {**home[name], **value}
     else:
         home[name] = value
@@ -242,5 +244,15 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
             if inner:
                 found[name] = inner
         elif held != value:
-            found[name] = value
+            found[name] = _renamed(held, value) if name.lower() == "name" else value
     return found
+
+
+def _renamed(held: Any, value: Any) -> Any:
+    """A name without the whole one where only parts of it changed, so that these count; parts not named stay."""
+    if not (isinstance(held, dict) and isinstance(value, dict)):
+        return value
+    whole_changed = value.get("formatted") not in (None, held.get("formatted"))
+    if whole_changed or all(held.get(part) == text for part, text in value.items()):
+        return value
+    return {part: text for part, text in {**held, **value}.items() if part != "formatted"}
