@@ -22,7 +22,7 @@ from hanse.identity.principals import X509Identity
 from tests.tls import serving
 from tests.vomsdb.mkgridmap import CALL, Consumer, users
 from vomsdb import cards, certificates, groups, robots, site_files, suspensions
-from vomsdb.feeds import FEEDS
+from vomsdb.feeds import FEEDS, vomsdir
 from vomsdb.feeds.gridmap import old_email
 from vomsdb.feeds.material import Admitted, OfVo, Rule
 from vomsdb.models import Member
@@ -396,6 +396,12 @@ def test_the_bundle_has_the_same_bytes_each_time_and_is_for_everybody(community:
     assert held[f"vomses/{VO}-voms2.example.org"][1] == (
         f'"{VO}" "voms2.example.org" "15002" "/DC=org/CN=voms2" "{VO}"\n'
     )
+
+
+def test_a_long_name_of_a_host_stands_in_the_bundle() -> None:
+    name = "vomsdir/vo/" + ".".join(["h" * 60] * 4) + ".lsc"
+    with tarfile.open(fileobj=io.BytesIO(vomsdir.packed({name: "x"}))) as archive:
+        assert archive.getnames() == [name]
 
 
 def test_somebody_in_two_vos_gets_the_accounts_of_both() -> None:

@@ -24,12 +24,12 @@ def render(vos: Sequence[OfVo]) -> bytes:
 
 
 def packed(texts: Mapping[str, str]) -> bytes:
-    """The texts by file name as .tar.gz: the same bytes for the same texts, each with mode 644.
+    """The texts by file name, however long, as .tar.gz: the same bytes for the same texts, each with mode 644.
 
     The C++ client refuses a vomses that others can write.
     """
     plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, text in sorted(texts.items()):
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(text.encode()), 0o644
