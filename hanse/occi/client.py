@@ -138,10 +138,13 @@ class OcciClient:
         self._send(address, Document((category,), dict(attributes or {})))
 
     def delete(self, location: str) -> bool:
-        """Delete one entity; False when it was gone already. Raises OcciError, ValueError for a
-        collection."""
+        """Delete one entity; False when it was gone already. Raises OcciError, ValueError for a collection; what is
+        one the cloud says, so nothing is deleted on a cloud that does not."""
         address = self.resolve(location)
         self._refuse_collection(address)
+        if self._model is None:
+            self.query()
+            self._refuse_collection(address)
         answer = self._ask("DELETE", address, refuse=False)
         if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             return False

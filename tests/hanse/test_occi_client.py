@@ -196,16 +196,33 @@ def test_a_collection_cannot_be_deleted(address: str) -> None:
     assert server.asked == []
 
 
-def test_a_collection_under_a_name_of_its_own_cannot_be_deleted_either() -> None:
-    kind = b'Category: compute; scheme="http://schemas.ogf.org/occi/infrastructure#"; class="kind"; location="/vms"\n'
+@pytest.mark.parametrize("place", ["/vms", "/vms/", "/ooi/vms/"])
+def test_a_collection_under_a_name_of_its_own_cannot_be_deleted_either(place: str) -> None:
+    kind = (
+        'Category: compute; scheme="http://schemas.ogf.org/occi/infrastructure#"; class="kind";'
+        f' location="{place}"\n'
+    ).encode()
     with (
         recorded(GET=answer("200 OK", kind, Content_Type="text/plain"), DELETE="delete-ooi.http") as server,
         OcciClient(server.url) as cloud,
     ):
-        cloud.query()
-        with pytest.raises(ValueError, match="collection"):
-            cloud.delete("/vms")
-    assert [line for line in server.requests() if line.startswith("DELETE")] == []
+        for asked in ("/vms", "/ooi/vms"):
+            with pytest.raises(ValueError, match="collection"):
+                cloud.delete(asked)
+        assert [line for line in server.requests() if line.startswith("DELETE")] == []
+        assert cloud.delete("/vms/1")
+    assert [line for line in server.requests() if line.startswith("DELETE")] == ["DELETE /ooi/vms/1 HTTP/1.1"]
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found"])
+def test_on_a_cloud_that_does_not_say_what_its_collections_are_nothing_is_deleted(status: str) -> None:
+    with (
+        recorded(GET=answer(status), DELETE="delete-ooi.http") as server,
+        OcciClient(server.url) as cloud,
+        pytest.raises(OcciError),
+    ):
+        cloud.delete("/vms")
+    assert {line.split()[0] for line in server.requests()} == {"GET"}
 
 
 # --- logins and broken answers ---
