@@ -1,7 +1,8 @@
 """Takes away what probes left behind at endpoints, also at those that nobody probes any more."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -10,11 +11,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from hanse.database import Database
-from hanse.occi.client import OcciClient
-from hanse.occi.keystone import ProxyLogin
 from monitoring.findings import Fault
 from monitoring.machines import DatabaseJournal, orphaned
-from monitoring.probes.occi_lives import Lives
+from monitoring.probes.occi_lives import Lives, cloud_of
 from monitoring.wire.certificates import Trust
 from monitoring.wire.threads import Budget, in_thread
 
@@ -24,12 +23,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Sweeper:
-    """One worker's broom. Two that sweep the same endpoint do no harm: what is gone is gone."""
+    """One worker's broom. Two that sweep the same endpoint do no harm: what is gone is gone.
+
+    `options` are those of the probe that makes machines, so that both log in to the same project."""
 
     db: Database
     journal: DatabaseJournal
     trust: Trust
     credential: tuple[Path, Path] | None
+    options: Mapping[str, str] = field(default_factory=dict)
     every_s: float = EVERY_S
 
     async def run(self, stop: Event) -> None:
@@ -62,12 +64,6 @@ class Sweeper:
             return orphaned(session)
 
     def _tidy(self, url: str, budget: Budget) -> list[str]:
-        cloud = OcciClient(
-            url,
-            cert=self.credential,
-            ca=self.trust.directory,
-            deadline_s=REQUEST_S,
-            login=ProxyLogin() if self.credential else None,
-        )
+        cloud = cloud_of(url, self.options, self.trust, self.credential, REQUEST_S)
         with cloud:
             return Lives(cloud, url, self.journal, budget).tidy(TIDY_S)

@@ -119,7 +119,8 @@ class ProbeWorker:
 
     async def _probe_until(self, stop: Event) -> None:
         beat = asyncio.create_task(self._beat_until(stop))
-        sweeper = Sweeper(self.db, self.journal, self.trust, self.settings.credential)
+        options = self.settings.probe_options.get("occi-compute", {})
+        sweeper = Sweeper(self.db, self.journal, self.trust, self.settings.credential, options)
         sweep = asyncio.create_task(sweeper.run(stop))
         while not stop.is_set():
             leases = await self._claim()

@@ -12,10 +12,9 @@ from functools import partial
 
 from hanse.occi.client import OcciClient, OcciError
 from hanse.occi.context import context, generations
-from hanse.occi.keystone import ProxyLogin
 from hanse.occi.model import OS_TPL, RESOURCE_TPL, STORAGE_LINK, Document
 from monitoring.findings import Fault, Figure, Finding, Status, Target
-from monitoring.probes.occi_lives import Lives, fault_of
+from monitoring.probes.occi_lives import Lives, cloud_of, fault_of
 from monitoring.probes.options import number
 from monitoring.wire.line import Line
 from monitoring.wire.threads import Budget, in_thread
@@ -48,16 +47,7 @@ async def probe(target: Target, line: Line) -> Finding:
 
 def _live(target: Target, line: Line, times: tuple[float, float], budget: Budget) -> Finding:
     assert line.journal is not None
-    cloud = OcciClient(
-        target.url,
-        cert=line.credential,
-        ca=line.trust.directory,
-        deadline_s=REQUEST_S,
-        login=ProxyLogin() if line.credential else None,
-        keystone=target.options.get("keystone", ""),
-        project=target.options.get("project", ""),
-        token=target.options.get("token", ""),
-    )
+    cloud = cloud_of(target.url, target.options, line.trust, line.credential, REQUEST_S)
     with cloud:
         lives = Lives(cloud, target.url, line.journal, budget, POLL_S, line.between)
         try:

@@ -8,10 +8,13 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from hanse.occi.client import OcciClient, OcciError
+from hanse.occi.keystone import ProxyLogin
 from hanse.occi.model import COMPUTE, STORAGE, Document, Link, Value
 from monitoring.findings import Fault, Phase, Status
+from monitoring.wire.certificates import Trust
 from monitoring.wire.journals import Journal, Kind, Left
 from monitoring.wire.threads import Budget
 
@@ -20,7 +23,29 @@ KINDS: dict[Kind, str] = {"compute": COMPUTE, "storage": STORAGE}
 MOST_LOOKED_AT = 200
 # A machine whose answer was lost shows in the list soon after; if it is not there by then it was never made.
 NEVER_MADE = timedelta(minutes=15)
+# Longer than any probe runs: what is younger may belong to one that is at work at the same address.
+YOUNG = timedelta(minutes=10)
 _GONE = (404, 410)
+
+
+def cloud_of(
+    url: str,
+    options: Mapping[str, str],
+    trust: Trust,
+    credential: tuple[Path, Path] | None,
+    deadline_s: float,
+) -> OcciClient:
+    """The cloud as a probe with these options sees it: a sweep that logs in otherwise would look in another project."""
+    return OcciClient(
+        url,
+        cert=credential,
+        ca=trust.directory,
+        deadline_s=deadline_s,
+        login=ProxyLogin() if credential else None,
+        keystone=options.get("keystone", ""),
+        project=options.get("project", ""),
+        token=options.get("token", ""),
+    )
 
 
 def no_step(name: str) -> None:
@@ -109,11 +134,14 @@ class Lives:
     def tidy(self, seconds: float) -> list[str]:
         """Take away what earlier runs left behind here, as far as the time goes; what stands in the way of the rest.
 
-        What is at a noted place under another name is not ours and stays."""
+        What is younger than any probe runs may belong to another one and is left alone. What is at a noted place under
+        another name is not ours and stays."""
         limit = Budget(seconds)
         troubles: list[str] = []
         # volumes after the machines that may hold them
-        for left in sorted(self.journal.left(self.url), key=lambda one: one.kind == "storage"):
+        before = datetime.now(UTC) - YOUNG
+        known = [one for one in self.journal.left(self.url) if one.begun_at <= before]
+        for left in sorted(known, key=lambda one: one.kind == "storage"):
             if limit.left_s() <= 0:
                 troubles.append("more was left behind than there was time to take away")
                 break
@@ -135,9 +163,11 @@ class Lives:
         return ""  # else the cloud may still be making it: it is looked for again
 
     def _find(self, left: Left) -> str:
-        """Where it is, empty when it is not there: at the noted place, or among all that are ours by name."""
-        if left.location:
-            return left.location if self._is_called(left.location, left.title) else ""
+        """Where it is, empty when it is not there: at the noted place, or among all that are ours by name.
+
+        That nothing is at the noted place is no proof: who may not see it is told the same."""
+        if left.location and self._is_called(left.location, left.title):
+            return left.location
         self.cloud.query()
         for location in self.cloud.list(KINDS[left.kind])[:MOST_LOOKED_AT]:
             if self._is_called(location, left.title):

@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,16 @@ from .test_cloud import start
 # Runs the probe, and kills itself with a signal that nobody can catch before the step that it is told.
 KILLED = """
 import asyncio, os, signal, sys
+from datetime import timedelta
 from pathlib import Path
 from monitoring import running
-from monitoring.probes import PROBES, occi_compute
+from monitoring.probes import PROBES, occi_compute, occi_lives
 from monitoring.wire.certificates import Trust
 from monitoring.wire.journals import FileJournal
 from monitoring.wire.line import Line
 url, trust, proxy, journal, step = sys.argv[1:]
 occi_compute.POLL_S = 0.05
+occi_lives.YOUNG = timedelta(0)
 def line(*given):
     def between(name):
         if name == step:
@@ -59,6 +62,9 @@ def probed(cloud: Cloud, proxy: Path, journal: Path, **options: str) -> Result:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitoring.probes.occi_compute.POLL_S", 0.05)
+    monkeypatch.setattr(
+        "monitoring.probes.occi_lives.YOUNG", timedelta(0)
+    )  # what was just left is old enough
 
 
 @pytest.mark.parametrize("cloud", ["BIFI"], indirect=True)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import select
 
 from hanse.database import Database
-from hanse.occi.client import OcciClient
-from hanse.occi.model import COMPUTE, OS_TPL, RESOURCE_TPL
+from hanse.occi.client import OcciClient, OcciError
+from hanse.occi.model import COMPUTE, OS_TPL, RESOURCE_TPL, Document
 from monitoring.findings import Fault, Result, Status
 from monitoring.machines import DatabaseJournal, count_orphans, forget, orphaned
 from monitoring.models.machines import ProbeMachine
 from monitoring.probes import PROBES
+from monitoring.probes.occi_lives import Lives, cloud_of
 from monitoring.running import run, target_of
 from monitoring.sweeping import Sweeper
 from monitoring.wire.certificates import Trust
@@ -151,6 +154,74 @@ def test_a_cloud_that_does_not_answer_keeps_the_note(federation: Federation) -> 
         row = session.scalars(select(ProbeMachine)).one()
         assert row.tries == 1
         assert "refuses connections" in row.said
+
+
+def test_a_sweep_logs_in_as_the_probe_does(federation: Federation) -> None:
+    asked: list[bytes] = []
+    with serving(saying(http("403 Forbidden"), asked)) as port:
+        journal = left_behind(federation, f"http://127.0.0.1:{port}/", "hanse-probe-a")
+        given = {"token": "of-the-probe", "project": "monitoring", "keystone": "https://keystone.example/"}
+        sweeper = Sweeper(federation.db, journal, Trust(None), None, given)
+        asyncio.run(sweeper.sweep(threading.Event()))
+    assert b"of-the-probe" in asked[0]
+    with cloud_of("https://cloud.example/", given, Trust(None), None, 5) as cloud:
+        assert (cloud.project, cloud.keystone) == ("monitoring", "https://keystone.example/")
+
+
+@dataclass
+class Stub:
+    """A cloud that knows machines by address; `listed` None = it does not tell which there are."""
+
+    titles: dict[str, str]
+    listed: tuple[str, ...] | None = ()
+
+    def query(self) -> None:
+        """Nothing to read."""
+
+    def list(self, kind: str) -> tuple[str, ...]:
+        if self.listed is None:
+            raise OcciError("Not in this project", 403)
+        return self.listed
+
+    def describe(self, location: str) -> Document:
+        if location not in self.titles:
+            raise OcciError("Not found", 404)
+        return Document(attributes={"occi.core.title": self.titles[location]})
+
+    def delete(self, location: str) -> None:
+        del self.titles[location]
+
+
+def tidied(stub: Stub, journal: Journal) -> list[str]:
+    return Lives(cast(OcciClient, stub), "http://a/", journal, Budget(10), 0.01).tidy(10)
+
+
+def test_a_machine_of_a_probe_that_is_at_work_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = FileJournal(tmp_path / "journal")
+    journal.begin("http://a/", "compute", "hanse-probe-a")
+    journal.placed("hanse-probe-a", "http://a/compute/1")
+    stub = Stub({"http://a/compute/1": "hanse-probe-a"})
+    assert tidied(stub, journal) == []
+    assert "http://a/compute/1" in stub.titles
+    monkeypatch.setattr("monitoring.probes.occi_lives.YOUNG", timedelta(0))
+    assert tidied(stub, journal) == []
+    assert (stub.titles, journal.left("http://a/")) == ({}, [])
+
+
+def test_what_the_cloud_does_not_know_is_looked_for_before_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.probes.occi_lives.YOUNG", timedelta(0))
+    journal = FileJournal(tmp_path / "journal")
+    journal.begin("http://a/", "compute", "hanse-probe-a")
+    journal.placed("hanse-probe-a", "http://a/compute/1")
+    assert len(tidied(Stub({}, None), journal)) == 1
+    assert [one.title for one in journal.left("http://a/")] == ["hanse-probe-a"]
+    moved = Stub({"http://a/compute/2": "hanse-probe-a"}, ("http://a/compute/2",))
+    assert tidied(moved, journal) == []
+    assert (moved.titles, journal.left("http://a/")) == ({}, [])
 
 
 def test_a_note_holds_what_the_cloud_said(federation: Federation) -> None:
