@@ -80,10 +80,10 @@ def unpack(archives: Mapping[str, Path], targets: Mapping[str, Path]) -> dict[st
     }
     try:
         for key, target in outside.items():
-            _unpack(archives[key], _named(target, "new"))
+            _unpack(archives[key], _named(target, "new"), target)
         for key in archives.keys() - outside.keys():
             place = _named(data_dir, "new") / targets[key].relative_to(data_dir)
-            _unpack(archives[key], _named(place, "new"))
+            _unpack(archives[key], _named(place, "new"), data_dir)
             (_named(place, "new") / key).rename(place)
             _named(place, "new").rmdir()
     except (OSError, tarfile.TarError) as error:
@@ -91,11 +91,16 @@ def unpack(archives: Mapping[str, Path], targets: Mapping[str, Path]) -> dict[st
     return outside
 
 
-def _unpack(archive: Path, draft: Path) -> None:
+def _unpack(archive: Path, draft: Path, target: Path) -> None:
+    """The files belong to the owner of what they replace, else of the folder that they come into."""
     _remove(draft)
     draft.mkdir(parents=True, mode=0o750)
     with tarfile.open(archive, "r:gz") as packed:
         packed.extractall(draft, filter="data")
+    if os.geteuid() == 0:
+        owner = (target if target.exists() else target.parent).stat()
+        for path in (draft, *draft.rglob("*")):
+            os.lchown(path, owner.st_uid, owner.st_gid)
 
 
 def change(targets: Mapping[str, Path]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -291,13 +293,65 @@ def test_files_elsewhere_and_a_data_dir_behind_a_link_come_back(
     )
 
 
-def test_the_services_say_what_they_have_elsewhere(
-    settings_for: Callable[..., Any], database_for: Callable[[str], Database], tmp_path: Path
+def test_what_root_restores_belongs_to_the_owner_of_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    key, data_dir = tmp_path / "keys" / "signing.pem", tmp_path / "data"
+    key.parent.mkdir()
+    data_dir.mkdir()
+    key.write_text("the key")
+    packed = {places.DATA_DIR: tmp_path / "data.tar.gz", "signing_key": tmp_path / "key.tar.gz"}
+    targets = {places.DATA_DIR: data_dir, "signing_key": key}
+    for name, archive in packed.items():
+        places.pack(archive, targets[name], name)
+    given: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr(places.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(
+        places.os, "lchown", lambda path, user, group: given.update({str(path): (user, group)})
+    )
+    places.change(places.unpack(packed, targets))
+    owner = (key.stat().st_uid, key.stat().st_gid)
+    assert given[f"{key}.new/signing_key"] == given[f"{data_dir}.new"] == owner
+
+
+def test_a_place_where_a_disk_is_mounted_is_refused(
+    patients: list[Patient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = patients[0]
+    *_, folder = back_up([registry], tmp_path / "backups")
+    before = seen(registry)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == registry.settings.data_dir)
+    with pytest.raises(Refused, match="is where a disk is mounted"):
+        list(restore(Path(folder), [registry], replace=True))
+    assert seen(registry) == before
+
+
+def test_who_is_just_going_is_waited_for(
+    patients: list[Patient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = patients[0]
+    *_, folder = back_up([registry], tmp_path / "backups")
+    db = Database(registry.settings.database_url, pool_size=1)
+    connection = db.engine.connect()
+
+    def pause(seconds: float) -> None:
+        connection.close()
+        db.close()
+        time.sleep(seconds)
+
+    monkeypatch.setattr("hanse.keeping.restore.WAIT_S", 60.0)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pause)
+    monkeypatch.setattr("hanse.keeping.restore.time", clock)
+    list(restore(Path(folder), [registry], replace=True))
+    assert connection.closed
+
+
+def test_the_services_say_what_they_have_elsewhere(settings_for: Callable[..., Any], tmp_path: Path) -> None:
     found = {}
+    db = Database("postgresql://nobody@127.0.0.1:1/not_asked", pool_size=1)
     for name, key in (("accounting", "archive_dir"), ("vomsdb", "signing_key_previous")):
         service = services()[name]
-        settings = settings_for(service.settings, name, database_for(name), **{key: tmp_path / key})
+        settings = settings_for(service.settings, name, db, **{key: tmp_path / key})
         assert service.kept is not None
         found[name] = service.kept(settings)
     assert found == {
