@@ -13,9 +13,11 @@ from operator import itemgetter
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from accounting import inbox, judging, pseudonyms, quarantine, seen, signatures, summaries
+from accounting.archive.kept import LOADING
 from accounting.archive.turning import turn_away
 from accounting.formats.records import Unreadable
 from accounting.judging import WHOLE, Verdict
@@ -53,10 +55,16 @@ class Outcome:
 
 
 def says_nothing(error: Exception) -> bool:
-    """Whether no message is at fault: the database is away or has no room, or this process lacks the key of the
-    pseudonyms. Then everything waits.
+    """Whether no message is at fault: the database is away, has no room or gave another the way, or this process lacks
+    the key of the pseudonyms. Then everything waits.
     """
-    return is_connection_loss(error) or is_out_of_room(error) or isinstance(error, pseudonyms.KeyMissing)
+    away = is_connection_loss(error) or is_out_of_room(error) or collided(error)
+    return away or isinstance(error, pseudonyms.KeyMissing)
+
+
+def collided(error: Exception) -> bool:
+    """Whether PostgreSQL ended the transaction in favour of another: a deadlock, or no serial order."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in ("40P01", "40001")
 
 
 class _AskRegistryFirst(Exception):
@@ -142,6 +150,8 @@ class Loader:
     ) -> list[Outcome]:
         """One transaction; fills `claimed` with the numbers of its messages as soon as they are known."""
         with self.db.transaction() as session:
+            # before any message: who archives or replaces a name waits for loaders first and for messages then
+            session.execute(LOADING)
             messages = claim(session)
             claimed[:] = [message.id for message in messages]
             if not messages:

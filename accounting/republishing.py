@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from accounting import events, summaries
 from accounting.archive.kept import LOADING, month_after, open_since
-from accounting.loading import Loader, Selection
+from accounting.loading import Loader, Selection, collided
 from accounting.models import RefusedRecord, UsageEvent
 from accounting.stores import vm_withdrawing
 from hanse.database import Database
@@ -84,13 +85,23 @@ def republish(db: Database, site: str, month: date, by: str, reason: str, today:
         raise Refused("Why is the month taken out?", FieldFault("reason", "say why: it stands in the log"))
     if month > today.replace(day=1):
         raise NotFound(f"{month:%B %Y} has not begun; choose a month with usage.")
+    try:
+        withdrawn = _take_out(db, site, month, by, reason.strip())
+    except DBAPIError as error:
+        if not collided(error):
+            raise
+        # a replay held one of the messages and waited for the site
+        withdrawn = _take_out(db, site, month, by, reason.strip())
+    summaries.summarise(db)
+    return withdrawn
+
+
+def _take_out(db: Database, site: str, month: date, by: str, reason: str) -> Withdrawn:
     with db.transaction() as session:
         session.execute(LOADING)
         summaries.lock_sites(session, {site})
         _demand_at_hand(session, month)
-        withdrawn = _withdraw(db, session, site, month, by, reason.strip())
-    summaries.summarise(db)
-    return withdrawn
+        return _withdraw(db, session, site, month, by, reason)
 
 
 def _demand_at_hand(session: Session, month: date) -> None:

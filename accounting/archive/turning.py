@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from accounting.archive.kept import LOADING, open_since
+from accounting.archive.kept import open_since
 from accounting.formats.records import Note, Reading, VmSnapshot
 from accounting.judging import Verdict
 from accounting.quarantine import Refusal
@@ -21,9 +21,8 @@ Numbered = tuple[int, Any]
 def turn_away(session: Session, verdicts: Iterable[Verdict]) -> None:
     """Move records that cannot be counted while a month is archived from the good ones to the refused ones.
 
-    Holds off archiving until the transaction ends.
+    The transaction holds LOADING: nothing is archived until it ends.
     """
-    session.execute(LOADING)
     since = open_since(session)
     if not since:
         return

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from accounting.archive.kept import ARCHIVING
 from tests.accounting.conftest import House
+from tests.accounting.programs import wait_until
 from tests.accounting.records import DAY, NOW, epoch, message, months_ago, record
 
 
@@ -280,3 +285,45 @@ def test_nothing_is_negative_or_lost_when_the_sender_goes_back_in_time(house: Ho
     assert sum(wall for wall, _, _ in house.months().values()) == 4000 + 3600
     assert house.remarks()["reset"] == 1
     assert epoch(NOW) > START
+
+
+WAITING_FOR_ARCHIVING = text(
+    "select exists (select from pg_locks where locktype = 'advisory' and not granted"
+    " and database = (select oid from pg_database where datname = current_database()))"
+)
+
+
+def test_a_loader_that_waits_for_archiving_holds_no_message(house: House) -> None:
+    """Else who archives, or replaces a name, could wait for the message while the loader waits for the archive."""
+    number = house.receive(message(record()), source="load")
+    loader = threading.Thread(target=house.loader.load_batch)
+    with house.db.transaction() as session:
+        session.execute(ARCHIVING)
+        loader.start()
+        wait_until(lambda: session.scalar(WAITING_FOR_ARCHIVING))
+        session.execute(text("select from message where id = :id for update nowait"), {"id": number})
+    loader.join()
+    assert house.message(number).state == "loaded"
+
+
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
+def test_a_transaction_that_gave_way_to_another_blames_no_message(house: House, sqlstate: str) -> None:
+    number = house.receive(message(record()), source="load")
+    with house.db.transaction() as session:
+        session.execute(
+            text(
+                f"""
+                create sequence tries;
+                create function gave_way() returns trigger language plpgsql as $$ begin
+                  if nextval('tries') = 1 then raise exception 'gave way' using errcode = '{sqlstate}'; end if;
+                  return null; end $$;
+                create trigger gave_way before insert on vm_snapshot for each statement execute function gave_way();
+                """
+            )
+        )
+    with pytest.raises(DBAPIError):
+        house.loader.load_batch()
+    waits = house.message(number)
+    assert (waits.state, waits.attempts, waits.retry_at) == ("waiting", 0, None)
+    (outcome,) = house.loader.load_batch()
+    assert outcome.loaded == 1

@@ -311,6 +311,23 @@ def test_records_of_every_kind_go_and_come_back(house: House) -> None:
     assert sums(house) == before
 
 
+def test_it_tries_once_more_when_another_transaction_was_let_go_first(used: House) -> None:
+    with used.db.transaction() as session:
+        session.execute(
+            text(
+                """
+                create sequence tries;
+                create function deadlock() returns trigger language plpgsql as $$ begin
+                  if nextval('tries') = 1 then raise exception 'deadlock detected' using errcode = '40P01'; end if;
+                  return null; end $$;
+                create trigger deadlock before update on message for each statement execute function deadlock();
+                """
+            )
+        )
+    assert republish(used).records == {"records of machines": 2}
+    assert wall(used, "wrong") == 0
+
+
 def test_without_a_reason_or_a_month_nothing_is_taken_out(used: House) -> None:
     month = months_ago(1).date().replace(day=1)
     with pytest.raises(Refused, match="Why"):
