@@ -10,12 +10,13 @@ import os
 import pwd
 import random
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,20 +62,27 @@ class Federation:
     running: dict[str, BaseProcess] = field(default_factory=dict)
 
     def begin(self, *names: str) -> None:
-        """Start those that do not run."""
+        """Start those that do not run; none has ended by itself."""
+        self.check_alive()
         for name in names or ("inbox", "loader 1", "loader 2", "summariser"):
-            if name in self.running:
-                assert self.running[name].exitcode is None, f"the {name} ended by itself"
-            else:
+            if name not in self.running:
                 call = {"inbox": _inbox, "summariser": _summariser}.get(name, _loader)
                 self.running[name] = FORK.Process(target=_in_child, args=(call, self))
                 self.running[name].start()
 
+    def check_alive(self) -> None:
+        """No process has ended by itself; why one did stands in the output."""
+        ended = {name: code for name, code in self.exit_codes().items() if code is not None}
+        assert not ended, f"ended by themselves, with these exit codes: {ended}"
+
+    def exit_codes(self) -> dict[str, int | None]:
+        """By name; None while it runs."""
+        return {name: process.exitcode for name, process in self.running.items()}
+
     def kill(self, name: str) -> None:
-        """SIGKILL."""
+        """SIGKILL, unless it has ended."""
         process = self.running.pop(name)
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
 
     def end(self) -> None:
@@ -102,6 +110,9 @@ def _in_child(call: Callable[[Federation], None], made: Federation) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     try:
         call(made)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
     finally:
         os._exit(1)  # nothing of the test's own clean-up may run here
 
@@ -179,18 +190,57 @@ def send_all(made: Federation, sent: Sent, key: str, between: Callable[[], None]
             time.sleep(0.02)
 
 
-def settle(house: House, deadline_s: float = DEADLINE_S) -> None:
-    """Wait until everything is loaded, and sum it."""
+def settle(house: House, made: Federation | None = None, deadline_s: float = DEADLINE_S) -> None:
+    """Wait until everything is loaded, which the processes of `made` do, and sum it."""
     deadline = time.monotonic() + deadline_s
     while _count(house, "message where state = 'waiting'"):
-        assert time.monotonic() < deadline, "messages wait still"
+        if made is not None:
+            made.check_alive()
+        assert time.monotonic() < deadline, _why_they_wait(house, made)
         time.sleep(0.05)
     summaries.summarise(house.db)
+
+
+def _why_they_wait(house: House, made: Federation | None) -> str:
+    """What can be seen of messages that wait for too long: the processes, the messages, and what the database does."""
+    with house.db.transaction() as session:
+        waiting = text(
+            "select id, attempts, retry_at from message where state = 'waiting' order by id limit 20"
+        )
+        doing = text(
+            "select pid, state, wait_event_type, wait_event, left(query, 200) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        seen = [
+            f"exit codes: {made.exit_codes() if made else 'no processes'}",
+            *(f"message, attempts, retry_at: {tuple(row)}" for row in session.execute(waiting)),
+            *(f"backend: {tuple(row)}" for row in session.execute(doing)),
+        ]
+    return "\n".join(("messages wait still", *seen))
 
 
 def _count(house: House, what: str) -> int:
     with house.db.transaction() as session:
         return session.scalar(text(f"select count(*) from {what}")) or 0
+
+
+def test_a_process_that_ended_by_itself_and_messages_that_wait_are_told(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Else a failure of these tests would say nothing of its cause."""
+    number = house.receive(message(record()))
+    with pytest.raises(AssertionError, match=rf"(?s)retry_at: \({number}, 0, None\)"):
+        settle(house, deadline_s=0)
+
+    def stumble(_: Federation) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    with federation(house) as made:
+        made.running["loader 1"] = FORK.Process(target=_in_child, args=(stumble, made))
+        made.running["loader 1"].start()
+        with pytest.raises(AssertionError, match=r"\{'loader 1': 1\}"):
+            settle(house, made)
+    assert "ZeroDivisionError: a fault of ours" in capfd.readouterr().err
 
 
 def check(house: House, sent: Sent) -> None:
@@ -223,7 +273,7 @@ def story(house: House, cast: Any, seed: int, messages: int, patience_s: float) 
         send_all(made, sent, key, between)
         for _ in range(3):
             between()
-        settle(house)
+        settle(house, made)
         made.end()  # whatever they were doing
         settle(house)
     check(house, sent)
@@ -280,7 +330,7 @@ def test_a_restart_of_the_database_under_load_loses_nothing(
 
         send_all(made, sent, key, between)
         assert at == -1
-        settle(house)
+        settle(house, made)
     check(house, sent)
     house.db.close()
 
@@ -301,7 +351,7 @@ def test_a_full_disk_is_503_and_loses_nothing(house: House, cast: Any) -> None:
     with federation(house) as made:
         made.begin("inbox", "loader 1")
         send_all(made, Sent(sent.bodies[:1], sent.machines, 0), key, lambda: None)
-        settle(house)
+        settle(house, made)
         with house.db.transaction() as session:
             session.execute(text(NO_ROOM.format(table="message")))
         answers = [made.publish(sent.bodies[1], "queue/1", key) for _ in range(3)]
@@ -310,7 +360,7 @@ def test_a_full_disk_is_503_and_loses_nothing(house: House, cast: Any) -> None:
         with house.db.transaction() as session:
             session.execute(text("drop trigger no_room on message"))
         send_all(made, sent, key, lambda: None)
-        settle(house)
+        settle(house, made)
     check(house, sent)
 
 
