@@ -6,7 +6,6 @@ told to those who were told of the outage, and never overtakes it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select, text
@@ -59,7 +58,7 @@ def audience_of(settings: MonitoringSettings) -> Audience:
             *((("ticket", settings.ticket_url),) if settings.ticket_url else ()),
         ),
         tuple(settings.escalation_mail),
-        FlapRule(settings.flap_changes, timedelta(minutes=settings.calm_min)),
+        settings.flaps,
     )
 
 

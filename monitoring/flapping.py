@@ -8,19 +8,18 @@ from sqlalchemy.orm import Session
 
 from monitoring.models import IncidentEndpoint, StatusChange
 
-WINDOW = timedelta(hours=1)
-
 
 @dataclass(frozen=True, slots=True)
 class FlapRule:
-    """From how many changes within an hour on, and how long without one until it is over."""
+    """From how many changes within the window on, and how long without one until it is over."""
 
     changes: int = 4
     calm: timedelta = timedelta(minutes=30)
+    window: timedelta = timedelta(hours=1)
 
 
 def is_flapping(session: Session, endpoint_id: str, at: datetime, rule: FlapRule) -> bool:
-    """Whether the endpoint changed between good and bad that often in the hour before `at`."""
+    """Whether the endpoint changed between good and bad that often in the window before `at`."""
     first = select(func.min(StatusChange.id)).where(
         StatusChange.level == "endpoint", StatusChange.subject == endpoint_id
     )
@@ -30,7 +29,7 @@ def is_flapping(session: Session, endpoint_id: str, at: datetime, rule: FlapRule
         .where(
             StatusChange.level == "endpoint",
             StatusChange.subject == endpoint_id,
-            StatusChange.at > at - WINDOW,
+            StatusChange.at > at - rule.window,
             StatusChange.state.in_(("ok", "warning", "critical")),
             StatusChange.id != first.scalar_subquery(),
         )

@@ -1,10 +1,12 @@
 """What monitoring can be told."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
 from hanse.settings import ServiceSettings
+from monitoring.flapping import FlapRule
 from monitoring.judgement import Rules
 from monitoring.notifiers.ticket import DEFAULT, FIELDS, filled
 from monitoring.probes import BY_SERVICE_TYPE, DEFAULT_PROBES, PROBES
@@ -18,7 +20,10 @@ class MonitoringSettings(ServiceSettings):
         1.0,
         gt=0,
         le=100,
-        description="Multiplies every probe's period and retry (1 s is the floor); 0.1 = ten times as often.",
+        description=(
+            "Multiplies every probe's period and retry (1 s is the floor), and the times by which flapping is judged;"
+            " 0.1 = ten times as often."
+        ),
     )
     failures_to_confirm: int = Field(2, ge=1, le=10, description="Failures in a row that confirm an outage.")
     successes_to_recover: int = Field(
@@ -120,6 +125,12 @@ class MonitoringSettings(ServiceSettings):
     def rules(self) -> Rules:
         """How many measurements in a row turn a judgement."""
         return Rules(self.failures_to_confirm, self.successes_to_recover)
+
+    @property
+    def flaps(self) -> FlapRule:
+        """When an endpoint flaps: who is probed more often may change more often."""
+        minutes = timedelta(minutes=self.calm_min) * self.time_scale
+        return FlapRule(self.flap_changes, minutes, timedelta(hours=1) * self.time_scale)
 
     @property
     def credential(self) -> tuple[Path, Path] | None:

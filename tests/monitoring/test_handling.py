@@ -261,3 +261,10 @@ def test_the_digest_says_what_is_open_and_what_was_over(
     text = str(one.body["text"])
     assert "open  1: BIFI, TCP connection refused" in text
     assert "over  2: CESNET" in text
+
+
+def test_who_is_probed_more_often_may_change_more_often(federation: Federation) -> None:
+    quick = federation.settings.model_copy(update={"time_scale": 0.001})
+    assert quick.flaps.window == timedelta(seconds=3.6)
+    assert quick.flaps.calm == federation.settings.flaps.calm / 1000
+    assert quick.flaps.changes == federation.settings.flap_changes
