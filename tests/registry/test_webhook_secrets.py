@@ -146,7 +146,8 @@ def test_stopping_a_webhook_holds_no_delivery(registry: Registry) -> None:
         session.get_one(Webhook, number, with_for_update={"of": Webhook})
         round_ = others.submit(webhook_sending.run, registry.db, registry.settings)
         me = session.scalar(text("select pg_backend_pid()"))
-        blocked = text("select count(*) from pg_stat_activity where :me = any(pg_blocking_pids(pid))")
+        # pg_locks, since a transaction sees pg_stat_activity as it was when it first looked
+        blocked = text("select count(*) from pg_locks where not granted and :me = any(pg_blocking_pids(pid))")
         deadline = time.monotonic() + 60
         while not session.scalar(blocked, {"me": me}):
             assert time.monotonic() < deadline

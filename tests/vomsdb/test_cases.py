@@ -176,6 +176,12 @@ TABLE = (
          "test_nobody_decides_their_own_request_with_a_certificate_of_another_vo"),
     ),
     _case(
+        "Manager enters themselves, or a member of another VO, by SCIM or VOMS-Admin's calls",
+        "409",
+        ("vomsdb/test_scim", "test_what_cannot_be_a_member_is_refused"),
+        ("vomsdb/test_voms_admin", "test_nobody_is_entered_who_has_to_apply"),
+    ),
+    _case(
         "Manager of a group climbs",
         "403",
         ("vomsdb/test_member_requests", "test_a_group_manager_decides_nothing_beside_or_above_the_group",
