@@ -15,24 +15,16 @@ from rich.table import Table
 from hanse.database import Database
 from hanse.errors import HanseError
 from hanse.http import Client
-from hanse.identity.principals import FEDERATION, Grant, Principal
+from hanse.moving_in import HERE, PLAN, PREFER, YES, Command, with_options
 from registry.importing import fedcloud, gocdb
 from registry.importing.archive import pack
 from registry.importing.gocdb_reader import bundle_of
 from registry.importing.gocdb_source import Address, Answers, from_address, from_files
 from registry.importing.issuers import Issuer, read_policies
-from registry.operators import MACHINE
-from registry.remote import FILE, Command, ask, client_of, connection, token_of, with_options
+from registry.remote import FILE, ask, client_of, connection, token_of
 
 OpenDatabase = Callable[[], Database]
 Run = Callable[[str | None], dict[str, Any]]
-# who can read the database's address may write into it anyhow
-HERE = Principal(
-    key=MACHINE.key,
-    kind=MACHINE.kind,
-    name=MACHINE.name,
-    grants=frozenset({Grant("federation_operator", FEDERATION)}),
-)
 
 
 def import_group(open_database: OpenDatabase) -> click.Group:
@@ -49,15 +41,9 @@ def import_group(open_database: OpenDatabase) -> click.Group:
 
 def _shared(command: Command) -> Command:
     options = [
-        click.option(
-            "--prefer",
-            type=click.Choice(["ours", "theirs"]),
-            default="ours",
-            show_default=True,
-            help="Who wins where both sides changed a field, or where they differ at the first import.",
-        ),
-        click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and stop."),
-        click.option("--yes", is_flag=True, help="Do not ask."),
+        PREFER,
+        PLAN,
+        YES,
         click.option(
             "--json",
             "json_file",

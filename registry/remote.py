@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from hanse.http import Answer, Client, HttpError
+from hanse.moving_in import Command, with_options
 
-Command = Callable[..., None]
 FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 DEADLINE_S: Final = 600
 
@@ -29,13 +28,6 @@ def connection(command: Command, *, url_needed: bool = True) -> Command:
         click.option("--token-file", type=FILE, help="File with a token, instead of a certificate."),
     ]
     return with_options(command, options)
-
-
-def with_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
-    """The command with the options, which `--help` shows in this order."""
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def client_of(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -16,7 +16,7 @@ from rich.table import Table
 from hanse.database import Database
 from hanse.errors import HanseError
 from hanse.http import Client
-from hanse.identity.principals import FEDERATION, Grant, Principal
+from hanse.moving_in import HERE, PLAN, PREFER, YES, Command, with_options
 from vomsdb.importing import csvfile, taking, voms_admin, voms_admin_json
 from vomsdb.importing.records import Contents
 from vomsdb.importing.report import Report
@@ -24,15 +24,7 @@ from vomsdb.importing.taking import Options
 
 OpenDatabase = Callable[[], Database]
 Read = Callable[[], Contents]
-Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-#: Who can read the database's address may write into it anyhow.
-MACHINE = Principal(
-    key="machine",
-    kind="service",
-    name="the command on the machine",
-    grants=frozenset({Grant("federation_operator", FEDERATION)}),
-)
 CSRF_GUARD = {"X-VOMS-CSRF-GUARD": "y"}
 
 
@@ -51,15 +43,9 @@ def import_group(open_database: OpenDatabase) -> click.Group:
 def _shared(command: Command) -> Command:
     options = [
         click.option("--vo", required=True, help="The VO here, of the same name as there; made before."),
-        click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and stop."),
-        click.option("--yes", is_flag=True, help="Do not ask."),
-        click.option(
-            "--prefer",
-            type=click.Choice(["ours", "theirs"]),
-            default="ours",
-            show_default=True,
-            help="Who wins where both sides changed a field, or where they differ at the first import.",
-        ),
+        PLAN,
+        YES,
+        PREFER,
         click.option("--remove-gone", is_flag=True, help="Remove imported members that are no longer there."),
         click.option(
             "--ask-to-sign", is_flag=True, help="Ask those to sign the AUP of whom no signature is told."
@@ -72,9 +58,7 @@ def _shared(command: Command) -> Command:
             help="Also write the report.",
         ),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(command, options)
 
 
 def _voms_admin_command(open_database: OpenDatabase) -> click.Command:
@@ -162,14 +146,14 @@ def _carry_out(
     try:
         contents = read()
         with closing(open_database()) as db:
-            report = taking.plan(db, vo, contents, options, MACHINE)
+            report = taking.plan(db, vo, contents, options, HERE)
             _show(report)
             _write(report, json_file)
             if only_plan or not (report.counts["add"] or report.counts["change"]):
                 return
             if not yes:
                 click.confirm("Import this?", abort=True, err=True)
-            done = taking.take_over(db, vo, contents, options, MACHINE, report.fingerprint)
+            done = taking.take_over(db, vo, contents, options, HERE, report.fingerprint)
     except HanseError as fault:
         words = [fault.detail, *(f"{one.field}: {one.reason}." for one in fault.fields)]
         raise click.ClickException(" ".join(words)) from fault

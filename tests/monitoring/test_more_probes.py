@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import shutil
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -205,13 +204,8 @@ def test_an_attribute_authority(answer: bytes, options: dict[str, str], status: 
 # --- information systems ---
 
 
-@pytest.fixture
-def ldapsearch() -> None:
-    if shutil.which("ldapsearch") is None:
-        pytest.skip("ldapsearch is not here: install Debian's ldap-utils")
-
-
-def test_an_information_system_that_is_not_there(ldapsearch: None) -> None:
+@pytest.mark.peer("slapd")
+def test_an_information_system_that_is_not_there() -> None:
     told = probed("bdii", f"ldap://127.0.0.1:{free_port()}")
     assert (told.status, told.reason) == (Status.CRITICAL, "ldap-failed")
     assert "Can't contact LDAP server" in told.summary

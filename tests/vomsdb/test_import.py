@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from hanse.cli import main
 from hanse.errors import Conflict, HanseError, Refused
+from hanse.moving_in import HERE
 from hanse.revisions import Revision, current
 from tests.tls import serving
 from tests.vomsdb.test_commands import _configured
@@ -27,7 +28,6 @@ from vomsdb import (
     personal_data,
     suspensions,
 )
-from vomsdb.import_commands import MACHINE
 from vomsdb.importing import csvfile, taking, voms_admin, voms_admin_json
 from vomsdb.importing.records import Contents, moment
 from vomsdb.importing.report import Report
@@ -49,7 +49,7 @@ def dump(*changes: tuple[str, str]) -> Contents:
 
 
 def imported(house: Any, contents: Contents, vo: str = VO, **how: Any) -> Report:
-    return taking.take_over(house.db, vo, contents, Options(**how), MACHINE)
+    return taking.take_over(house.db, vo, contents, Options(**how), HERE)
 
 
 def profiles(house: Any, vo: str = VO) -> dict[str, members.Profile]:
@@ -66,7 +66,7 @@ def test_a_plan_keeps_nothing_and_says_everything(house: Any) -> None:
             return tuple(session.scalar(select(func.count()).select_from(table)) or 0 for table in tables)
 
     before = counted()
-    report = taking.plan(house.db, VO, dump(), Options(), MACHINE)
+    report = taking.plan(house.db, VO, dump(), Options(), HERE)
     assert counted() == before
     people = {one.record: one for one in report.findings if one.kind == "member"}
     assert {name: one.action for name, one in people.items()} == {
@@ -318,14 +318,14 @@ def test_who_was_erased_is_not_brought_back_and_leaves_no_digest(house: Any) -> 
 
 
 def test_a_plan_that_no_longer_holds_is_not_carried_out(house: Any) -> None:
-    planned = taking.plan(house.db, VO, dump(), Options(), MACHINE)
+    planned = taking.plan(house.db, VO, dump(), Options(), HERE)
     with house.db.transaction() as session:
         groups.create_group(session, VO, f"/{VO}/schools", "", house.principal("Marta Kowalska"))
     with pytest.raises(Conflict, match="new plan"):
-        taking.take_over(house.db, VO, dump(), Options(), MACHINE, planned.fingerprint)
+        taking.take_over(house.db, VO, dump(), Options(), HERE, planned.fingerprint)
     assert profiles(house) == {}
     with pytest.raises(HanseError):
-        taking.plan(house.db, "nowhere.example.org", dump(), Options(), MACHINE)
+        taking.plan(house.db, "nowhere.example.org", dump(), Options(), HERE)
 
 
 def test_signs_that_no_database_keeps_cost_a_field_and_not_the_import(house: Any) -> None:
