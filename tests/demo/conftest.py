@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -114,6 +115,20 @@ class Cloud:
         return self.client(self.proxy(issued, self.attributes(issued)))
 
 
+def _await_listener(port: int) -> None:
+    """Until a cloud listens; its thread binds the port when its turn comes."""
+    ends = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 @pytest.fixture(params=sorted(CAPACITIES))
 def cloud(
     request: pytest.FixtureRequest,
@@ -144,6 +159,7 @@ def cloud(
     listener = Listener(port, dialect.server, server.answer, FaultFile(folder), good, bad)
     thread = threading.Thread(target=listener.run, args=(stop,))
     thread.start()
+    _await_listener(port)
     yield Cloud(url, folder, ca, authority, tmp_path, reopen)
     stop.set()
     thread.join()
